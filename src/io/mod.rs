@@ -1,0 +1,49 @@
+//! Files as the log and the checkpoints need them: whole blocks, durable when a call returns.
+//!
+//! Everything above sees two traits. A [`Device`] is one store's directory; a [`BlockFile`] is one file in it.
+//! There are three devices: io_uring, portable (`pwrite` and `fdatasync`), and a simulated disk for tests that
+//! loses, tears and reorders what was not flushed and fails on demand. They differ in nothing that a caller can see
+//! but speed.
+//!
+//! A device does not retry a failed write or flush: what the page cache says after a failed flush is not to be
+//! trusted, so the caller poisons the store (see `health`).
+
+/// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.
+pub(crate) const BLOCK: usize = 4096;
+
+/// One store's directory: the only way to reach its files.
+pub(crate) trait Device: Send + Sync {
+    /// The names of the plain files in the directory, sorted.
+    fn list(&self) -> Result<Vec<String>, std::io::Error>;
+
+    /// Opens an existing file for reading and writing.
+    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, std::io::Error>;
+
+    /// Makes a file of `bytes` (a multiple of [`BLOCK`]) zeros, written, not merely allocated, so that later writes
+    /// change no file system metadata. Contents and directory entry are durable on return. A crash or an error half-way leaves
+    /// no file of that name. The name must not be in use.
+    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, std::io::Error>;
+
+    /// Gives a file another name, atomically and durably; the new name must not be in use.
+    fn rename(&self, from: &str, to: &str) -> Result<(), std::io::Error>;
+
+    /// Removes a file, durably.
+    fn remove(&self, name: &str) -> Result<(), std::io::Error>;
+
+    /// What to call this device in reports: `io_uring`, `portable`, `simulated`.
+    fn name(&self) -> &'static str;
+}
+
+/// One file of a [`Device`], of fixed length.
+pub(crate) trait BlockFile: Send + Sync {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// Fills `buf` from `offset`; a read beyond the end is an error. No alignment is asked of the caller.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), std::io::Error>;
+
+    /// Writes `parts` one after the other from `offset`, and returns when all of it is on stable storage. `offset`, each part's length
+    /// and each part's address are multiples of [`BLOCK`]. Short writes are completed before the flush that
+    /// makes them durable is issued. On an error any part of it may or may not have been written.
+    fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), std::io::Error>;
+}
