@@ -3,5 +3,7 @@
 
 mod io;
 mod lsn;
+mod mvcc;
+mod sync;
 
 pub use lsn::Lsn;

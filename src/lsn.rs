@@ -1,5 +1,9 @@
-//! The one number that orders everything: a position in the log.
+//! The one number that orders everything: a position in the log, and the end of the log that hands them out.
 
+use crate::sync::{
+    CachePadded,
+    atomic::{AtomicU64, Ordering},
+};
 use std::fmt;
 
 /// A log position, in bytes: where a transaction's frame begins in the log *is* its commit timestamp.
@@ -27,6 +31,11 @@ impl Lsn {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// The position `bytes` further on.
+    pub(crate) const fn plus(self, bytes: u64) -> Lsn {
+        Lsn(self.0 + bytes)
+    }
 }
 
 impl fmt::Display for Lsn {
@@ -38,5 +47,29 @@ impl fmt::Display for Lsn {
 impl fmt::Debug for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Lsn({})", self.0)
+    }
+}
+
+/// The log's end: the one word that all writing transactions share.
+pub(crate) struct LogEnd(CachePadded<AtomicU64>);
+
+impl LogEnd {
+    pub(crate) fn new(at: Lsn) -> LogEnd {
+        LogEnd(CachePadded::new(AtomicU64::new(at.get())))
+    }
+
+    /// Every position handed out so far is below the result, every later one at or above it.
+    #[inline]
+    pub(crate) fn load(&self) -> Lsn {
+        // Acquire: pairs with `reserve`; whoever has a position below the result installed its versions before.
+        Lsn(self.0.load(Ordering::Acquire))
+    }
+
+    /// Takes the next `bytes` of the log; where they begin is the caller's position.
+    #[inline]
+    pub(crate) fn reserve(&self, bytes: u64) -> Lsn {
+        debug_assert!(bytes > 0 && bytes.is_multiple_of(Lsn::ALIGN));
+        // AcqRel: releases the caller's versions to later positions and snapshots, acquires those of earlier positions.
+        Lsn(self.0.fetch_add(bytes, Ordering::AcqRel))
     }
 }

@@ -1,0 +1,18 @@
+//! Versions, snapshots, garbage: who sees what, and for how long it stays.
+//!
+//! - `version`, `state`, `chain`: a record is a chain of versions; a version is stamped with its position, or points to the state
+//!   of the transaction that is about to decide.
+//! - `active`, `horizon`: live snapshots, and how far pruning may go.
+//! - `prune`, `garbage`, `pool`: unlinking, reclaiming and recycling versions.
+//! - `installed`: the versions of one transaction on their way to a decision.
+//!
+//! Nothing here knows the log: positions come from a [`crate::lsn::LogEnd`].
+
+pub(crate) mod active;
+pub(crate) mod chain;
+pub(crate) mod garbage;
+pub(crate) mod horizon;
+mod pool;
+pub(crate) mod prune;
+pub(crate) mod state;
+pub(crate) mod version;

@@ -1,0 +1,144 @@
+//! A version: one allocation with its header in front and its payload bytes behind.
+//!
+//! Who may touch which field when:
+//!
+//! | field | written by | when |
+//! | --- | --- | --- |
+//! | `stamp` | the owning transaction alone | before publication: pointer to its state; after its commit: the position |
+//! | `older` | the installer, then whoever holds the record's prune flag | before publication; to pass over pruned versions |
+//! | payload, length, tombstone | the owning transaction | before publication only |
+//!
+//! A version is freed by its owner when it never became visible, by a pruner otherwise, through the epoch collector both
+//! (`garbage`).
+
+use super::pool;
+use super::state::TxnState;
+use crate::lsn::Lsn;
+use crate::sync::Canary;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::alloc::Layout;
+use std::ptr::{self, NonNull};
+
+/// See the module. Aligned so that the low bits of its address are free for tags.
+#[repr(C, align(8))]
+pub(crate) struct Version {
+    stamp: AtomicU64,
+    older: AtomicPtr<Version>,
+    len: u32,
+    class: pool::Class,
+    tombstone: bool,
+    canary: Canary,
+}
+
+/// The tag of a stamp that points to a transaction's state; positions are multiples of 8.
+const PENDING: u64 = 1;
+const _: () = assert!(PENDING < Lsn::ALIGN && align_of::<TxnState>() > PENDING as usize);
+
+/// When a version became visible.
+#[derive(Clone, Copy)]
+pub(crate) enum Stamp {
+    /// At this position.
+    At(Lsn),
+    /// As this state says; good while the caller is pinned.
+    Pending(NonNull<TxnState>),
+}
+
+impl Version {
+    /// A version that nobody else can see yet. Its stamp is set by [`Version::begin`].
+    pub(crate) fn new(payload: Option<&[u8]>) -> NonNull<Version> {
+        let bytes = payload.unwrap_or_default();
+        let len = u32::try_from(bytes.len()).expect("values are limited far below 4 GiB");
+        let (memory, class) = pool::allocate(Self::layout(bytes.len()));
+        let version = memory.cast::<Version>();
+        // SAFETY: fresh memory for the header and `len` bytes behind it.
+        unsafe {
+            version.write(Version {
+                stamp: AtomicU64::new(0),
+                older: AtomicPtr::new(ptr::null_mut()),
+                len,
+                class,
+                tombstone: payload.is_none(),
+                canary: Canary::new(),
+            });
+            version.add(1).cast::<u8>().as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        version
+    }
+
+    fn layout(len: usize) -> Layout {
+        Layout::from_size_align(size_of::<Version>() + len, align_of::<Version>()).expect("limited far below 4 GiB")
+    }
+
+    /// Gives the memory back.
+    ///
+    /// # Safety
+    /// Nobody can reach the version any more, and this is the only call for it.
+    pub(crate) unsafe fn free(version: NonNull<Version>) {
+        // SAFETY: alive until this call, by the caller's promise.
+        let header = unsafe { version.as_ref() };
+        let (class, layout) = (header.class, Self::layout(header.len as usize));
+        if header.canary.poison() {
+            // SAFETY: from `allocate` with this class and layout; nothing in it needs dropping.
+            unsafe { pool::release(version.cast(), class, layout) }
+        }
+    }
+
+    /// `None` for a tombstone.
+    #[inline]
+    pub(crate) fn payload(&self) -> Option<&[u8]> {
+        self.canary.check();
+        if self.tombstone {
+            return None;
+        }
+        // SAFETY: `new` put `len` bytes behind the header; they never change, and live as long as it.
+        Some(unsafe { std::slice::from_raw_parts(ptr::from_ref(self).add(1).cast::<u8>(), self.len as usize) })
+    }
+
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.canary.check();
+        self.tombstone
+    }
+
+    #[inline]
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.canary.check();
+        // Acquire: pairs with `set_stamp`; who reads a position sees what the transaction did before it.
+        let word = self.stamp.load(Ordering::Acquire);
+        if word & PENDING == 0 {
+            return Stamp::At(Lsn::new(word));
+        }
+        let state = ptr::with_exposed_provenance_mut::<TxnState>((word & !PENDING) as usize);
+        Stamp::Pending(NonNull::new(state).expect("`begin` stored the address of a state"))
+    }
+
+    /// Owner, before publication: the version goes the way of `state`.
+    pub(crate) fn begin(&self, state: NonNull<TxnState>) {
+        let word = state.as_ptr().expose_provenance() as u64 | PENDING;
+        // Relaxed: published by the compare-exchange of the record's head.
+        self.stamp.store(word, Ordering::Relaxed);
+    }
+
+    /// Owner, after its commit; or anybody to whom alone the version belongs.
+    #[inline]
+    pub(crate) fn set_stamp(&self, lsn: Lsn) {
+        debug_assert!(lsn.get() & PENDING == 0);
+        self.canary.check();
+        // Release: pairs with `stamp`.
+        self.stamp.store(lsn.get(), Ordering::Release);
+    }
+
+    /// The next older version.
+    #[inline]
+    pub(crate) fn older(&self) -> *mut Version {
+        self.canary.check();
+        // Acquire: pairs with `set_older`; the older version's header is initialised.
+        self.older.load(Ordering::Acquire)
+    }
+
+    /// The installer before publication, or the holder of the prune flag.
+    pub(crate) fn set_older(&self, older: *mut Version) {
+        self.canary.check();
+        // Release: pairs with `older`.
+        self.older.store(older, Ordering::Release);
+    }
+}
