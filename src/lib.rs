@@ -3,6 +3,7 @@
 
 mod io;
 mod lsn;
+mod map;
 mod mvcc;
 mod sync;
 

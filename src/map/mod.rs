@@ -1,0 +1,284 @@
+//! The ordered lock-free map from byte keys to nodes, with a hash directory in front for point reads.
+//!
+//! Two borrowed structures hold the same nodes: a skiplist for order (`ordered`, crossbeam-skiplist) and a hash map for point
+//! reads (`directory`, papaya); under loom a stand-in for each, with the same contract (`model`). What is ours is the protocol that keeps
+//! them one map:
+//!
+//! - A node is *linked* in the ordered part first, which decides who creates it, then in the directory, before
+//!   [`Map::get_or_insert`] returns it to anybody. So what was ever written to is found by both.
+//! - Linking is counted (`Node::links`). Removal marks the node `DYING`; from then on nobody may begin to link it. It is taken out of both
+//!   parts by whoever marks it and by whoever meets it, which does no harm twice. It is retired once, when it is dying *and*
+//!   nobody is linking it any more: only then can nobody put it back.
+//! - Entries are removed only if they hold the very node that is meant: another may be there under the same key.
+//!
+//! A node is in reach while the guard lives under which it was found.
+//!
+//! The map holds any `T`; what makes a `T` fit to be removed is the caller's business.
+
+#[cfg(not(loom))]
+mod directory;
+pub(crate) mod key;
+#[cfg(loom)]
+mod model;
+#[cfg(not(loom))]
+mod ordered;
+
+#[cfg(not(loom))]
+use directory::Directory;
+pub(crate) use key::Key;
+#[cfg(loom)]
+use model::{Directory, Ordered};
+#[cfg(not(loom))]
+use ordered::Ordered;
+
+use crate::sync::Canary;
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::epoch::Guard;
+use std::ops::{Bound, Deref};
+use std::ptr::NonNull;
+
+/// Set in `links` when the node is on its way out; the rest counts who is linking it.
+const DYING: u32 = 1 << 31;
+
+/// One entry's value, at an address that does not change.
+pub(crate) struct Node<T> {
+    links: AtomicU32,
+    canary: Canary,
+    value: T,
+}
+
+impl<T> Node<T> {
+    fn new(value: T) -> Node<T> {
+        // Whoever creates a node is linking it.
+        Node { links: AtomicU32::new(1), canary: Canary::new(), value }
+    }
+
+    fn is_dying(&self) -> bool {
+        // Acquire: pairs with `Map::retire`.
+        self.links.load(Ordering::Acquire) & DYING != 0
+    }
+
+    /// Unless the node is dying, it will not be retired before `end_linking`.
+    fn begin_linking(&self) -> bool {
+        // Relaxed: the compare-exchange below decides.
+        let mut links = self.links.load(Ordering::Relaxed);
+        while links & DYING == 0 {
+            // Acquire: pairs with `end_linking`; failure Relaxed: only the count is looked at.
+            match self.links.compare_exchange(links, links + 1, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => links = now,
+            }
+        }
+        false
+    }
+
+    /// True for the last one out of a dying node, who has to retire it.
+    #[must_use]
+    fn end_linking(&self) -> bool {
+        // AcqRel: releases our links to whoever retires the node, acquires those of the others.
+        self.links.fetch_sub(1, Ordering::AcqRel) == DYING | 1
+    }
+}
+
+impl<T> Deref for Node<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.canary.check();
+        &self.value
+    }
+}
+
+/// A node's address, as both parts hold it.
+struct Link<T>(NonNull<Node<T>>);
+
+impl<T> Clone for Link<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Link<T> {}
+
+impl<T> PartialEq for Link<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+// SAFETY: a link is a shared reference whose lifetime the map's protocol guards.
+unsafe impl<T: Send + Sync> Send for Link<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Link<T> {}
+
+impl<T> Link<T> {
+    fn of(node: &Node<T>) -> Link<T> {
+        Link(NonNull::from(node))
+    }
+
+    /// The node behind a link that was found in the map under `guard`.
+    #[inline]
+    fn get<'g>(self, _guard: &'g Guard) -> &'g Node<T> {
+        // SAFETY: in one of the parts when it was found; nodes are freed by epochs after they are out of both for good.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+/// Which way a range is walked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Towards {
+    Greater,
+    Lesser,
+}
+
+/// See the module.
+pub(crate) struct Map<T> {
+    ordered: Ordered<T>,
+    directory: Directory<T>,
+}
+
+impl<T: Send + Sync + 'static> Map<T> {
+    pub(crate) fn new() -> Map<T> {
+        Map { ordered: Ordered::new(), directory: Directory::new() }
+    }
+
+    /// The node under `key`; no walk of the ordered part.
+    #[inline]
+    pub(crate) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Option<&'g Node<T>> {
+        self.directory.get(key).map(|link| link.get(guard))
+    }
+
+    /// The node under `key`, made by `new` if there is none.
+    pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
+        if let Some(node) = self.get(key, guard)
+            && !node.is_dying()
+        {
+            return node;
+        }
+        loop {
+            if let Some(node) = self.link(key, &new, guard) {
+                return node;
+            }
+        }
+    }
+
+    /// One attempt to have a node under `key` in both parts; none if it died meanwhile.
+    fn link<'g>(&self, key: &[u8], new: &impl Fn() -> T, guard: &'g Guard) -> Option<&'g Node<T>> {
+        let fresh = Box::into_raw(Box::new(Node::new(new())));
+        let ours = Link(NonNull::new(fresh).expect("a box is not null"));
+        let link = self.ordered.get_or_insert(key, ours, guard);
+        let node = link.get(guard);
+        if link != ours {
+            // SAFETY: from `Box::into_raw` above, and never published.
+            let unused = unsafe { Box::from_raw(fresh) };
+            unused.canary.poison();
+            if !node.begin_linking() {
+                self.displace(key, link, guard);
+                return None;
+            }
+        }
+        self.link_in_directory(key, link, guard);
+        if node.end_linking() {
+            self.displace(key, link, guard);
+            self.free(link, guard);
+            return None;
+        }
+        Some(node)
+    }
+
+    fn link_in_directory(&self, key: &[u8], link: Link<T>, guard: &Guard) {
+        while let Some(other) = self.directory.insert_if_absent(key, link) {
+            if other == link {
+                return;
+            }
+            if !other.get(guard).is_dying() {
+                // It was created after ours was displaced: ours is dying, and has no business here.
+                return;
+            }
+            self.directory.remove(key, other);
+        }
+    }
+
+    /// Takes a node out of the map for good, which the caller found unfit for further use.
+    ///
+    /// To be called by whoever made it unfit, and by whoever meets it and wants the key for a new node.
+    pub(crate) fn retire(&self, key: &[u8], node: &Node<T>, guard: &Guard) {
+        // AcqRel: releases what made it unfit to those who find it dying, acquires the links of those who ended linking.
+        let before = node.links.fetch_or(DYING, Ordering::AcqRel);
+        let link = Link::of(node);
+        self.displace(key, link, guard);
+        if before == 0 {
+            self.free(link, guard);
+        }
+    }
+
+    fn displace(&self, key: &[u8], link: Link<T>, guard: &Guard) {
+        debug_assert!(link.get(guard).is_dying());
+        self.directory.remove(key, link);
+        self.ordered.remove(key, link, guard);
+    }
+
+    /// Only for the one that found the node dying and nobody linking it.
+    fn free(&self, link: Link<T>, guard: &Guard) {
+        // SAFETY: displaced from both parts by the caller, and nobody may link it any more; called once, see `links`.
+        unsafe {
+            guard.defer(move || {
+                if link.0.as_ref().canary.poison() {
+                    drop(Box::from_raw(link.0.as_ptr()));
+                }
+            });
+        }
+    }
+
+    /// Calls `visit` with the entries of a range, in order, until it returns false or the range ends. Returns whether it ended.
+    ///
+    /// All under one guard, so `visit` decides when it has been long enough. Entries that come or go meanwhile
+    /// are met or not.
+    pub(crate) fn scan<'g>(
+        &'g self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        towards: Towards,
+        guard: &'g Guard,
+        mut visit: impl FnMut(&'g Key, &'g Node<T>) -> bool,
+    ) -> bool {
+        self.ordered.scan(range, towards, guard, |key, link| visit(key, link.get(guard)))
+    }
+
+    /// How many entries there are, roughly.
+    pub(crate) fn len(&self) -> usize {
+        self.ordered.len()
+    }
+
+    /// Calls `dispose` with each value, for the last time.
+    pub(crate) fn dispose_with(&mut self, guard: &Guard, mut dispose: impl FnMut(&mut T)) {
+        self.ordered.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, guard, |_, link| {
+            // SAFETY: exclusive access to the map, each node is in the ordered part once.
+            dispose(unsafe { &mut (*link.0.as_ptr()).value });
+            true
+        });
+    }
+}
+
+impl<T> Drop for Map<T> {
+    fn drop(&mut self) {
+        self.ordered.drain(|link| {
+            // SAFETY: exclusive access to the map; a node in the ordered part has not been freed, and is there once.
+            unsafe { drop(Box::from_raw(link.0.as_ptr())) };
+        });
+    }
+}
+
+/// Whether a range holds nothing whatever the map holds, which some ordered maps answer with a panic.
+pub(crate) fn is_empty_range(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
+    match range {
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (Bound::Included(low), Bound::Excluded(high))
+        | (Bound::Excluded(low), Bound::Included(high))
+        | (Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
+        _ => false,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
