@@ -1,10 +1,14 @@
 //! Skipstone: an embedded, lock-free, multi-version document store.
 #![deny(missing_docs)]
 
+mod format;
 mod io;
+mod log;
 mod lsn;
 mod map;
 mod mvcc;
+mod options;
 mod sync;
+mod txn;
 
 pub use lsn::Lsn;

@@ -98,12 +98,12 @@ fn collect(guard: &Guard, put: impl FnOnce(&mut Bag)) {
 ///
 /// # Safety
 /// It is unlinked: no guard made from now on reaches it. Called once for each version.
-pub(super) unsafe fn retire_version(version: NonNull<Version>, guard: &Guard) {
+pub(crate) unsafe fn retire_version(version: NonNull<Version>, guard: &Guard) {
     collect(guard, |bag| bag.versions.push(version));
 }
 
 /// A state for the next transaction.
-pub(super) fn new_state() -> NonNull<TxnState> {
+fn new_state() -> NonNull<TxnState> {
     let kept = FREE_STATES.try_with(|kept| kept.borrow_mut().0.pop()).ok().flatten();
     match kept {
         Some(state) => {
@@ -119,7 +119,7 @@ pub(super) fn new_state() -> NonNull<TxnState> {
 ///
 /// # Safety
 /// No version carries it as its stamp any more, or all that do are unlinked. Called once for each state.
-pub(super) unsafe fn retire_state(state: NonNull<TxnState>, guard: &Guard) {
+unsafe fn retire_state(state: NonNull<TxnState>, guard: &Guard) {
     collect(guard, |bag| bag.states.push(state));
 }
 
@@ -128,4 +128,33 @@ pub(crate) fn flush(guard: &Guard) {
     let bag = BAG.try_with(|bag| std::mem::take(&mut bag.borrow_mut().0)).unwrap_or_default();
     defer(bag, guard);
     guard.flush();
+}
+
+/// The state of the transaction that is committing on this thread.
+pub(crate) struct OwnState(NonNull<TxnState>);
+
+impl OwnState {
+    pub(crate) fn new() -> OwnState {
+        OwnState(new_state())
+    }
+
+    /// What the versions carry until they are stamped.
+    pub(crate) fn address(&self) -> NonNull<TxnState> {
+        self.0
+    }
+
+    /// The transaction is decided: every version carries its position, or is unlinked.
+    pub(crate) fn retire(self) {
+        // SAFETY: by the line above nobody comes to the state any more but those who are on their way; once, by value.
+        unsafe { retire_state(self.0, &epoch::pin()) }
+    }
+}
+
+impl std::ops::Deref for OwnState {
+    type Target = TxnState;
+
+    fn deref(&self) -> &TxnState {
+        // SAFETY: alive until it is retired, which takes `self`.
+        unsafe { self.0.as_ref() }
+    }
 }

@@ -19,9 +19,9 @@ mod real;
 mod step;
 
 #[cfg(loom)]
-pub(crate) use model::{Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, spin_loop, thread};
+pub(crate) use model::{Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, nap, spin_loop, thread};
 #[cfg(not(loom))]
-pub(crate) use real::{Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, spin_loop, thread};
+pub(crate) use real::{Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, nap, spin_loop, thread};
 #[cfg(all(test, not(loom)))]
 pub(crate) use step::{park_at, release_parked};
 pub(crate) use step::{Step, step};

@@ -16,6 +16,12 @@ macro_rules! atomic {
             inner: $raw,
         }
 
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(<$value>::default())
+            }
+        }
+
         impl $name {
             pub(crate) fn new(value: $value) -> Self {
                 Self { shadow: raw::AtomicUsize::new(0), inner: <$raw>::new(value) }

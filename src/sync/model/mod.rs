@@ -22,6 +22,10 @@ pub(crate) fn spin_loop() {
     loom::thread::yield_now();
 }
 
+pub(crate) fn nap(_: Duration) {
+    loom::thread::yield_now();
+}
+
 /// A futex's word with what models the kernel's queue for it.
 ///
 /// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex and a condition

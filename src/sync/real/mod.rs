@@ -20,6 +20,11 @@ pub(crate) mod thread {
 
 pub(crate) use std::hint::spin_loop;
 
+/// Sleeps for a while: between looks at what another thread is about to do.
+pub(crate) fn nap(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Sleeps while `*word == expected`, until woken or until `timeout`; may return early.
 pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Option<Duration>) {
     let timeout =

@@ -1,0 +1,104 @@
+//! What a commit frame says: the writes of one transaction.
+//!
+//! ```text
+//!   commit payload:  number of chunks (varint), position of each (u64), then writes
+//!   write:           keyspace (varint), key (varint length, bytes), 0 for a deletion | 1 and value (varint length, bytes)
+//! ```
+//!
+//! A transaction larger than a frame is one stream of writes, cut anywhere: the payloads of its chunks in their order, then what its commit
+//! frame holds.
+
+use crate::format::{Cursor, put_bytes, put_varint};
+use crate::lsn::Lsn;
+
+/// One write, borrowed from wherever it lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Write<'a> {
+    pub(crate) space: u32,
+    pub(crate) key: &'a [u8],
+    /// `None` deletes.
+    pub(crate) value: Option<&'a [u8]>,
+}
+
+#[inline]
+pub(crate) fn encode_write(write: Write<'_>, out: &mut Vec<u8>) {
+    put_varint(u64::from(write.space), out);
+    put_bytes(write.key, out);
+    out.push(u8::from(write.value.is_some()));
+    if let Some(value) = write.value {
+        put_bytes(value, out);
+    }
+}
+
+pub(crate) fn encode_chunks(chunks: &[Lsn], out: &mut Vec<u8>) {
+    put_varint(chunks.len() as u64, out);
+    for chunk in chunks {
+        out.extend_from_slice(&chunk.get().to_le_bytes());
+    }
+}
+
+/// Splits a commit payload into the chunks it names and its own writes.
+pub(crate) fn decode_chunks(payload: &[u8]) -> Option<(Vec<Lsn>, &[u8])> {
+    let mut cursor = Cursor::new(payload);
+    let count = usize::try_from(cursor.varint()?).ok()?;
+    let mut positions = Cursor::new(cursor.take(count.checked_mul(8)?)?);
+    let chunks = std::iter::from_fn(|| positions.u64().map(Lsn::new)).collect();
+    Some((chunks, cursor.rest()))
+}
+
+/// Calls `visit` with each write; false if the bytes are no writes, with some of them visited.
+#[must_use]
+pub(crate) fn decode_writes<'a>(stream: &'a [u8], mut visit: impl FnMut(Write<'a>)) -> bool {
+    let mut cursor = Cursor::new(stream);
+    while !cursor.is_empty() {
+        match decode_write(&mut cursor) {
+            Some(write) => visit(write),
+            None => return false,
+        }
+    }
+    true
+}
+
+fn decode_write<'a>(cursor: &mut Cursor<'a>) -> Option<Write<'a>> {
+    let space = u32::try_from(cursor.varint()?).ok()?;
+    let key = cursor.bytes()?;
+    let value = match cursor.u8()? {
+        0 => None,
+        1 => Some(cursor.bytes()?),
+        _ => return None,
+    };
+    Some(Write { space, key, value })
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn writes_survive_their_bytes(
+            writes: Vec<(u32, Vec<u8>, Option<Vec<u8>>)>, chunks: Vec<u64>,
+        ) {
+            let chunks: Vec<Lsn> = chunks.into_iter().map(Lsn::new).collect();
+            let writes: Vec<Write> = writes.iter()
+                .map(|(space, key, value)| Write { space: *space, key, value: value.as_deref() })
+                .collect();
+            let mut payload = Vec::new();
+            encode_chunks(&chunks, &mut payload);
+            writes.iter().for_each(|&write| encode_write(write, &mut payload));
+            let (found, stream) = decode_chunks(&payload).unwrap();
+            prop_assert_eq!(found, chunks);
+            let mut read = Vec::new();
+            prop_assert!(decode_writes(stream, |write| read.push(write)));
+            prop_assert_eq!(read, writes);
+        }
+
+        #[test]
+        fn garbage_is_refused_without_a_panic(bytes: Vec<u8>) {
+            if let Some((_, stream)) = decode_chunks(&bytes) {
+                let _ = decode_writes(stream, |_| ());
+            }
+        }
+    }
+}

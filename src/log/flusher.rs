@@ -1,0 +1,90 @@
+//! Requests to the one thread that flushes for those who do not wait: `Buffered` commits, asynchronous ones, a ring that fills up.
+//!
+//! A word says how urgent it is; a request that finds it said already is one load.
+
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{CachePadded, futex_wait, futex_wake};
+use std::time::Duration;
+
+/// How soon to flush.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Urgency {
+    /// Within the interval of `Buffered` commits.
+    Soon = 1,
+    /// At once.
+    Now = 2,
+}
+
+const IDLE: u32 = 0;
+const SOON: u32 = Urgency::Soon as u32;
+const CLOSED: u32 = 3;
+
+/// See the module.
+pub(crate) struct Flusher {
+    wanted: CachePadded<AtomicU32>,
+}
+
+impl Flusher {
+    pub(crate) fn new() -> Flusher {
+        Flusher { wanted: CachePadded::new(AtomicU32::new(IDLE)) }
+    }
+
+    #[inline]
+    pub(crate) fn request(&self, urgency: Urgency) {
+        // Relaxed: a request that is seen here has not been taken up yet, and covers us too: see `wait_for_request`.
+        if self.wanted.load(Ordering::Relaxed) < urgency as u32 {
+            self.raise(urgency as u32);
+        }
+    }
+
+    fn raise(&self, to: u32) {
+        // AcqRel: the flusher sees what was published before the request that it takes up.
+        if self.wanted.fetch_max(to, Ordering::AcqRel) < to {
+            futex_wake(&self.wanted, 1);
+        }
+    }
+
+    /// Sleeps until there is something to do; false when the log is closed.
+    pub(crate) fn wait_for_request(&self, interval: Duration) -> bool {
+        loop {
+            // Acquire: pairs with `raise`.
+            match self.wanted.load(Ordering::Acquire) {
+                IDLE => futex_wait(&self.wanted, IDLE, None),
+                CLOSED => return false,
+                SOON => {
+                    futex_wait(&self.wanted, SOON, Some(interval));
+                    return self.take();
+                }
+                _ => return self.take(),
+            }
+        }
+    }
+
+    /// Takes the request up: what comes from here on asks anew.
+    fn take(&self) -> bool {
+        // Acquire: pairs with `raise`; failure Relaxed: looked at again.
+        let mut wanted = self.wanted.load(Ordering::Acquire);
+        while wanted != CLOSED {
+            match self.wanted.compare_exchange(wanted, IDLE, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(now) => wanted = now,
+            }
+        }
+        false
+    }
+
+    pub(crate) fn close(&self) {
+        self.raise(CLOSED);
+    }
+
+    pub(crate) fn wait_for_close(&self) {
+        loop {
+            // Acquire: pairs with `raise`.
+            let wanted = self.wanted.load(Ordering::Acquire);
+            if wanted == CLOSED {
+                return;
+            }
+            futex_wait(&self.wanted, wanted, None);
+        }
+    }
+}

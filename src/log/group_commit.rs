@@ -1,0 +1,238 @@
+//! Leader and followers: whoever needs the log flushed, and finds nobody flushing, writes for all.
+//!
+//! ```text
+//!   leader of flush n:   started = n, target = t ─► one durable write ─► durable = t ─► hand over
+//!   follower of n:       its end <= t: sleeps on doors[n % 2], which flush n opens for all
+//!   everybody else:      sleeps on doors[(n + 1) % 2], which flush n opens for one: the next leader
+//! ```
+//!
+//! A door is a futex word that changes when it is opened, so whoever read it before does not go to sleep after. A follower reads the
+//! door, then looks whether the flush it counted is still the last one started, whether it is durable, and whether it can lead: only then it
+//! sleeps. So either it sees that flush n is over, or flush n sees its door unread or it asleep, and opens it.
+//!
+//! A reservation that is not published yet holds up what is behind it. The leader looks again, first at once, then between short
+//! sleeps: the one wait for another thread in the engine, and only for what is to be durable.
+//!
+//! A failed write poisons the log: every waiter gets the error, and nothing is written any more.
+
+use super::ring::{Ring, block_floor};
+use crate::io::{AlignedBuf, BLOCK, Health, IoError};
+use crate::lsn::Lsn;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{CachePadded, Mutex, Step, futex_wait, futex_wake, lock, nap, spin_loop, step};
+use std::task::Waker;
+use std::time::Duration;
+
+/// Where a group's bytes go: the log's segments, or a stand-in in tests.
+pub(crate) trait LogSink: Send {
+    /// Writes `pieces`, whole blocks from `from` on, and returns when they are on stable storage.
+    fn write_durable(&mut self, from: Lsn, pieces: &[&[u8]]) -> Result<(), IoError>;
+}
+
+/// How often the leader looks for an unpublished frame before it sleeps between looks.
+const LOOKS_AWAKE: u32 = 128;
+/// The longest of these sleeps.
+const NAP_MAX: Duration = Duration::from_millis(1);
+/// What one write takes at most, so that early waiters are not held up by a long backlog.
+const WRITE_BYTES_MAX: u64 = 1 << 20;
+
+/// What belongs to the leader alone; the lock is the leadership, and only ever tried on the way of a commit.
+struct Leader<S> {
+    sink: S,
+    /// The last, partly filled block, padded with zeros: what is behind the run in the ring may be half-written.
+    tail: AlignedBuf,
+}
+
+/// See the module.
+pub(crate) struct GroupCommit<S> {
+    ring: Ring,
+    health: Health,
+    durable: CachePadded<AtomicU64>,
+    /// Where the last flush that was started will leave `durable`.
+    target: AtomicU64,
+    /// How many flushes were started.
+    started: AtomicU32,
+    doors: [CachePadded<AtomicU32>; 2],
+    leader: Mutex<Leader<S>>,
+    /// Asynchronous waiters with the positions they wait for.
+    wakers: Mutex<Vec<(Lsn, Waker)>>,
+}
+
+impl<S: LogSink> GroupCommit<S> {
+    /// Goes on after `start`, up to where everything is durable.
+    pub(crate) fn new(ring: Ring, start: Lsn, sink: S) -> Self {
+        GroupCommit {
+            ring,
+            health: Health::default(),
+            durable: CachePadded::new(AtomicU64::new(start.get())),
+            target: AtomicU64::new(start.get()),
+            started: AtomicU32::new(0),
+            doors: [CachePadded::new(AtomicU32::new(0)), CachePadded::new(AtomicU32::new(0))],
+            leader: Mutex::new(Leader { sink, tail: AlignedBuf::zeroed(BLOCK) }),
+            wakers: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Everything below is on stable storage.
+    #[inline]
+    pub(crate) fn durable(&self) -> Lsn {
+        // Acquire: pairs with the release in `flush`; what is durable was written before.
+        Lsn::new(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Returns once everything below `end` is durable; leads flushes as need be.
+    pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
+        self.wait_until(end, || self.durable() >= end)
+    }
+
+    /// Returns once the reservation that ends at `end` has room in the ring.
+    pub(crate) fn wait_room(&self, end: Lsn) -> Result<(), IoError> {
+        let waited = self.wait_until(end, || self.ring.has_room(end));
+        // We may have been the one for whom a door was opened, and have no need of a flush ourselves.
+        self.hand_over();
+        waited
+    }
+
+    fn wait_until(&self, end: Lsn, done: impl Fn() -> bool) -> Result<(), IoError> {
+        loop {
+            if done() {
+                return Ok(());
+            }
+            self.health.check()?;
+            // Acquire: pairs with the release in `flush`; the target belongs to this flush or a later one.
+            let started = self.started.load(Ordering::Acquire);
+            // Acquire: as above.
+            let in_flight = end.get() <= self.target.load(Ordering::Acquire);
+            let door = &self.doors[(started.wrapping_add(u32::from(!in_flight)) % 2) as usize];
+            // Acquire: pairs with the release in `open`; a door read before its flush ends does not let us sleep after.
+            let closed = door.load(Ordering::Acquire);
+            // Acquire: as the first load. Another flush since then: look again which one is ours.
+            if self.started.load(Ordering::Acquire) != started || done() {
+                continue;
+            }
+            match self.leader.try_lock() {
+                Ok(mut leader) => {
+                    let flushed = self.lead(&mut leader, &done);
+                    drop(leader);
+                    self.hand_over();
+                    flushed?;
+                }
+                Err(_) => futex_wait(door, closed, None),
+            }
+        }
+    }
+
+    /// Flushes until `done`, or once if that takes others' frames too.
+    fn lead(&self, leader: &mut Leader<S>, done: &impl Fn() -> bool) -> Result<(), IoError> {
+        step(Step::Leading);
+        let mut looks = 0;
+        while !done() {
+            self.health.check()?;
+            if !self.flush(leader)? {
+                looks += 1;
+                wait_for_publisher(looks);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the unbroken run of published frames, if there is one.
+    fn flush(&self, leader: &mut Leader<S>) -> Result<bool, IoError> {
+        let from = self.durable();
+        let end = self.ring.published(from, WRITE_BYTES_MAX.min(self.ring.capacity()));
+        if end == from {
+            return Ok(false);
+        }
+        // Relaxed: ordered by `started` right below.
+        self.target.store(end.get(), Ordering::Relaxed);
+        // Release: pairs with the acquires in `wait_until`. Leaders alone write it.
+        self.started.fetch_add(1, Ordering::Release);
+        if let Err(error) = self.write(leader, from, end) {
+            self.health.poison(error.clone());
+            return Err(error);
+        }
+        // Release: pairs with the acquire in `durable`.
+        self.durable.store(end.get(), Ordering::Release);
+        // SAFETY: we lead, and everything below `end` is written.
+        unsafe { self.ring.release(end) };
+        self.open(self.started_by_us() % 2, u32::MAX);
+        self.wake_tasks(end);
+        Ok(true)
+    }
+
+    fn started_by_us(&self) -> u32 {
+        // Relaxed: the leader alone changes it.
+        self.started.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, leader: &mut Leader<S>, from: Lsn, end: Lsn) -> Result<(), IoError> {
+        let (first, last) = (block_floor(from), block_floor(end));
+        let (whole, rest) = ((last.get() - first.get()) as usize, (end.get() - last.get()) as usize);
+        // SAFETY: we lead; the range is published, or kept since it was written, and not released before we return.
+        let pieces = unsafe { self.ring.bytes(first, whole) };
+        // SAFETY: as above.
+        let partial = unsafe { self.ring.bytes(last, rest) };
+        let mut parts: Vec<&[u8]> = pieces.iter().map(AsRef::as_ref).collect();
+        if rest > 0 {
+            leader.tail.fill(0);
+            leader.tail[..rest].copy_from_slice(partial[0].as_ref());
+            parts.push(&leader.tail);
+        }
+        parts.retain(|part| !part.is_empty());
+        leader.sink.write_durable(first, &parts)
+    }
+
+    /// After the leadership was let go: somebody who waits for what came in meanwhile leads next; after a failure all wake.
+    fn hand_over(&self) {
+        // Acquire: pairs with the release in `flush` of whoever led last.
+        let next = self.started.load(Ordering::Acquire).wrapping_add(1) % 2;
+        if self.health.is_poisoned() {
+            self.open(next, u32::MAX);
+            self.open(1 - next, u32::MAX);
+            self.wake_tasks(Lsn::new(u64::MAX));
+        } else {
+            self.open(next, 1);
+        }
+    }
+
+    fn open(&self, door: u32, count: u32) {
+        let door = &self.doors[door as usize];
+        // Release: pairs with the acquire in `wait_until`; whoever sees the door opened sees why.
+        door.fetch_add(1, Ordering::Release);
+        futex_wake(door, count);
+    }
+
+    /// Wakes `waker` once everything below `end` is durable, or the log is poisoned; true if that is so already.
+    pub(crate) fn wake_when_durable(&self, end: Lsn, waker: &Waker) -> bool {
+        let over = || self.durable() >= end || self.health.is_poisoned();
+        if over() {
+            return true;
+        }
+        lock(&self.wakers).push((end, waker.clone()));
+        // A flush that ended before the waker was there has not seen it; one that ends from here on takes the lock after us.
+        over()
+    }
+
+    fn wake_tasks(&self, durable: Lsn) {
+        let due: Vec<_> = lock(&self.wakers).extract_if(.., |(end, _)| *end <= durable).collect();
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+/// A frame before what is to be flushed is reserved and not published: its owner is mostly about to.
+fn wait_for_publisher(looks: u32) {
+    if looks < LOOKS_AWAKE || cfg!(loom) {
+        return spin_loop();
+    }
+    let naps = (looks - LOOKS_AWAKE).min(10);
+    let time = Duration::from_micros(1 << naps).min(NAP_MAX);
+    nap(time);
+}

@@ -1,0 +1,244 @@
+//! The log: durable order of commits.
+//!
+//! - `frame`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
+//! - `segment`: the files. `reader`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//!
+//! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
+//! publishing, which holds up durable acknowledgements behind it, is one copy.
+
+pub(crate) mod batch;
+mod flusher;
+pub(crate) mod frame;
+pub(crate) mod group_commit;
+pub(crate) mod reader;
+pub(crate) mod ring;
+pub(crate) mod segment;
+
+use crate::io::{BLOCK, IoError};
+use crate::lsn::{LogEnd, Lsn};
+use crate::sync::Arc;
+use batch::Write;
+use frame::{HEADER_BYTES, Header, Kind, Session, frame_bytes};
+use group_commit::{GroupCommit, LogSink};
+use ring::{Ring, block_floor};
+use segment::{SegmentWriter, Segments};
+use std::task::Waker;
+
+pub(crate) use flusher::{Flusher, Urgency};
+
+/// The log of an open store.
+pub(crate) struct Log {
+    end: Arc<LogEnd>,
+    group: GroupCommit<SegmentWriter>,
+    segments: Arc<Segments>,
+    session: Session,
+    flusher: Flusher,
+    /// A transaction's writes beyond this many bytes go into chunks.
+    chunk_bytes: usize,
+}
+
+/// A commit frame without its position.
+pub(crate) struct Prepared {
+    payload: Vec<u8>,
+    crc: u32,
+}
+
+impl Prepared {
+    /// What to reserve for it.
+    pub(crate) fn bytes(&self) -> u64 {
+        frame_bytes(self.payload.len())
+    }
+}
+
+impl Log {
+    /// Goes on at the log's end with a new session, whose first frame is durable on return.
+    pub(crate) fn start(
+        segments: Arc<Segments>,
+        end: Lsn,
+        session: Session,
+        ring_bytes: usize,
+    ) -> Result<Log, IoError> {
+        let partial = read_partial_block(&segments, end)?;
+        let ring = Ring::new(ring_bytes, end, &partial);
+        let log = Log {
+            end: Arc::new(LogEnd::new(end)),
+            group: GroupCommit::new(ring, end, SegmentWriter::new(Arc::clone(&segments))),
+            segments,
+            session,
+            flusher: Flusher::new(),
+            chunk_bytes: (ring_bytes / 8).min(1 << 20),
+        };
+        log.append(Kind::Open)?;
+        Ok(log)
+    }
+
+    /// The word that positions come from.
+    pub(crate) fn end(&self) -> &Arc<LogEnd> {
+        &self.end
+    }
+
+    /// Everything below is on stable storage.
+    pub(crate) fn durable(&self) -> Lsn {
+        self.group.durable()
+    }
+
+    /// Fails with the first write or flush that failed, if one did: then nothing is written any more.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), IoError> {
+        self.group.health().check()
+    }
+
+    /// Encodes a transaction's writes. What is too large for one frame goes into the log at once, as chunks that count for nothing
+    /// until the commit frame names them.
+    pub(crate) fn prepare<'a>(&self, writes: impl Iterator<Item = Write<'a>>) -> Result<Prepared, IoError> {
+        let (mut payload, mut chunks) = (Vec::with_capacity(256), Vec::new());
+        batch::encode_chunks(&[], &mut payload);
+        let head = payload.len();
+        for write in writes {
+            batch::encode_write(write, &mut payload);
+            while payload.len() - head > self.chunk_bytes {
+                let chunk = &payload[head..head + self.chunk_bytes];
+                chunks.push(self.reserve_and_publish(Kind::Chunk, chunk)?);
+                payload.drain(head..head + self.chunk_bytes);
+            }
+        }
+        if !chunks.is_empty() {
+            let mut named = Vec::with_capacity(payload.len() + chunks.len() * 8 + 8);
+            batch::encode_chunks(&chunks, &mut named);
+            named.extend_from_slice(&payload[head..]);
+            payload = named;
+        }
+        Ok(Prepared { crc: crc32c::crc32c(&payload), payload })
+    }
+
+    /// Publishes a commit frame at the position that was reserved for it.
+    pub(crate) fn publish(&self, lsn: Lsn, prepared: &Prepared) -> Result<(), IoError> {
+        self.publish_frame(Kind::Commit, lsn, prepared.bytes(), &prepared.payload, prepared.crc)
+    }
+
+    /// Publishes that a reservation is not used.
+    pub(crate) fn void(&self, lsn: Lsn, bytes: u64) -> Result<(), IoError> {
+        self.publish_frame(Kind::Void, lsn, bytes, &[], crc32c::crc32c(&[]))
+    }
+
+    fn reserve_and_publish(&self, kind: Kind, payload: &[u8]) -> Result<Lsn, IoError> {
+        let bytes = frame_bytes(payload.len());
+        let lsn = self.end.reserve(bytes);
+        self.publish_frame(kind, lsn, bytes, payload, crc32c::crc32c(payload))?;
+        Ok(lsn)
+    }
+
+    #[inline]
+    fn publish_frame(&self, kind: Kind, lsn: Lsn, bytes: u64, payload: &[u8], crc: u32) -> Result<(), IoError> {
+        let end = lsn.plus(bytes);
+        let ring = self.group.ring();
+        if !ring.has_room(end) {
+            self.group.wait_room(end)?;
+        }
+        let durable = self.durable();
+        let header = Header {
+            kind,
+            session: self.session,
+            lsn,
+            bytes: u32::try_from(bytes).expect("frames are cut far below 4 GiB"),
+            durable,
+            payload_bytes: u32::try_from(payload.len()).expect("frames are cut far below 4 GiB"),
+        };
+        // SAFETY: the range was reserved for this frame alone, it has room, and this is the only publishing of it.
+        unsafe { ring.publish(lsn, &header.encode(crc), payload) };
+        if end.get() - durable.get() > ring.capacity() / 4 {
+            self.request_flush(Urgency::Now);
+        }
+        Ok(())
+    }
+
+    /// Returns once everything below `end` is on stable storage.
+    pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
+        self.group.wait_durable(end)
+    }
+
+    /// True if everything below `end` is durable or never will be; else `waker` is woken when that is so.
+    pub(crate) fn poll_durable(&self, end: Lsn, waker: &Waker) -> bool {
+        let over = self.group.wake_when_durable(end, waker);
+        if !over {
+            self.request_flush(Urgency::Now);
+        }
+        over
+    }
+
+    /// Asks the flusher to see to it that what is published becomes durable.
+    #[inline]
+    pub(crate) fn request_flush(&self, urgency: Urgency) {
+        self.flusher.request(urgency);
+    }
+
+    /// The flusher's thread: returns when the log is closed.
+    pub(crate) fn run_flusher(&self, interval: std::time::Duration) {
+        while self.flusher.wait_for_request(interval) {
+            // A failure poisons the log, and everybody who waits is told by that.
+            if self.wait_durable(self.end.load()).and_then(|()| self.prepare_next_segment()).is_err() {
+                self.flusher.wait_for_close();
+            }
+        }
+    }
+
+    /// Makes the next segment ready when the current one is half full, so that no leader has to.
+    fn prepare_next_segment(&self) -> Result<(), IoError> {
+        let geometry = self.segments.geometry();
+        let soon = self.end.load().plus(geometry.data_bytes() / 2);
+        self.segments.prepare(geometry.index_of(soon)).map(drop)
+    }
+
+    /// Makes everything durable, says so in the log, and lets the flusher go. No commit may be under way.
+    pub(crate) fn close(&self) -> Result<(), IoError> {
+        let flushed = self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close));
+        self.flusher.close();
+        flushed
+    }
+
+    /// Lets the flusher go without more ado.
+    pub(crate) fn abandon(&self) {
+        self.flusher.close();
+    }
+
+    fn append(&self, kind: Kind) -> Result<(), IoError> {
+        let lsn = self.reserve_and_publish(kind, &[])?;
+        self.wait_durable(lsn.plus(HEADER_BYTES as u64))
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+}
+
+/// What the block of `end` holds before it.
+fn read_partial_block(segments: &Segments, end: Lsn) -> Result<Vec<u8>, IoError> {
+    let floor = block_floor(end);
+    let mut partial = vec![0; (end.get() - floor.get()) as usize];
+    if !partial.is_empty() {
+        let geometry = segments.geometry();
+        segments.prepare(geometry.index_of(floor))?.read_at(geometry.offset_of(floor), &mut partial)?;
+    }
+    Ok(partial)
+}
+
+/// Zeroes what a crash left behind the log's end, so that it is not met again.
+pub(crate) fn cut(segments: &Arc<Segments>, end: Lsn, bytes: u64) -> Result<(), IoError> {
+    const ZEROS_BYTES: usize = 1 << 20;
+    let mut writer = SegmentWriter::new(Arc::clone(segments));
+    let floor = block_floor(end);
+    let mut first = crate::io::AlignedBuf::zeroed(BLOCK);
+    let partial = read_partial_block(segments, end)?;
+    first[..partial.len()].copy_from_slice(&partial);
+    let zeros = crate::io::AlignedBuf::zeroed(ZEROS_BYTES);
+    let mut at = floor.plus(BLOCK as u64);
+    let to = block_floor(end.plus(bytes + BLOCK as u64 - 1));
+    // Whatever a crash leaves of this is cut again the next time, at the same place.
+    writer.write_durable(floor, &[&first])?;
+    while at < to {
+        let len = ZEROS_BYTES.min((to.get() - at.get()) as usize);
+        writer.write_durable(at, &[&zeros[..len]])?;
+        at = at.plus(len as u64);
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Reads the log from front to back: checks every frame, finds the end, and tells a torn end from damage.
+//!
+//! The log ends at the first place that holds no valid frame of the session that is being read. If a valid frame behind it says that the
+//! place *was durable* when that frame was written, the place is damaged, and reading is an error that names file and offset.
+//! Otherwise what is behind the place was in flight when the power went, and is cut.
+
+use super::frame::{self, HEADER_BYTES, Header, Kind, Session};
+use super::segment::{Segments, file_name};
+use crate::io::IoError;
+use crate::lsn::Lsn;
+use rayon::prelude::*;
+
+/// How much is read and checked at a time.
+const READ_BYTES: usize = 8 << 20;
+/// No frame is longer.
+const FRAME_BYTES_MAX: usize = 64 << 20;
+/// What of one window is looked at again with the next when searching: longer than almost all frames.
+const OVERLAP_BYTES: usize = 2 << 20;
+
+/// Why a log could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The bytes at a place that was durable are not what was written there.
+    #[error(
+        "the log is damaged: `{file}` at byte {offset} (position {position}) holds no valid frame, but later frames \
+         prove that it was durable; restore a backup, or copy the directory and ask for help before you change anything"
+    )]
+    Damaged {
+        /// The segment.
+        file: String,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// The same place as a position.
+        position: Lsn,
+    },
+    /// A frame whose checksum is right says something that no version of this program writes.
+    #[error("the log is damaged: the frame at position {position} (`{file}` at byte {offset}) {what}")]
+    Senseless {
+        /// The segment.
+        file: String,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// The same place as a position.
+        position: Lsn,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// Some frames, in order, whole and checked.
+pub(crate) struct Frames<'a> {
+    bytes: &'a [u8],
+    start: Lsn,
+    pub(crate) headers: &'a [Header],
+}
+
+impl<'a> Frames<'a> {
+    pub(crate) fn payload(&self, header: &Header) -> &'a [u8] {
+        payload(self.bytes, self.start, header)
+    }
+}
+
+fn payload<'a>(bytes: &'a [u8], start: Lsn, header: &Header) -> &'a [u8] {
+    let at = (header.lsn.get() - start.get()) as usize + HEADER_BYTES;
+    &bytes[at..at + header.payload_bytes as usize]
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct End {
+    pub(crate) lsn: Lsn,
+    /// The session of the last frame; none in a log that was never opened.
+    pub(crate) session: Option<Session>,
+    pub(crate) frames: u64,
+    /// Everything up to the end was closed properly.
+    pub(crate) closed: bool,
+    /// From the end on, how far the bytes are not zero: what was in flight when the power went.
+    pub(crate) cut_bytes: u64,
+}
+
+/// Reads from `start`, where a frame begins, to the end, and hands the frames to `visit`.
+pub(crate) fn read(
+    segments: &Segments,
+    start: Lsn,
+    visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
+) -> Result<End, LogError> {
+    let mut window = Window { segments, start, bytes: Vec::new() };
+    let mut end = End { lsn: start, session: None, frames: 0, closed: false, cut_bytes: 0 };
+    loop {
+        window.drop_before(end.lsn);
+        let more = window.load()?;
+        let (headers, next) = window.parse(&end);
+        let frames = Frames { bytes: &window.bytes, start: window.start, headers: &headers };
+        if let Some(last) = headers.last() {
+            visit(&frames)?;
+            end.frames += headers.len() as u64;
+            end.lsn = last.lsn.plus(u64::from(last.bytes));
+            end.session = Some(last.session);
+            end.closed = last.kind == Kind::Close;
+        }
+        if next == Next::Ends || !more && headers.is_empty() {
+            end.cut_bytes = window.look_behind(&end)?;
+            return Ok(end);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A frame may go on behind the window.
+    MayFollow,
+    /// There is no frame.
+    Ends,
+}
+
+/// A contiguous part of the log in memory.
+struct Window<'a> {
+    segments: &'a Segments,
+    start: Lsn,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    fn end(&self) -> Lsn {
+        self.start.plus(self.bytes.len() as u64)
+    }
+
+    fn drop_before(&mut self, lsn: Lsn) {
+        self.bytes.drain(..(lsn.get() - self.start.get()) as usize);
+        self.start = lsn;
+    }
+
+    /// Appends what follows in the files; false at their end.
+    fn load(&mut self) -> Result<bool, LogError> {
+        let geometry = self.segments.geometry();
+        let at = self.end();
+        let Some(file) = self.segments.get(geometry.index_of(at)) else {
+            return Ok(false);
+        };
+        let offset = geometry.offset_of(at);
+        let len = READ_BYTES.min((geometry.segment_bytes - offset) as usize);
+        let before = self.bytes.len();
+        self.bytes.resize(before + len, 0);
+        file.read_at(offset, &mut self.bytes[before..])?;
+        Ok(true)
+    }
+
+    fn header_at(&self, lsn: Lsn) -> Option<Header> {
+        let rest = &self.bytes[(lsn.get() - self.start.get()) as usize..];
+        Header::decode(rest.get(..HEADER_BYTES)?, lsn).filter(|header| header.bytes as usize <= FRAME_BYTES_MAX)
+    }
+
+    fn is_intact(&self, header: &Header) -> bool {
+        let at = (header.lsn.get() - self.start.get()) as usize;
+        frame::is_intact(&self.bytes[at..at + HEADER_BYTES], payload(&self.bytes, self.start, header))
+    }
+
+    fn holds(&self, header: &Header) -> bool {
+        header.lsn.plus(u64::from(header.bytes)) <= self.end()
+    }
+
+    /// The run of valid frames at the window's start, and what comes behind it.
+    fn parse(&self, end: &End) -> (Vec<Header>, Next) {
+        let (mut headers, mut at, mut session) = (Vec::new(), self.start, end.session);
+        let mut next = loop {
+            if at.plus(HEADER_BYTES as u64) > self.end() {
+                break Next::MayFollow;
+            }
+            let Some(header) = self.header_at(at).filter(|header| follows(session, header)) else {
+                break Next::Ends;
+            };
+            if !self.holds(&header) {
+                break Next::MayFollow;
+            }
+            session = Some(header.session);
+            at = at.plus(u64::from(header.bytes));
+            headers.push(header);
+        };
+        if let Some(bad) = headers.par_iter().position_first(|header| !self.is_intact(header)) {
+            headers.truncate(bad);
+            next = Next::Ends;
+        }
+        (headers, next)
+    }
+
+    /// Looks at everything behind the end: damage, or how much is cut.
+    fn look_behind(&mut self, end: &End) -> Result<u64, LogError> {
+        let mut cut_bytes = 0;
+        self.drop_before(end.lsn);
+        loop {
+            let more = self.load()?;
+            if let Some(last) = self.bytes.iter().rposition(|&byte| byte != 0) {
+                cut_bytes = self.start.get() + last as u64 + 1 - end.lsn.get();
+                self.look_for_proof(end)?;
+            }
+            if !more {
+                return Ok(cut_bytes);
+            }
+            // A frame may begin here and end behind.
+            let kept = self.bytes.len().min(OVERLAP_BYTES) as u64;
+            self.drop_before(Lsn::new(self.end().get() - kept));
+        }
+    }
+
+    fn look_for_proof(&self, end: &End) -> Result<(), LogError> {
+        for at in (self.start.get()..self.end().get()).step_by(Lsn::ALIGN as usize) {
+            let rest = &self.bytes[(at - self.start.get()) as usize..];
+            // The own position is looked at first: it rules out nearly everything.
+            if rest.get(8..16).is_none_or(|own| own != at.to_le_bytes()) {
+                continue;
+            }
+            let proves = |header: &Header| {
+                header.durable > end.lsn
+                    && is_later(end.session, header.session)
+                    && self.holds(header)
+                    && self.is_intact(header)
+            };
+            if self.header_at(Lsn::new(at)).is_some_and(|header| proves(&header)) {
+                return Err(damaged(self.segments, end.lsn));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a frame may come after one of `session`.
+fn follows(session: Option<Session>, header: &Header) -> bool {
+    match session {
+        None => header.kind == Kind::Open,
+        Some(session) if header.kind == Kind::Open => header.session == session.next(),
+        Some(session) => header.session == session,
+    }
+}
+
+/// Whether `other` is not older than `session`; sessions are few between two places of one log.
+fn is_later(session: Option<Session>, other: Session) -> bool {
+    session.is_none_or(|session| other.0.wrapping_sub(session.0) < u16::MAX / 2)
+}
+
+fn damaged(segments: &Segments, position: Lsn) -> LogError {
+    let (file, offset) = place(segments, position);
+    LogError::Damaged { file, offset, position }
+}
+
+pub(crate) fn senseless(segments: &Segments, position: Lsn, what: &'static str) -> LogError {
+    let (file, offset) = place(segments, position);
+    LogError::Senseless { file, offset, position, what }
+}
+
+fn place(segments: &Segments, position: Lsn) -> (String, u64) {
+    let geometry = segments.geometry();
+    (file_name(geometry.index_of(position)), geometry.offset_of(position))
+}

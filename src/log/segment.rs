@@ -1,0 +1,232 @@
+//! Segments: the files that hold the log, each a fixed range of positions.
+//!
+//! Segment `n` holds the positions from `n * data` to `(n + 1) * data`, where `data` is the file's length less one block for its header.
+//! A segment is filled with zeros once, so that writing frames changes no metadata. The next one is made ready while the
+//! current one fills (`prepare`), by whoever has time for it; a leader that comes too early makes it itself.
+
+use super::group_commit::LogSink;
+use crate::format::Cursor;
+use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError};
+use crate::lsn::Lsn;
+use crate::sync::{Arc, Mutex, lock};
+use std::collections::BTreeMap;
+
+/// What tells one store's segments from another's.
+pub(crate) type StoreId = [u8; 16];
+
+const MAGIC: &[u8; 8] = b"SKIPLOG\0";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 8 + 8;
+
+/// Where a segment's header is not what it must be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum BadHeader {
+    /// All zeros: the store was killed between making the file and writing its header.
+    Blank,
+    /// Not a segment of this store, or damaged.
+    Damaged,
+    /// Written by a newer version of the program.
+    Newer(u32),
+}
+
+pub(crate) fn file_name(index: u64) -> String {
+    format!("log-{index:012}")
+}
+
+pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("log-").filter(|digits| digits.len() == 12)?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// Positions against files: pure arithmetic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) segment_bytes: u64,
+}
+
+impl Geometry {
+    pub(crate) fn data_bytes(self) -> u64 {
+        self.segment_bytes - BLOCK as u64
+    }
+
+    pub(crate) fn index_of(self, lsn: Lsn) -> u64 {
+        lsn.get() / self.data_bytes()
+    }
+
+    pub(crate) fn first(self, index: u64) -> Lsn {
+        Lsn::new(index * self.data_bytes())
+    }
+
+    pub(crate) fn offset_of(self, lsn: Lsn) -> u64 {
+        BLOCK as u64 + lsn.get() % self.data_bytes()
+    }
+}
+
+pub(crate) fn encode_header(store: &StoreId, index: u64, geometry: Geometry) -> AlignedBuf {
+    let mut block = AlignedBuf::zeroed(BLOCK);
+    block[0..8].copy_from_slice(MAGIC);
+    block[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    block[16..32].copy_from_slice(store);
+    block[32..40].copy_from_slice(&index.to_le_bytes());
+    block[40..48].copy_from_slice(&geometry.segment_bytes.to_le_bytes());
+    let crc = crc32c::crc32c(&block[..HEADER_BYTES]);
+    block[HEADER_BYTES..HEADER_BYTES + 4].copy_from_slice(&crc.to_le_bytes());
+    block
+}
+
+pub(crate) fn check_header(
+    block: &[u8],
+    store: &StoreId,
+    index: u64,
+    geometry: Geometry,
+) -> Result<(), BadHeader> {
+    if block.iter().all(|&byte| byte == 0) {
+        return Err(BadHeader::Blank);
+    }
+    let mut cursor = Cursor::new(block);
+    let magic = cursor.take(8);
+    let version = cursor.u32().ok_or(BadHeader::Damaged)?;
+    if magic == Some(MAGIC) && version > VERSION {
+        return Err(BadHeader::Newer(version));
+    }
+    let expected = encode_header(store, index, geometry);
+    if block.starts_with(&expected[..HEADER_BYTES + 4]) { Ok(()) } else { Err(BadHeader::Damaged) }
+}
+
+/// The log's files, as many as there are.
+pub(crate) struct Segments {
+    device: Arc<dyn Device>,
+    store: StoreId,
+    geometry: Geometry,
+    files: Mutex<BTreeMap<u64, Arc<dyn BlockFile>>>,
+}
+
+impl Segments {
+    pub(crate) fn new(
+        device: Arc<dyn Device>,
+        store: StoreId,
+        geometry: Geometry,
+        files: BTreeMap<u64, Arc<dyn BlockFile>>,
+    ) -> Segments {
+        Segments { device, store, geometry, files: Mutex::new(files) }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        lock(&self.files).len() as u64
+    }
+
+    pub(crate) fn get(&self, index: u64) -> Option<Arc<dyn BlockFile>> {
+        lock(&self.files).get(&index).cloned()
+    }
+
+    /// Makes segment `index` ready for writing, if it is not.
+    ///
+    /// Whoever comes second waits for the first, rather than making the same file.
+    pub(crate) fn prepare(&self, index: u64) -> Result<Arc<dyn BlockFile>, IoError> {
+        let mut files = lock(&self.files);
+        if let Some(file) = files.get(&index) {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.device.create_zeroed(&file_name(index), self.geometry.segment_bytes)?;
+        file.write_durable(0, &[&encode_header(&self.store, index, self.geometry)])?;
+        let file: Arc<dyn BlockFile> = Arc::from(file);
+        files.insert(index, Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+/// Writes groups to the segments; the leader's.
+pub(crate) struct SegmentWriter {
+    segments: Arc<Segments>,
+    current: Option<(u64, Arc<dyn BlockFile>)>,
+}
+
+impl SegmentWriter {
+    pub(crate) fn new(segments: Arc<Segments>) -> SegmentWriter {
+        SegmentWriter { segments, current: None }
+    }
+
+    fn file(&mut self, index: u64) -> Result<&dyn BlockFile, IoError> {
+        if self.current.as_ref().is_none_or(|(current, _)| *current != index) {
+            self.current = Some((index, self.segments.prepare(index)?));
+        }
+        let (_, file) = self.current.as_ref().expect("set right above");
+        Ok(&**file)
+    }
+}
+
+impl LogSink for SegmentWriter {
+    fn write_durable(&mut self, from: Lsn, pieces: &[&[u8]]) -> Result<(), IoError> {
+        let geometry = self.segments.geometry();
+        let (mut at, mut rest) = (from, pieces.to_vec());
+        while !rest.is_empty() {
+            let index = geometry.index_of(at);
+            let room = (geometry.first(index + 1).get() - at.get()) as usize;
+            let (here, behind) = split_pieces(&rest, room);
+            self.file(index)?.write_durable(geometry.offset_of(at), &here)?;
+            at = at.plus(here.iter().map(|piece| piece.len() as u64).sum());
+            rest = behind;
+        }
+        Ok(())
+    }
+}
+
+/// The first `len` bytes of `pieces`, and what is behind them.
+fn split_pieces<'a>(pieces: &[&'a [u8]], len: usize) -> (Vec<&'a [u8]>, Vec<&'a [u8]>) {
+    let (mut here, mut behind, mut room) = (Vec::new(), Vec::new(), len);
+    for piece in pieces {
+        let (first, second) = piece.split_at(room.min(piece.len()));
+        room -= first.len();
+        here.extend((!first.is_empty()).then_some(first));
+        behind.extend((!second.is_empty()).then_some(second));
+    }
+    (here, behind)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_and_files_agree() {
+        let geometry = Geometry { segment_bytes: 3 * BLOCK as u64 };
+        assert_eq!(geometry.index_of(Lsn::new(0)), 0);
+        assert_eq!(geometry.offset_of(Lsn::new(0)), BLOCK as u64);
+        let last = Lsn::new(2 * BLOCK as u64 - 8);
+        assert_eq!((geometry.index_of(last), geometry.offset_of(last)), (0, 3 * BLOCK as u64 - 8));
+        assert_eq!(geometry.index_of(last.plus(8)), 1);
+        assert_eq!(geometry.first(1), last.plus(8));
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_header_is_found() {
+        let (store, geometry) = ([7; 16], Geometry { segment_bytes: 1 << 20 });
+        let good = encode_header(&store, 3, geometry);
+        assert_eq!(check_header(&good, &store, 3, geometry), Ok(()));
+        assert_eq!(check_header(&good, &store, 4, geometry), Err(BadHeader::Damaged));
+        assert_eq!(check_header(&[0; BLOCK], &store, 3, geometry), Err(BadHeader::Blank));
+        for bit in 0..(HEADER_BYTES + 4) * 8 {
+            let mut block = good.to_vec();
+            block[bit / 8] ^= 1 << (bit % 8);
+            assert!(check_header(&block, &store, 3, geometry).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn names_survive() {
+        assert_eq!(parse_file_name(&file_name(42)), Some(42));
+        for other in ["log-42", "log-00000000004x", "LOCK", "log-0000000000421"] {
+            assert_eq!(parse_file_name(other), None);
+        }
+    }
+
+    #[test]
+    fn pieces_are_split_at_the_end_of_a_segment() {
+        let (here, behind) = split_pieces(&[b"abc", b"defg"], 5);
+        assert_eq!((here, behind), (vec![&b"abc"[..], b"de"], vec![&b"fg"[..]]));
+    }
+}

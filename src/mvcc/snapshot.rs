@@ -1,0 +1,140 @@
+//! A snapshot: everything committed below its position, and nothing else, for as long as it lives.
+//!
+//! What it sees is not unlinked while its slot is registered (`active`), so what it returns borrows from it, and no
+//! epoch guard outlives a call.
+
+use super::active::Registration;
+use super::chain::Visible;
+use super::store::Space;
+use crate::lsn::Lsn;
+use crate::map::{Key, Towards};
+use crate::sync::epoch::{self, Guard};
+use std::collections::VecDeque;
+use std::ops::Bound;
+
+/// See the module. Cloning shares the slot.
+#[derive(Clone)]
+pub(crate) struct Snapshot(Registration);
+
+/// A value as a snapshot sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'s> {
+    pub(crate) lsn: Lsn,
+    pub(crate) value: &'s [u8],
+}
+
+impl Snapshot {
+    #[inline]
+    pub(super) fn new(registration: Registration) -> Snapshot {
+        Snapshot(registration)
+    }
+
+    #[inline]
+    pub(crate) fn position(&self) -> Lsn {
+        self.0.position()
+    }
+
+    /// The value under `key`. One look-up, one chain walk, no write to shared memory.
+    #[inline]
+    pub(crate) fn get<'s>(&'s self, space: &'s Space, key: &[u8]) -> Option<Seen<'s>> {
+        let guard = epoch::pin();
+        let record = space.records().get(key, &guard)?;
+        // A dead record holds nothing that anybody can see.
+        let visible = record.visible(self.position(), &guard).ok().flatten()?;
+        self.keep(visible)
+    }
+
+    /// A tombstone is nothing; anything else outlives the guard.
+    #[inline]
+    fn keep<'s>(&'s self, visible: Visible<'_>) -> Option<Seen<'s>> {
+        debug_assert!(visible.lsn < self.position());
+        let value = visible.version.payload()?;
+        // SAFETY: the version is the newest below our position, which is registered until `self` is dropped: nobody unlinks it
+        // before (`Horizon::is_garbage`), and payloads never change.
+        let value = unsafe { &*std::ptr::from_ref(value) };
+        Some(Seen { lsn: visible.lsn, value })
+    }
+
+    /// The entries of a range, in order.
+    pub(crate) fn scan<'s>(
+        &'s self,
+        space: &'s Space,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        towards: Towards,
+    ) -> Scan<'s> {
+        let owned = |bound: Bound<&[u8]>| bound.map(Key::from);
+        Scan {
+            snapshot: self,
+            space,
+            low: owned(range.0),
+            high: owned(range.1),
+            towards,
+            fetched: VecDeque::new(),
+            batch: FIRST_BATCH,
+            ended: false,
+        }
+    }
+}
+
+/// Entries looked at under one pin: few at first, for those who stop early, then more.
+const FIRST_BATCH: usize = 8;
+const LAST_BATCH: usize = 256;
+
+/// An iterator over the entries of a range as a snapshot sees them. Pins for each batch, not between.
+pub(crate) struct Scan<'s> {
+    snapshot: &'s Snapshot,
+    space: &'s Space,
+    low: Bound<Key>,
+    high: Bound<Key>,
+    towards: Towards,
+    fetched: VecDeque<(&'s [u8], Seen<'s>)>,
+    batch: usize,
+    ended: bool,
+}
+
+impl<'s> Scan<'s> {
+    fn fetch(&mut self) {
+        let guard = epoch::pin();
+        let (mut left, mut last) = (self.batch, None);
+        let (snapshot, fetched) = (self.snapshot, &mut self.fetched);
+        let range = (as_bytes(&self.low), as_bytes(&self.high));
+        self.ended = self.space.records().scan(range, self.towards, &guard, |key, record| {
+            let visible = record.visible(snapshot.position(), &guard).ok().flatten();
+            if let Some(seen) = visible.and_then(|visible| snapshot.keep(visible)) {
+                fetched.push_back((keep_key(snapshot, key, &guard), seen));
+            }
+            last = Some(key.clone());
+            left -= 1;
+            left > 0
+        });
+        self.batch = (self.batch * 2).min(LAST_BATCH);
+        if let Some(last) = last {
+            match self.towards {
+                Towards::Greater => self.low = Bound::Excluded(last),
+                Towards::Lesser => self.high = Bound::Excluded(last),
+            }
+        }
+    }
+}
+
+/// A key with a value that the snapshot sees stays in the map as long as the snapshot.
+fn keep_key<'s>(_snapshot: &'s Snapshot, key: &[u8], _guard: &Guard) -> &'s [u8] {
+    // SAFETY: a record dies only if its newest version is a tombstone below the oldest snapshot (`Record::bury`); with a version that
+    // this snapshot sees it does not die before the snapshot, and so its entry, which holds the key, stays.
+    unsafe { &*std::ptr::from_ref(key) }
+}
+
+pub(crate) fn as_bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
+    bound.as_ref().map(|key| &**key)
+}
+
+impl<'s> Iterator for Scan<'s> {
+    type Item = (&'s [u8], Seen<'s>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.fetched.is_empty() && !self.ended {
+            self.fetch();
+        }
+        self.fetched.pop_front()
+    }
+}

@@ -1,0 +1,195 @@
+//! All records of a store: its keyspaces, its live snapshots, and the end of its log.
+
+use super::active::{Active, Gone, Registration};
+use super::chain::Record;
+use super::garbage;
+use super::horizon::Horizon;
+use super::prune::{self, Pruned};
+use super::snapshot::Snapshot;
+use super::version::Version;
+use crate::lsn::{LogEnd, Lsn};
+use crate::map::{Key, Map, Node, Towards};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::epoch::{self, Guard};
+use crate::sync::{Arc, Mutex, lock};
+use std::ops::Bound;
+use std::ptr::NonNull;
+
+/// A keyspace: ordered keys with a record each.
+pub(crate) struct Space {
+    id: u32,
+    records: Map<Record>,
+}
+
+impl Space {
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(crate) fn records(&self) -> &Map<Record> {
+        &self.records
+    }
+
+    /// Takes a record that is dead out of the map.
+    pub(crate) fn unlink(&self, key: &[u8], record: &Node<Record>, guard: &Guard) {
+        debug_assert!(record.is_dead());
+        crate::sync::step(crate::sync::Step::Unlinking);
+        self.records.retire(key, record, guard);
+    }
+
+    /// Prunes one record, and takes it out of the map if nothing is left of it.
+    pub(crate) fn prune(&self, key: &[u8], record: &Node<Record>, horizon: &Horizon, guard: &Guard) -> Pruned {
+        let pruned = prune::prune(record, horizon, guard);
+        if pruned.died {
+            self.unlink(key, record, guard);
+        }
+        pruned
+    }
+
+    /// Puts what recovery found under `key`; to be called once for each key, before anybody else uses the space.
+    pub(crate) fn recover(&self, key: &[u8], lsn: Lsn, value: &[u8]) {
+        let version = Version::new(Some(value));
+        // SAFETY: made right above, and nobody else's.
+        unsafe { version.as_ref() }.set_stamp(lsn);
+        let guard = epoch::pin();
+        let node = self.records.get_or_insert(key, Record::new, &guard);
+        let installed = node.install(version, lsn, &guard);
+        assert!(installed.is_ok(), "recovery puts each key once");
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let guard = epoch::pin();
+        self.records.dispose_with(&guard, prune::free_all);
+    }
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Swept {
+    pub(crate) records: u64,
+    pub(crate) versions: u64,
+    pub(crate) died: u64,
+}
+
+/// See the module.
+pub(crate) struct Store {
+    end: Arc<LogEnd>,
+    active: Active,
+    /// How much of the log's past stays readable, in bytes.
+    retained_bytes: AtomicU64,
+    /// Boxed, so that a space's address is good as long as the store; never removed from.
+    #[expect(clippy::vec_box, reason = "references to the spaces outlive the growth of the list")]
+    spaces: Mutex<Vec<Box<Space>>>,
+}
+
+/// How many records a sweep visits under one pin.
+const SWEEP_BATCH: usize = 64;
+
+impl Store {
+    pub(crate) fn new(end: Arc<LogEnd>, retained_bytes: u64) -> Store {
+        Store {
+            end,
+            active: Active::new(),
+            retained_bytes: AtomicU64::new(retained_bytes),
+            spaces: Mutex::new(Vec::new()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn end(&self) -> &LogEnd {
+        &self.end
+    }
+
+    pub(crate) fn active(&self) -> &Active {
+        &self.active
+    }
+
+    /// The space with this id, made if there is none. A cold path: handles keep the reference.
+    pub(crate) fn space(&self, id: u32) -> &Space {
+        let mut spaces = lock(&self.spaces);
+        let space = match spaces.iter().find(|space| space.id == id) {
+            Some(space) => NonNull::from(&**space),
+            None => {
+                spaces.push(Box::new(Space { id, records: Map::new() }));
+                NonNull::from(&**spaces.last().expect("pushed right above"))
+            }
+        };
+        // SAFETY: boxed, and in the list as long as `self` lives.
+        unsafe { space.as_ref() }
+    }
+
+    fn spaces(&self) -> Vec<&Space> {
+        // SAFETY: boxed, and in the list as long as `self` lives.
+        lock(&self.spaces).iter().map(|space| unsafe { NonNull::from(&**space).as_ref() }).collect()
+    }
+
+    /// Opens a snapshot of everything that is committed by now.
+    #[inline]
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.active.register(&self.end))
+    }
+
+    /// Opens a snapshot of the past. Above the log's end there is nothing to see yet, so `at` must not be.
+    pub(crate) fn snapshot_at(&self, at: Lsn) -> Result<Snapshot, Gone> {
+        debug_assert!(at <= self.end.load());
+        self.active.register_at(at).map(Snapshot::new)
+    }
+
+    /// A registration at the log's end, for a transaction.
+    #[inline]
+    pub(crate) fn register(&self) -> Registration {
+        self.active.register(&self.end)
+    }
+
+    /// Raises the horizon as far as the retained history allows.
+    pub(crate) fn advance_horizon<'g>(&self, guard: &'g Guard) -> &'g Horizon
+    {
+        // Relaxed: a setting.
+        let retained = self.retained_bytes.load(Ordering::Relaxed);
+        let to = self.end.load().get().saturating_sub(retained) & !(Lsn::ALIGN - 1);
+        self.active.advance(Lsn::new(to), guard)
+    }
+
+    /// Prunes every record: the garbage that no writer came by to prune.
+    ///
+    /// `go_on` is asked between batches, and may take its time.
+    pub(crate) fn sweep(&self, mut go_on: impl FnMut() -> bool) -> Swept {
+        let mut swept = Swept::default();
+        for space in self.spaces() {
+            let mut after: Option<Key> = None;
+            while let Some(last) = self.sweep_batch(space, after.as_ref(), &mut swept) {
+                after = Some(last);
+                if !go_on() {
+                    return swept;
+                }
+            }
+        }
+        garbage::flush(&epoch::pin());
+        swept
+    }
+
+    /// Visits the records after a key; returns the last one's key, none when there are no more.
+    fn sweep_batch(&self, space: &Space, after: Option<&Key>, swept: &mut Swept) -> Option<Key> {
+        let guard = epoch::pin();
+        let horizon = self.advance_horizon(&guard);
+        let low = after.map_or(Bound::Unbounded, |key| Bound::Excluded(&**key));
+        let (mut left, mut last) = (SWEEP_BATCH, None);
+        space.records.scan((low, Bound::Unbounded), Towards::Greater, &guard, |key, record| {
+            let pruned = space.prune(key, record, horizon, &guard);
+            swept.records += 1;
+            swept.versions += pruned.versions as u64;
+            swept.died += u64::from(pruned.died);
+            last = Some(key);
+            left -= 1;
+            left > 0
+        });
+        last.filter(|_| left == 0).cloned()
+    }
+
+    /// How many records there are, roughly; those of deleted keys that wait for their end included.
+    pub(crate) fn record_count(&self) -> usize {
+        self.spaces().iter().map(|space| space.records.len()).sum()
+    }
+}

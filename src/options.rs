@@ -1,0 +1,56 @@
+//! Settings that transactions and stores share.
+
+/// What a transaction sees of others that commit while it runs.
+///
+/// The anomalies each level allows are spelt out, one script each, in `tests/isolation`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Each statement sees what was committed when it began. Blind writes never conflict; a statement that reads and writes
+    /// one document (`update`, `patch`, …) still never loses another's change.
+    ReadCommitted,
+    /// Every statement sees what was committed when the transaction began; of two that write the same key one is refused.
+    /// Write skew is possible.
+    #[default]
+    Snapshot,
+    /// As if transactions ran one after the other, in the order in which they commit, which respects real time.
+    Serializable,
+}
+
+/// When a commit is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Durability {
+    /// When it is on stable storage.
+    Sync,
+    /// At once; it is on stable storage within the store's buffering interval.
+    Buffered,
+    /// At once; it is on stable storage with the next commit that asks for it, or when the log's ring fills up, or at close.
+    None,
+}
+
+/// How to begin a transaction; what is not said is as the store was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TransactionOptions {
+    pub(crate) isolation: Option<Isolation>,
+    pub(crate) durability: Option<Durability>,
+}
+
+impl TransactionOptions {
+    /// As the store was opened.
+    pub fn new() -> TransactionOptions {
+        TransactionOptions::default()
+    }
+
+    /// Sets what the transaction sees of others.
+    pub fn isolation(mut self, isolation: Isolation) -> TransactionOptions {
+        self.isolation = Some(isolation);
+        self
+    }
+
+    /// Sets when its commit is acknowledged.
+    pub fn durability(mut self, durability: Durability) -> TransactionOptions {
+        self.durability = Some(durability);
+        self
+    }
+}

@@ -1,0 +1,276 @@
+//! The commit protocol.
+//!
+//! ```text
+//!   prepare the frame ─► install every version ─► Positioning(end) ─► take a position ─┬─► Committed(lsn) ─► publish ─► stamp ─► prune
+//!                          │ conflict                ▲                                 ▼ (serializable)         │
+//!                          ▼                         └────────── pushed ──────────── Validating(lsn): validate ─┘
+//!                        withdraw ◄───────────────────────────── killed, stale ─────────┘
+//! ```
+//!
+//! Why it is right is argued in `docs/concurrency.md`; in short: the position is taken after every version is installed, so a snapshot that meets an
+//! undecided version knows that it is later, or makes it so.
+
+use super::error::{Conflict, ConflictKind};
+use super::read_set::ReadSet;
+use super::validate::{Stale, Validator};
+use super::write_set::PendingWrite;
+use crate::io::IoError;
+use crate::log::batch::Write;
+use crate::log::{Log, Prepared};
+use crate::lsn::{Lsn, LogEnd};
+use crate::map::{Key, Node};
+use crate::mvcc::chain::{Record, Refused};
+use crate::mvcc::garbage::{self, OwnState};
+use crate::mvcc::state::{Interrupted, Phase};
+use crate::mvcc::store::{Space, Store};
+use crate::mvcc::version::Version;
+use crate::sync::{Step, epoch, step};
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// A transaction that wants to commit.
+pub(crate) struct Commit<'a, 's> {
+    pub(crate) store: &'s Store,
+    pub(crate) log: Option<&'s Log>,
+    /// Where it read. Its registration is held until this returns: what is compared against stays.
+    pub(crate) snapshot: Lsn,
+    /// What must still be as it was read; none below serializable.
+    pub(crate) reads: Option<&'a ReadSet<'s>>,
+}
+
+/// Why nothing was changed, or why it is not known to last.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// Nothing was changed.
+    Conflict(Conflict),
+    /// The log takes nothing any more. Whether the transaction is there after the store is opened again is open.
+    Log(IoError),
+}
+
+/// A commit in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Committed {
+    pub(crate) lsn: Lsn,
+    /// Durable once the log is durable up to here.
+    pub(crate) end: Lsn,
+}
+
+/// How often a validation starts again because readers came in between, before it gives up.
+///
+/// Readers push a validating transaction that their answer depends on, and never wait for it. So fresh readers can starve a validation;
+/// giving up and trying again after a pause, with a new snapshot, lets them pass.
+const PUSHES_MAX: u32 = 64;
+/// In a store without a log, positions count in this unit.
+const UNLOGGED_BYTES: u64 = Lsn::ALIGN;
+/// How many keys are handled under one pin.
+const KEYS_PER_PIN: usize = 64;
+/// A thread raises the horizon once in so many commits.
+const COMMITS_PER_HORIZON: u32 = if cfg!(loom) { 1 } else { 64 };
+
+impl<'s> Commit<'_, 's> {
+    /// Commits `writes`, which are sorted by keyspace and key, and not empty.
+    pub(crate) fn run(&self, writes: Vec<(Key, PendingWrite<'s>)>) -> Result<Committed, Failed> {
+        let frame = self.prepare(&writes)?;
+        let state = OwnState::new();
+        let installed = match self.install(&state, writes) {
+            Ok(installed) => installed,
+            Err((installed, conflict)) => return Err(self.withdraw(state, installed, conflict)),
+        };
+        let committed = match self.decide(&state, &installed, frame.as_ref()) {
+            Ok(committed) => committed,
+            Err(failed) => return Err(self.withdraw(state, installed, failed)),
+        };
+        step(Step::Committed);
+        let published = frame.map_or(Ok(()), |frame| self.publish(committed.lsn, &frame));
+        step(Step::Published);
+        installed.stamp(committed.lsn);
+        state.retire();
+        step(Step::Stamped);
+        self.prune(&installed);
+        published.map_err(Failed::Log).map(|()| committed)
+    }
+
+    fn prepare(&self, writes: &[(Key, PendingWrite<'s>)]) -> Result<Option<Prepared>, Failed> {
+        let Some(log) = self.log else {
+            return Ok(None);
+        };
+        let writes = writes.iter().map(|(key, write)| Write { space: write.space.id(), key, value: write.value() });
+        log.check().and_then(|()| log.prepare(writes)).map(Some).map_err(Failed::Log)
+    }
+
+    /// Step 1: a version at the head of each record.
+    fn install(
+        &self,
+        state: &OwnState,
+        writes: Vec<(Key, PendingWrite<'s>)>,
+    ) -> Result<Installed<'s>, (Installed<'s>, Failed)> {
+        let mut installed = Installed(Vec::with_capacity(writes.len()));
+        let mut guard = epoch::pin();
+        for (index, (key, write)) in writes.into_iter().enumerate() {
+            if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
+                guard.repin();
+            }
+            // SAFETY: not published yet, so ours.
+            unsafe { write.version().as_ref() }.begin(state.address());
+            let record = loop {
+                let record = write.space.records().get_or_insert(&key, Record::new, &guard);
+                match record.install(write.version(), write.base, &guard) {
+                    Ok(()) => break NonNull::from(record),
+                    Err(Refused::Dead) => write.space.unlink(&key, record, &guard),
+                    Err(Refused::Superseded(winner)) => {
+                        let conflict = conflict(ConflictKind::Write, write.space.id(), &key, Some(winner));
+                        return Err((installed, Failed::Conflict(conflict)));
+                    }
+                }
+            };
+            installed.0.push(InstalledWrite { space: write.space, key, record, version: write.version() });
+            write.give_up_version();
+            step(Step::Installed);
+        }
+        Ok(installed)
+    }
+
+    /// Steps 2 and 3: a position, at which the reads hold.
+    fn decide(
+        &self,
+        state: &OwnState,
+        installed: &Installed<'s>,
+        frame: Option<&Prepared>,
+    ) -> Result<Committed, Failed> {
+        let bytes = frame.map_or(UNLOGGED_BYTES, Prepared::bytes);
+        let mut pushes = 0;
+        loop {
+            let end: &LogEnd = self.store.end();
+            let before = end.load();
+            if let Err(Interrupted::Killed) = state.position(before) {
+                return Err(self.overtaken(installed));
+            }
+            step(Step::Positioning);
+            let lsn = end.reserve(bytes);
+            step(Step::Positioned);
+            let failed = match self.decide_at(state, before, lsn) {
+                Ok(()) => return Ok(Committed { lsn, end: lsn.plus(bytes) }),
+                Err(Undecided::Interrupted(Interrupted::Pushed)) if pushes < PUSHES_MAX => None,
+                Err(Undecided::Interrupted(Interrupted::Pushed)) => Some(self.starved(installed)),
+                Err(Undecided::Interrupted(Interrupted::Killed)) => Some(self.overtaken(installed)),
+                Err(Undecided::Stale(stale)) => {
+                    Some(Failed::Conflict(conflict(stale.kind, stale.space, &stale.key, stale.winner)))
+                }
+            };
+            // The range is not ours to use any more; the log must not have a hole.
+            self.log.map_or(Ok(()), |log| log.void(lsn, bytes)).map_err(Failed::Log)?;
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+            pushes += 1;
+        }
+    }
+
+    fn decide_at(&self, state: &OwnState, before: Lsn, lsn: Lsn) -> Result<(), Undecided> {
+        let Some(reads) = self.reads else {
+            return Ok(state.commit(Phase::Positioning(before), lsn)?);
+        };
+        state.validate(before, lsn)?;
+        step(Step::Validating);
+        let validator = Validator { snapshot: self.snapshot, own: lsn, state: state.address() };
+        validator.validate(reads).map_err(Undecided::Stale)?;
+        Ok(state.commit(Phase::Validating(lsn), lsn)?)
+    }
+
+    /// Step 4.
+    fn publish(&self, lsn: Lsn, frame: &Prepared) -> Result<(), IoError> {
+        self.log.expect("there is a frame only with a log").publish(lsn, frame)
+    }
+
+    /// Gives up: takes the versions off again, unless somebody already did, and retires them.
+    fn withdraw(&self, state: OwnState, installed: Installed<'s>, failed: Failed) -> Failed {
+        state.abort();
+        for write in &installed.0 {
+            let guard = epoch::pin();
+            // By key: without our version on it the record may have died meanwhile.
+            if let Some(record) = write.space.records().get(&write.key, &guard) {
+                record.withdraw(write.version, &guard);
+            }
+            // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
+            unsafe { garbage::retire_version(write.version, &guard) };
+        }
+        state.retire();
+        failed
+    }
+
+    /// Unlinks what our versions superseded, as far as nobody can see it any more.
+    fn prune(&self, installed: &Installed<'s>) {
+        let mut guard = epoch::pin();
+        if is_horizon_due() {
+            self.store.advance_horizon(&guard);
+        }
+        for (index, write) in installed.0.iter().enumerate() {
+            if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
+                guard.repin();
+            }
+            // SAFETY: it has our version or a later one, all above our snapshot, whose slot is still registered: such a
+            // record does not die (`Record::bury`).
+            let record = unsafe { write.record.as_ref() };
+            write.space.prune(&write.key, record, self.store.active().horizon(&guard), &guard);
+        }
+    }
+
+    fn overtaken(&self, installed: &Installed<'s>) -> Failed {
+        Failed::Conflict(installed.first_conflict(ConflictKind::Overtaken))
+    }
+
+    fn starved(&self, installed: &Installed<'s>) -> Failed {
+        Failed::Conflict(installed.first_conflict(ConflictKind::Starved))
+    }
+}
+
+enum Undecided {
+    Interrupted(Interrupted),
+    Stale(Stale),
+}
+
+impl From<Interrupted> for Undecided {
+    fn from(interrupted: Interrupted) -> Undecided {
+        Undecided::Interrupted(interrupted)
+    }
+}
+
+struct InstalledWrite<'s> {
+    space: &'s Space,
+    key: Key,
+    record: NonNull<Node<Record>>,
+    version: NonNull<Version>,
+}
+
+/// The versions that are in reach of others.
+struct Installed<'s>(Vec<InstalledWrite<'s>>);
+
+impl Installed<'_> {
+    /// Step 5: from here on nobody needs the state to know.
+    fn stamp(&self, lsn: Lsn) {
+        for write in &self.0 {
+            // SAFETY: what is not stamped is not pruned, and nobody but us stamps.
+            unsafe { write.version.as_ref() }.set_stamp(lsn);
+        }
+    }
+
+    fn first_conflict(&self, kind: ConflictKind) -> Conflict {
+        let first = self.0.first().expect("there is a write");
+        conflict(kind, first.space.id(), &first.key, None)
+    }
+}
+
+fn conflict(kind: ConflictKind, space: u32, key: &Key, winner: Option<Lsn>) -> Conflict {
+    Conflict { kind, space, key: key.to_vec(), winner }
+}
+
+fn is_horizon_due() -> bool {
+    thread_local! {
+        static COMMITS: Cell<u32> = const { Cell::new(0) };
+    }
+    COMMITS.with(|commits| {
+        let count = commits.get().wrapping_add(1);
+        commits.set(count);
+        count.is_multiple_of(COMMITS_PER_HORIZON)
+    })
+}

@@ -1,0 +1,192 @@
+//! Transactions over keyspaces of bytes: private writes, tracked reads, and the commit protocol.
+//!
+//! - `write_set`, `read_set`: what a transaction wants to write, and what it has read. `scan`: a range with both.
+//! - `validate`: whether the reads still hold, pure but for walking the records.
+//! - `commit`: the protocol.
+
+pub(crate) mod commit;
+pub(crate) mod error;
+mod read_set;
+mod scan;
+mod validate;
+mod write_set;
+
+use crate::log::Log;
+use crate::lsn::Lsn;
+use crate::map::Towards;
+use crate::mvcc::snapshot::Snapshot;
+use crate::mvcc::store::{Space, Store};
+use crate::options::Isolation;
+use crate::sync::epoch;
+use commit::{Commit, Committed, Failed};
+use read_set::{ReadSet, Walk};
+use scan::{Base, StatementScan};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::Bound;
+use write_set::{PendingWrite, WriteSet};
+
+pub(crate) use scan::Scan;
+pub(crate) use write_set::Mark;
+
+/// A key with its value, as a transaction sees it.
+pub(crate) struct Entry<'t> {
+    pub(crate) key: Cow<'t, [u8]>,
+    /// Where it was committed; none for the transaction's own write.
+    pub(crate) lsn: Option<Lsn>,
+    pub(crate) value: Cow<'t, [u8]>,
+}
+
+/// A value, as a transaction sees it.
+pub(crate) struct Found<'t> {
+    pub(crate) lsn: Option<Lsn>,
+    pub(crate) value: Cow<'t, [u8]>,
+}
+
+/// A base that nothing is above: a blind write under read committed.
+const ANY_BASE: Lsn = Lsn::new(u64::MAX);
+
+/// A transaction, until it commits or is dropped, which takes nothing back because nothing was changed.
+pub(crate) struct Txn<'s> {
+    store: &'s Store,
+    log: Option<&'s Log>,
+    isolation: Isolation,
+    /// Registered when the transaction began, whatever its isolation: what its writes are compared against stays.
+    snapshot: Snapshot,
+    writes: WriteSet<'s>,
+    reads: RefCell<ReadSet<'s>>,
+}
+
+impl<'s> Txn<'s> {
+    #[inline]
+    pub(crate) fn begin(store: &'s Store, log: Option<&'s Log>, isolation: Isolation) -> Txn<'s> {
+        Txn {
+            store,
+            log,
+            isolation,
+            snapshot: store.snapshot(),
+            writes: WriteSet::default(),
+            reads: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    /// Where the transaction reads; under read committed, where it began.
+    pub(crate) fn position(&self) -> Lsn {
+        self.snapshot.position()
+    }
+
+    /// The value under `key`: the transaction's own write, or what its isolation lets it see.
+    pub(crate) fn get<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
+        if let Some(write) = self.writes.get(space, key) {
+            return write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) });
+        }
+        if self.isolation == Isolation::ReadCommitted {
+            return newest(space, key, |lsn, value| Found { lsn: Some(lsn), value: Cow::Owned(value.to_vec()) });
+        }
+        if self.isolation == Isolation::Serializable {
+            self.reads.borrow_mut().add_key(space, key);
+        }
+        let seen = self.snapshot.get(space, key)?;
+        Some(Found { lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) })
+    }
+
+    /// The entries of a range.
+    pub(crate) fn scan<'t>(
+        &'t self,
+        space: &'s Space,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        towards: Towards,
+    ) -> Scan<'t, 's> {
+        let walk = Walk::new(space, range, towards);
+        let base = match self.isolation {
+            Isolation::ReadCommitted => Base::Statement(StatementScan::new(self.store.snapshot(), &walk)),
+            _ => Base::Snapshot(self.snapshot.scan(space, range, towards)),
+        };
+        let own = self.writes.range(space.id(), range, towards);
+        let reads = (self.isolation == Isolation::Serializable).then_some(&self.reads);
+        Scan::new(base, own, walk, reads)
+    }
+
+    /// Writes a value, or deletes, whatever is there.
+    pub(crate) fn put(&mut self, space: &'s Space, key: &[u8], value: Option<&[u8]>) {
+        let base = match self.isolation {
+            Isolation::ReadCommitted => ANY_BASE,
+            _ => self.snapshot.position(),
+        };
+        self.put_at(space, key, value, base);
+    }
+
+    fn put_at(&mut self, space: &'s Space, key: &[u8], value: Option<&[u8]>, base: Lsn) {
+        self.writes.put((space.id(), key.into()), PendingWrite::new(space, value, base));
+    }
+
+    /// Replaces what is under `key` by what `change` makes of it: a value, a deletion, or nothing new.
+    ///
+    /// Never loses a change of another transaction, under read committed neither.
+    pub(crate) fn modify<T, E>(
+        &mut self,
+        space: &'s Space,
+        key: &[u8],
+        change: impl FnOnce(Option<&[u8]>) -> Result<(Change, T), E>,
+    ) -> Result<T, E> {
+        let base = match self.isolation {
+            Isolation::ReadCommitted => self.store.end().load(),
+            _ => self.snapshot.position(),
+        };
+        let (change, result) = change(self.get(space, key).as_ref().map(|found| &*found.value))?;
+        match change {
+            Change::Keep => {}
+            Change::Put(value) => self.put_at(space, key, Some(&value), base),
+            Change::Delete => self.put_at(space, key, None, base),
+        }
+        Ok(result)
+    }
+
+    pub(crate) fn mark(&mut self) -> Mark {
+        self.writes.mark()
+    }
+
+    pub(crate) fn is_open(&self, mark: Mark) -> bool {
+        self.writes.is_open(mark)
+    }
+
+    pub(crate) fn roll_back(&mut self, mark: Mark) {
+        self.writes.roll_back(mark);
+    }
+
+    pub(crate) fn release(&mut self, mark: Mark) {
+        self.writes.release(mark);
+    }
+
+    /// Commits. A transaction that wrote nothing has nothing to decide: it is where its snapshot is.
+    pub(crate) fn commit(self) -> Result<Committed, Failed> {
+        if self.writes.is_empty() {
+            return Ok(Committed { lsn: self.position(), end: self.position() });
+        }
+        let reads = (self.isolation == Isolation::Serializable).then(|| self.reads.into_inner());
+        let commit =
+            Commit { store: self.store, log: self.log, snapshot: self.snapshot.position(), reads: reads.as_ref() };
+        // The snapshot is dropped at the end of this function: its slot is held until the versions are stamped.
+        commit.run(self.writes.into_sorted())
+    }
+}
+
+/// What becomes of a value.
+pub(crate) enum Change {
+    Keep,
+    Put(Vec<u8>),
+    Delete,
+}
+
+/// Reads the newest committed value of one key, outside of any transaction: nothing is registered, nobody pushed.
+pub(crate) fn newest<T>(space: &Space, key: &[u8], read: impl FnOnce(Lsn, &[u8]) -> T) -> Option<T> {
+    let guard = epoch::pin();
+    let record = space.records().get(key, &guard)?;
+    // A dead record holds nothing.
+    let newest = record.newest(&guard).ok().flatten()?;
+    newest.version.payload().map(|value| read(newest.lsn, value))
+}

@@ -1,0 +1,160 @@
+//! What a transaction wants to write, for itself alone until it commits.
+//!
+//! Ordered by keyspace and key: in that order the versions are installed, so of several transactions in each other's way one always
+//! goes on. Values lie in their versions already.
+
+use crate::lsn::Lsn;
+use crate::map::{Key, Towards};
+use crate::mvcc::store::Space;
+use crate::mvcc::version::Version;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::ptr::NonNull;
+
+/// Keyspace and key.
+pub(crate) type WriteKey = (u32, Key);
+
+/// One write.
+pub(crate) struct PendingWrite<'s> {
+    pub(crate) space: &'s Space,
+    version: NonNull<Version>,
+    /// The write knows what was committed below; above is a conflict.
+    pub(crate) base: Lsn,
+}
+
+// SAFETY: the version belongs to the write set alone until it is installed, and it is plain memory.
+unsafe impl Send for PendingWrite<'_> {}
+
+impl<'s> PendingWrite<'s> {
+    pub(crate) fn new(space: &'s Space, value: Option<&[u8]>, base: Lsn) -> PendingWrite<'s> {
+        PendingWrite { space, version: Version::new(value), base }
+    }
+
+    /// `None` deletes.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        // SAFETY: ours until it is installed, alive and unchanged.
+        unsafe { self.version.as_ref() }.payload()
+    }
+
+    pub(crate) fn version(&self) -> NonNull<Version> {
+        self.version
+    }
+
+    /// The version was installed: from here on it is the commit protocol's to retire.
+    pub(crate) fn give_up_version(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for PendingWrite<'_> {
+    fn drop(&mut self) {
+        // SAFETY: never installed, or this value would have been forgotten.
+        unsafe { Version::free(self.version) }
+    }
+}
+
+/// A place to roll back to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    /// How many savepoints were open before this one.
+    depth: usize,
+    /// How long the journal was then.
+    journal: usize,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct WriteSet<'s> {
+    writes: BTreeMap<WriteKey, PendingWrite<'s>>,
+    /// What writes replaced since the first open savepoint, oldest first.
+    journal: Vec<(WriteKey, Option<PendingWrite<'s>>)>,
+    savepoints: usize,
+}
+
+impl<'s> WriteSet<'s> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Adds a write; a later one of the same key replaces an earlier one, and keeps what that one was based on.
+    pub(crate) fn put(&mut self, key: WriteKey, mut write: PendingWrite<'s>) {
+        if let Some(before) = self.writes.get(&key) {
+            write.base = before.base;
+        }
+        if self.savepoints == 0 {
+            self.writes.insert(key, write);
+        } else {
+            let before = self.writes.insert(key.clone(), write);
+            self.journal.push((key, before));
+        }
+    }
+
+    /// The write of a key, if there is one.
+    pub(crate) fn get(&self, space: &Space, key: &[u8]) -> Option<&PendingWrite<'s>> {
+        if self.writes.is_empty() {
+            return None;
+        }
+        self.writes.get(&(space.id(), Key::from(key)))
+    }
+
+    /// The writes within a range of one keyspace.
+    pub(crate) fn range(
+        &self,
+        space: u32,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        towards: Towards,
+    ) -> Box<dyn Iterator<Item = (&Key, &PendingWrite<'s>)> + '_> {
+        if self.writes.is_empty() || crate::map::is_empty_range(range) {
+            return Box::new(std::iter::empty());
+        }
+        let low = match range.0 {
+            Bound::Unbounded => Bound::Included((space, Key::from(&[][..]))),
+            bound => bound.map(|key| (space, Key::from(key))),
+        };
+        let high = match range.1 {
+            Bound::Unbounded => Bound::Excluded((space + 1, Key::from(&[][..]))),
+            bound => bound.map(|key| (space, Key::from(key))),
+        };
+        let within = self.writes.range((low, high)).map(|((_, key), write)| (key, write));
+        match towards {
+            Towards::Greater => Box::new(within),
+            Towards::Lesser => Box::new(within.rev()),
+        }
+    }
+
+    /// Opens a savepoint.
+    pub(crate) fn mark(&mut self) -> Mark {
+        let mark = Mark { depth: self.savepoints, journal: self.journal.len() };
+        self.savepoints += 1;
+        mark
+    }
+
+    /// Whether a savepoint is open still.
+    pub(crate) fn is_open(&self, mark: Mark) -> bool {
+        mark.depth < self.savepoints && mark.journal <= self.journal.len()
+    }
+
+    /// Takes back everything since `mark`, and closes it with all that were opened after it.
+    pub(crate) fn roll_back(&mut self, mark: Mark) {
+        for (key, before) in self.journal.drain(mark.journal..).rev() {
+            match before {
+                Some(write) => self.writes.insert(key, write),
+                None => self.writes.remove(&key),
+            };
+        }
+        self.savepoints = mark.depth;
+    }
+
+    /// Keeps everything since `mark`, and closes it with all that were opened after it.
+    pub(crate) fn release(&mut self, mark: Mark) {
+        self.savepoints = mark.depth;
+        if self.savepoints == 0 {
+            self.journal.clear();
+        }
+    }
+
+    /// The writes in the order of installation.
+    pub(crate) fn into_sorted(self) -> Vec<(Key, PendingWrite<'s>)> {
+        self.writes.into_iter().map(|((_, key), write)| (key, write)).collect()
+    }
+}
