@@ -18,7 +18,10 @@ pub mod order_key;
 mod path;
 mod raw;
 
-pub use codec::{Limits, validate};
+pub use codec::{
+    ID_FIELD, IntoDocument, Json, Limits, Serde, from_serde, json_to_raw, raw_to_json, take_or_generate_id,
+    to_serde, validate, with_id,
+};
 pub use error::DocumentError;
 pub use id::{DocumentId, MAX_KEY_BYTES};
 pub use path::{FieldPath, get};
