@@ -15,8 +15,11 @@ mod codec;
 mod error;
 mod id;
 pub mod order_key;
+mod patch;
 mod path;
 mod raw;
+#[cfg(test)]
+mod test_values;
 
 pub use codec::{
     ID_FIELD, IntoDocument, Json, Limits, Serde, from_serde, json_to_raw, raw_to_json, take_or_generate_id,
@@ -24,4 +27,5 @@ pub use codec::{
 };
 pub use error::DocumentError;
 pub use id::{DocumentId, MAX_KEY_BYTES};
+pub use patch::Patch;
 pub use path::{FieldPath, get};

@@ -100,3 +100,6 @@ pub fn get<'a>(document: &'a RawDocument, path: &FieldPath) -> Option<RawBsonRef
     }
     Some(value)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use bson::{Document, RawDocument, RawDocumentBuf};
 use serde::Serialize;
 
-use super::{Limits, from_serde, json_to_raw, json_value_to_raw, serde_codec, validate};
+use super::{Limits, from_serde, json_to_raw, json_value_to_raw, refuse_bson, validate};
 use crate::document::DocumentError;
 
 /// Something that can become a document.
@@ -79,7 +79,7 @@ impl IntoDocument for Document {
 
 impl IntoDocument for &Document {
     fn into_document(self, limits: &Limits) -> Result<RawDocumentBuf, DocumentError> {
-        RawDocumentBuf::try_from(self).map_err(serde_codec::refuse)?.into_document(limits)
+        RawDocumentBuf::try_from(self).map_err(refuse_bson)?.into_document(limits)
     }
 }
 

@@ -51,7 +51,7 @@ pub fn json_to_raw(text: &[u8], limits: &Limits) -> Result<RawDocumentBuf, Docum
 }
 
 /// Turns a parsed JSON object into a document, by the same rules.
-pub(crate) fn json_value_to_raw(
+pub(super) fn json_value_to_raw(
     value: &serde_json::Value,
     limits: &Limits,
 ) -> Result<RawDocumentBuf, DocumentError> {

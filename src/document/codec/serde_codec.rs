@@ -40,7 +40,7 @@ pub fn to_serde<'de, T: Deserialize<'de>>(document: &'de RawDocument) -> Result<
 }
 
 /// The typed form of what the `bson` crate reports when it writes.
-pub(super) fn refuse(error: Error) -> DocumentError {
+pub(crate) fn refuse(error: Error) -> DocumentError {
     const NOT_A_DOCUMENT: &str = "attempted to encode a non-document type at the top level: ";
     const NUL_IN_NAME: &str = "cstring with interior null: ";
     let message = error.message.as_deref().unwrap_or_default();

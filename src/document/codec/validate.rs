@@ -165,8 +165,10 @@ impl<'a> Scan<'a> {
         let start = self.position;
         let data = self.take(length, end)?;
         if subtype == BINARY_OLD_SUBTYPE {
-            let inner = data.first_chunk::<4>().map(|field| i32::from_le_bytes(*field));
-            if inner.and_then(|inner| usize::try_from(inner).ok()) != length.checked_sub(4) {
+            let inner = data.split_first_chunk::<4>();
+            let fits =
+                inner.is_some_and(|(field, rest)| i32::from_le_bytes(*field) as i64 == rest.len() as i64);
+            if !fits {
                 return Err(DocumentError::bson(start, "old binary value with a wrong inner length"));
             }
         }

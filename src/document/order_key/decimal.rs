@@ -83,9 +83,4 @@ impl Digits {
         digits.truncate(kept);
         Digits { magnitude, digits }
     }
-
-    /// The exponent of ten that goes with the digits read as an integer.
-    pub(super) fn exponent(&self) -> i32 {
-        self.magnitude - self.digits.len() as i32
-    }
 }
