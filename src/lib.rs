@@ -1,6 +1,7 @@
 //! Skipstone: an embedded, lock-free, multi-version document store.
 #![deny(missing_docs)]
 
+pub mod document;
 mod format;
 mod io;
 mod log;

@@ -1,0 +1,82 @@
+//! The field `_id`: read from a document, or put into it, always as the first.
+
+use bson::{RawDocument, RawDocumentBuf};
+
+use super::Limits;
+use crate::document::raw::{
+    EMPTY_DOCUMENT, LENGTH_BYTES, RawValue, begin_document, begin_element, elements_with_bytes, end_document,
+};
+use crate::document::{DocumentError, DocumentId};
+
+/// The field that holds a document's id.
+pub const ID_FIELD: &str = "_id";
+
+/// The document with this id, as its first field, in place of any other.
+///
+/// Returned as it is if it begins with that id already; else costs one copy of its bytes.
+///
+/// # Errors
+///
+/// [`DocumentError::TooLarge`] if it is too large with the id, [`DocumentError::MalformedBson`] if it never was checked.
+pub fn with_id(
+    document: RawDocumentBuf,
+    id: &DocumentId,
+    limits: &Limits,
+) -> Result<RawDocumentBuf, DocumentError> {
+    if begins_with_id(&document, id) {
+        return Ok(document);
+    }
+    let value = RawValue::new(id.to_raw());
+    let mut out = Vec::with_capacity(
+        document.as_bytes().len() + value.bytes.len() + ID_FIELD.len() + EMPTY_DOCUMENT.len(),
+    );
+    let start = begin_document(&mut out);
+    begin_element(&mut out, value.kind, ID_FIELD);
+    out.extend_from_slice(&value.bytes);
+    if matches!(document.get(ID_FIELD), Ok(None)) {
+        let elements = &document.as_bytes()[LENGTH_BYTES..document.as_bytes().len() - 1];
+        out.extend_from_slice(elements);
+    } else {
+        copy_without_id(&document, &mut out)?;
+    }
+    end_document(&mut out, start);
+    limits.check_bytes(out.len())?;
+    RawDocumentBuf::from_bytes(out).map_err(|error| DocumentError::bson(0, error.to_string()))
+}
+
+/// The id of a document, from its field `_id`, else a new UUID; and the document with the id as its first field.
+///
+/// # Errors
+///
+/// [`DocumentError::IdType`] if `_id` is there with a type that cannot be an id, and those of [`with_id`].
+pub fn take_or_generate_id(
+    document: RawDocumentBuf,
+    limits: &Limits,
+) -> Result<(DocumentId, RawDocumentBuf), DocumentError> {
+    let found = document.get(ID_FIELD).map_err(|error| DocumentError::bson(0, error.to_string()))?;
+    let id = match found {
+        Some(value) => DocumentId::try_from(value)?,
+        None => DocumentId::generate(),
+    };
+    let document = with_id(document, &id, limits)?;
+    Ok((id, document))
+}
+
+fn begins_with_id(document: &RawDocument, id: &DocumentId) -> bool {
+    match document.iter().next() {
+        Some(Ok((name, value))) => {
+            name.as_str() == ID_FIELD && DocumentId::try_from(value).is_ok_and(|found| found == *id)
+        }
+        _ => false,
+    }
+}
+
+fn copy_without_id(document: &RawDocument, out: &mut Vec<u8>) -> Result<(), DocumentError> {
+    for element in elements_with_bytes(document) {
+        let (element, bytes) = element?;
+        if element.key().as_str() != ID_FIELD {
+            out.extend_from_slice(bytes);
+        }
+    }
+    Ok(())
+}

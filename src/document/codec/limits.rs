@@ -1,0 +1,51 @@
+//! How large and how deep a document may be.
+
+use crate::document::DocumentError;
+
+/// The largest and deepest document that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest document as BSON, in bytes. Default 16 MiB. Values above 2 GiB − 1 count as that, which is
+    /// the most that BSON's own length fields can say.
+    pub max_document_bytes: usize,
+    /// The deepest nesting of objects and arrays; the document itself is level 1. Default 100. Values above
+    /// [`Limits::DEPTH_CEILING`] count as that.
+    pub max_depth: usize,
+}
+
+impl Limits {
+    /// No limit on depth can be set above this: recursive readers of stored documents rely on it.
+    pub const DEPTH_CEILING: usize = 120;
+
+    /// The limit on bytes that is in force.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.max_document_bytes.min(i32::MAX as usize)
+    }
+
+    /// The limit on depth that is in force.
+    pub(crate) fn depth_max(&self) -> usize {
+        self.max_depth.min(Limits::DEPTH_CEILING)
+    }
+
+    pub(crate) fn check_bytes(&self, size_bytes: usize) -> Result<(), DocumentError> {
+        let limit_bytes = self.bytes_max();
+        if size_bytes > limit_bytes {
+            return Err(DocumentError::TooLarge { size_bytes, limit_bytes });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_depth(&self, depth: usize) -> Result<(), DocumentError> {
+        let limit = self.depth_max();
+        if depth > limit {
+            return Err(DocumentError::TooDeep { limit });
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { max_document_bytes: 16 << 20, max_depth: 100 }
+    }
+}

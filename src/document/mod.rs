@@ -1,0 +1,31 @@
+//! Documents: schemaless maps of fields, kept as raw BSON and read in place.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | `codec` | bytes in and out: limits, validation, JSON, serde, the `_id` field |
+//! | `id` | what identifies a document, and its key |
+//! | [`order_key`] | the order of values, and keys whose byte order is that order |
+//! | `path` | naming a field inside a document, finding it in place |
+//! | `patch` | changes to single fields |
+//!
+//! Everything here is a pure function of its arguments: no threads, no I/O, no store. Nothing that comes from outside
+//! reaches the rest of the store before [`validate`] or a writer of this module has vouched for it.
+
+mod codec;
+mod error;
+mod id;
+pub mod order_key;
+mod patch;
+mod path;
+mod raw;
+#[cfg(test)]
+mod test_values;
+
+pub use codec::{
+    ID_FIELD, IntoDocument, Json, Limits, Serde, from_serde, json_to_raw, raw_to_json, take_or_generate_id,
+    to_serde, validate, with_id,
+};
+pub use error::DocumentError;
+pub use id::{DocumentId, MAX_KEY_BYTES};
+pub use patch::Patch;
+pub use path::{FieldPath, get};
