@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod document;
+mod engine;
 mod format;
 mod io;
 mod log;

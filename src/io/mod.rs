@@ -18,6 +18,7 @@ mod lock;
 mod open;
 #[cfg(target_os = "linux")]
 mod pieces;
+mod place;
 mod portable;
 mod raw;
 mod request;
@@ -33,6 +34,7 @@ pub(crate) use lock::DirLock;
 pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
+pub(crate) use place::{create_directory, is_reserved_name};
 
 /// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.
 pub(crate) const BLOCK: usize = 4096;

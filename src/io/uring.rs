@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn direct_io_is_not_used_where_it_is_refused() {
-        // A pipe knows no direct reads of blocks, and a file in /proc refuses the flag.
+        // Files in /proc refuse the flag.
         let file = File::open("/proc/self/status").unwrap();
         assert!(!go_direct(&file).unwrap());
         assert!(!fcntl_getfl(&file).unwrap().contains(OFlags::DIRECT));

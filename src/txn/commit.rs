@@ -17,7 +17,7 @@ use super::write_set::PendingWrite;
 use crate::io::IoError;
 use crate::log::batch::Write;
 use crate::log::{Log, Prepared};
-use crate::lsn::{Lsn, LogEnd};
+use crate::lsn::{LogEnd, Lsn};
 use crate::map::{Key, Node};
 use crate::mvcc::chain::{Record, Refused};
 use crate::mvcc::garbage::{self, OwnState};
@@ -28,10 +28,16 @@ use crate::sync::{Step, epoch, step};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-/// A transaction that wants to commit.
-pub(crate) struct Commit<'a, 's> {
+/// What transactions stand on: records, and the log if there is one.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'s> {
     pub(crate) store: &'s Store,
     pub(crate) log: Option<&'s Log>,
+}
+
+/// A transaction that wants to commit.
+pub(crate) struct Commit<'a, 's> {
+    pub(crate) ground: Ground<'s>,
     /// Where it read. Its registration is held until this returns: what is compared against stays.
     pub(crate) snapshot: Lsn,
     /// What must still be as it was read; none below serializable.
@@ -91,7 +97,7 @@ impl<'s> Commit<'_, 's> {
     }
 
     fn prepare(&self, writes: &[(Key, PendingWrite<'s>)]) -> Result<Option<Prepared>, Failed> {
-        let Some(log) = self.log else {
+        let Some(log) = self.ground.log else {
             return Ok(None);
         };
         let writes = writes.iter().map(|(key, write)| Write { space: write.space.id(), key, value: write.value() });
@@ -140,7 +146,7 @@ impl<'s> Commit<'_, 's> {
         let bytes = frame.map_or(UNLOGGED_BYTES, Prepared::bytes);
         let mut pushes = 0;
         loop {
-            let end: &LogEnd = self.store.end();
+            let end: &LogEnd = self.ground.store.end();
             let before = end.load();
             if let Err(Interrupted::Killed) = state.position(before) {
                 return Err(self.overtaken(installed));
@@ -158,7 +164,7 @@ impl<'s> Commit<'_, 's> {
                 }
             };
             // The range is not ours to use any more; the log must not have a hole.
-            self.log.map_or(Ok(()), |log| log.void(lsn, bytes)).map_err(Failed::Log)?;
+            self.ground.log.map_or(Ok(()), |log| log.void(lsn, bytes)).map_err(Failed::Log)?;
             if let Some(failed) = failed {
                 return Err(failed);
             }
@@ -179,7 +185,7 @@ impl<'s> Commit<'_, 's> {
 
     /// Step 4.
     fn publish(&self, lsn: Lsn, frame: &Prepared) -> Result<(), IoError> {
-        self.log.expect("there is a frame only with a log").publish(lsn, frame)
+        self.ground.log.expect("there is a frame only with a log").publish(lsn, frame)
     }
 
     /// Gives up: takes the versions off again, unless somebody already did, and retires them.
@@ -202,7 +208,7 @@ impl<'s> Commit<'_, 's> {
     fn prune(&self, installed: &Installed<'s>) {
         let mut guard = epoch::pin();
         if is_horizon_due() {
-            self.store.advance_horizon(&guard);
+            self.ground.store.advance_horizon(&guard);
         }
         for (index, write) in installed.0.iter().enumerate() {
             if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
@@ -211,7 +217,7 @@ impl<'s> Commit<'_, 's> {
             // SAFETY: it has our version or a later one, all above our snapshot, whose slot is still registered: such a
             // record does not die (`Record::bury`).
             let record = unsafe { write.record.as_ref() };
-            write.space.prune(&write.key, record, self.store.active().horizon(&guard), &guard);
+            write.space.prune(&write.key, record, self.ground.store.active().horizon(&guard), &guard);
         }
     }
 

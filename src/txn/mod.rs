@@ -11,14 +11,13 @@ mod scan;
 mod validate;
 mod write_set;
 
-use crate::log::Log;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::snapshot::Snapshot;
-use crate::mvcc::store::{Space, Store};
+use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::epoch;
-use commit::{Commit, Committed, Failed};
+use commit::{Commit, Committed, Failed, Ground};
 use read_set::{ReadSet, Walk};
 use scan::{Base, StatementScan};
 use std::borrow::Cow;
@@ -48,8 +47,7 @@ const ANY_BASE: Lsn = Lsn::new(u64::MAX);
 
 /// A transaction, until it commits or is dropped, which takes nothing back because nothing was changed.
 pub(crate) struct Txn<'s> {
-    store: &'s Store,
-    log: Option<&'s Log>,
+    ground: Ground<'s>,
     isolation: Isolation,
     /// Registered when the transaction began, whatever its isolation: what its writes are compared against stays.
     snapshot: Snapshot,
@@ -59,12 +57,11 @@ pub(crate) struct Txn<'s> {
 
 impl<'s> Txn<'s> {
     #[inline]
-    pub(crate) fn begin(store: &'s Store, log: Option<&'s Log>, isolation: Isolation) -> Txn<'s> {
+    pub(crate) fn begin(ground: Ground<'s>, isolation: Isolation) -> Txn<'s> {
         Txn {
-            store,
-            log,
+            ground,
             isolation,
-            snapshot: store.snapshot(),
+            snapshot: ground.store.snapshot(),
             writes: WriteSet::default(),
             reads: RefCell::default(),
         }
@@ -103,7 +100,7 @@ impl<'s> Txn<'s> {
     ) -> Scan<'t, 's> {
         let walk = Walk::new(space, range, towards);
         let base = match self.isolation {
-            Isolation::ReadCommitted => Base::Statement(StatementScan::new(self.store.snapshot(), &walk)),
+            Isolation::ReadCommitted => Base::Statement(StatementScan::new(self.ground.store.snapshot(), &walk)),
             _ => Base::Snapshot(self.snapshot.scan(space, range, towards)),
         };
         let own = self.writes.range(space.id(), range, towards);
@@ -134,7 +131,7 @@ impl<'s> Txn<'s> {
         change: impl FnOnce(Option<&[u8]>) -> Result<(Change, T), E>,
     ) -> Result<T, E> {
         let base = match self.isolation {
-            Isolation::ReadCommitted => self.store.end().load(),
+            Isolation::ReadCommitted => self.ground.store.end().load(),
             _ => self.snapshot.position(),
         };
         let (change, result) = change(self.get(space, key).as_ref().map(|found| &*found.value))?;
@@ -169,7 +166,7 @@ impl<'s> Txn<'s> {
         }
         let reads = (self.isolation == Isolation::Serializable).then(|| self.reads.into_inner());
         let commit =
-            Commit { store: self.store, log: self.log, snapshot: self.snapshot.position(), reads: reads.as_ref() };
+            Commit { ground: self.ground, snapshot: self.snapshot.position(), reads: reads.as_ref() };
         // The snapshot is dropped at the end of this function: its slot is held until the versions are stamped.
         commit.run(self.writes.into_sorted())
     }

@@ -1,0 +1,65 @@
+//! The catalog: which collections and keyspaces there are, and the number of each.
+//!
+//! It is a keyspace like any other, number 0: key is the kind and the name, value the number. So it is logged and recovered with the rest, and
+//! a name is in the log before anything that was written under its number.
+
+use crate::map::Towards;
+use crate::mvcc::snapshot::Snapshot;
+use crate::mvcc::store::Store;
+use crate::txn::Txn;
+use std::ops::Bound;
+
+/// The catalog's own number.
+pub(crate) const CATALOG_SPACE: u32 = 0;
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Documents.
+    Collection = b'c' as isize,
+    /// Bytes.
+    Keyspace = b'k' as isize,
+}
+
+/// A name's key in the catalog.
+fn key(kind: Kind, name: &str) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    value.try_into().map(u32::from_le_bytes).ok()
+}
+
+/// The number of a name, if it is there.
+pub(crate) fn find(snapshot: &Snapshot, store: &Store, kind: Kind, name: &str) -> Option<u32> {
+    snapshot.get(store.space(CATALOG_SPACE), &key(kind, name)).and_then(|seen| number(seen.value))
+}
+
+/// Gives a new name the next number. The caller commits, and holds off others who add names meanwhile.
+pub(crate) fn add<'s>(txn: &mut Txn<'s>, store: &'s Store, kind: Kind, name: &str) -> u32 {
+    let catalog = store.space(CATALOG_SPACE);
+    let taken = txn.scan(catalog, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
+    let next = taken.filter_map(|entry| number(&entry.value)).max().unwrap_or(CATALOG_SPACE) + 1;
+    txn.put(catalog, &key(kind, name), Some(&next.to_le_bytes()));
+    next
+}
+
+/// All names of a kind with their numbers, in order.
+pub(crate) fn list(snapshot: &Snapshot, store: &Store, kind: Kind) -> Vec<(String, u32)> {
+    let (low, high) = ([kind as u8], [kind as u8 + 1]);
+    let range = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
+    snapshot
+        .scan(store.space(CATALOG_SPACE), range, Towards::Greater)
+        .filter_map(|(key, seen)| Some((String::from_utf8(key[1..].to_vec()).ok()?, number(seen.value)?)))
+        .collect()
+}
+
+/// The name of a number, for messages.
+pub(crate) fn name_of(snapshot: &Snapshot, store: &Store, space: u32) -> Option<String> {
+    [Kind::Collection, Kind::Keyspace]
+        .into_iter()
+        .flat_map(|kind| list(snapshot, store, kind))
+        .find_map(|(name, number)| (number == space).then_some(name))
+}

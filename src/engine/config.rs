@@ -1,0 +1,60 @@
+//! Every setting of a store, checked once.
+
+use super::error::OpenError;
+use crate::document::Limits;
+use crate::io::{BLOCK, DeviceChoice};
+use crate::options::{Durability, Isolation};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// See `api::Builder`, which documents each.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// None for a store in memory.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) create: bool,
+    pub(crate) device: DeviceChoice,
+    pub(crate) isolation: Isolation,
+    pub(crate) durability: Durability,
+    pub(crate) buffered_interval: Duration,
+    pub(crate) ring_bytes: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) retained_bytes: u64,
+    pub(crate) retries_max: u32,
+    pub(crate) sweep_interval: Duration,
+    pub(crate) limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            path: None,
+            create: true,
+            device: DeviceChoice::Auto,
+            isolation: Isolation::Snapshot,
+            durability: Durability::Sync,
+            buffered_interval: Duration::from_millis(10),
+            ring_bytes: 8 << 20,
+            segment_bytes: 64 << 20,
+            retained_bytes: 0,
+            retries_max: 10_000,
+            sweep_interval: Duration::from_secs(1),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let refuse = |setting, given, allowed| Err(OpenError::Setting { setting, given, allowed });
+        if !self.ring_bytes.is_power_of_two() || !(1 << 16..=1 << 30).contains(&self.ring_bytes) {
+            return refuse("ring_bytes", self.ring_bytes, "give a power of two from 64 KiB to 1 GiB");
+        }
+        if !self.segment_bytes.is_multiple_of(BLOCK as u64)
+            || !(1 << 16..=1 << 36).contains(&self.segment_bytes)
+        {
+            return refuse("segment_bytes", self.segment_bytes, "give a multiple of 4096 from 64 KiB to 64 GiB");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a store could not be opened.
+
+use crate::io::{IoError, LockError};
+use crate::log::reader::LogError;
+use std::path::PathBuf;
+
+/// Why a store could not be opened. The directory is as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The path does not exist, and the store was not to be created.
+    #[error("there is no store at `{}`: the path does not exist; check it, or let the store be created", .path.display())]
+    Missing {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The path names a file.
+    #[error("`{}` is not a directory: a store is a directory of its own; give that, or a path that does not exist yet", .path.display())]
+    NotADirectory {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The directory holds other files, and no store.
+    #[error("`{}` is not a store: it holds `{found}`, and no store; give an empty directory, or a path that does not exist yet", .path.display())]
+    Foreign {
+        /// The path that was given.
+        path: PathBuf,
+        /// One of the files in it.
+        found: String,
+    },
+    /// The store was written by a newer version of the program.
+    #[error("`{}` has format version {found}, and this program knows versions up to {supported}: use a newer one", .file.display())]
+    Newer {
+        /// The file that says so.
+        file: PathBuf,
+        /// Its format version.
+        found: u32,
+        /// The newest version this program knows.
+        supported: u32,
+    },
+    /// A header is not what was written.
+    #[error("`{}` is damaged: {what}; restore a backup", .file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Somebody else has the store open.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A setting is out of its range.
+    #[error("the setting `{setting}` is {given}: {allowed}")]
+    Setting {
+        /// The builder's method.
+        setting: &'static str,
+        /// What was given.
+        given: u64,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+}

@@ -1,0 +1,79 @@
+//! The store's own threads: one flushes for those who do not wait, one sweeps up what no writer came by to prune.
+
+use super::config::Config;
+use crate::log::Log;
+use crate::mvcc::store::Store;
+use crate::sync::{Arc, Mutex, lock};
+use std::sync::Condvar;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The sweep takes no more than this share of one core.
+const SWEEP_SHARE: u32 = 10;
+
+/// Handles to the threads.
+pub(super) struct Maintenance {
+    stop: Arc<Stop>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Sleeps; true if it is time to stop.
+    fn sleep(&self, time: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(stopped, time, |stopped| !*stopped);
+        *waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+}
+
+impl Maintenance {
+    pub(super) fn start(config: &Config, store: &Arc<Store>, log: Option<&Arc<Log>>) -> Maintenance {
+        let stop = Arc::new(Stop::default());
+        let mut threads = Vec::new();
+        if let Some(log) = log {
+            let (log, interval) = (Arc::clone(log), config.buffered_interval);
+            threads.push(spawn("skipstone-flush", move || log.run_flusher(interval)));
+        }
+        let (store, interval, stopping) = (Arc::clone(store), config.sweep_interval, Arc::clone(&stop));
+        threads.push(spawn("skipstone-sweep", move || sweep_now_and_then(&store, interval, &stopping)));
+        Maintenance { stop, threads: Mutex::new(threads) }
+    }
+
+    pub(super) fn stop(&self) {
+        *lock(&self.stop.stopped) = true;
+        self.stop.changed.notify_all();
+        for thread in lock(&self.threads).drain(..) {
+            // A panic of the thread was printed when it happened, and there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    thread.expect("the system has room for one more thread")
+}
+
+/// Sweeps when there was something committed since the last sweep, with pauses in proportion.
+fn sweep_now_and_then(store: &Store, interval: Duration, stop: &Stop) {
+    let mut swept_to = store.end().load();
+    while !stop.sleep(interval) {
+        let end = store.end().load();
+        if end == swept_to {
+            continue;
+        }
+        let mut batch_began = Instant::now();
+        store.sweep(|| {
+            let go_on = !stop.sleep(batch_began.elapsed() * (SWEEP_SHARE - 1));
+            batch_began = Instant::now();
+            go_on
+        });
+        swept_to = end;
+    }
+}

@@ -1,0 +1,185 @@
+//! An open store: its files, its records, its log, and the threads that keep it tidy.
+//!
+//! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
+//! - `catalog`: names. `maintenance`: the flusher and the sweep.
+
+pub(crate) mod catalog;
+pub(crate) mod config;
+pub(crate) mod error;
+mod maintenance;
+mod open;
+pub(crate) mod recovery;
+mod store_file;
+pub(crate) mod verify;
+
+use crate::io::{DirLock, IoError};
+use crate::log::{Log, Urgency};
+use crate::lsn::{LogEnd, Lsn};
+use crate::mvcc::store::{Store, Swept};
+use crate::options::{Durability, Isolation};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+use crate::txn::Txn;
+use crate::txn::commit::{Committed, Failed, Ground};
+use catalog::Kind;
+use config::Config;
+use error::OpenError;
+use maintenance::Maintenance;
+use recovery::Recovery;
+
+/// See the module. Dropped when the last handle, transaction and snapshot are gone.
+pub(crate) struct Engine {
+    config: Config,
+    recovery: Recovery,
+    device_name: &'static str,
+    closed: AtomicBool,
+    /// Held while a name is added.
+    naming: Mutex<()>,
+    maintenance: Maintenance,
+    store: Arc<Store>,
+    log: Option<Arc<Log>>,
+    /// The last to go: from then on others may open the directory.
+    _lock: Option<DirLock>,
+}
+
+impl Engine {
+    pub(crate) fn open(config: Config) -> Result<Engine, OpenError> {
+        config.check()?;
+        let Some(path) = config.path.clone() else {
+            let end = Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN)));
+            let store = Arc::new(Store::new(end, config.retained_bytes));
+            return Ok(Engine::start(config, Recovery::default(), "none", store, None, None));
+        };
+        let opened = open::open_directory(&path, &config)?;
+        let segments = open::open_segments(&opened.device, &path, &config)?;
+        let (store, log, recovery) =
+            recovery::recover(segments, config.ring_bytes as usize, config.retained_bytes)?;
+        let (name, log) = (opened.device.name(), Some(Arc::new(log)));
+        Ok(Engine::start(config, recovery, name, Arc::new(store), log, Some(opened.lock)))
+    }
+
+    fn start(
+        config: Config,
+        recovery: Recovery,
+        device_name: &'static str,
+        store: Arc<Store>,
+        log: Option<Arc<Log>>,
+        lock: Option<DirLock>,
+    ) -> Engine {
+        let maintenance = Maintenance::start(&config, &store, log.as_ref());
+        Engine {
+            config,
+            recovery,
+            device_name,
+            closed: AtomicBool::new(false),
+            naming: Mutex::new(()),
+            maintenance,
+            store,
+            log,
+            _lock: lock,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// What the store's files are reached by; `none` in memory.
+    pub(crate) fn device_name(&self) -> &'static str {
+        self.device_name
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn log(&self) -> Option<&Arc<Log>> {
+        self.log.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the swap in `close`.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn begin(&self, isolation: Isolation) -> Txn<'_> {
+        Txn::begin(Ground { store: &self.store, log: self.log.as_deref() }, isolation)
+    }
+
+    /// Commits, and returns when that is acknowledged at `durability`.
+    pub(crate) fn commit(&self, txn: Txn<'_>, durability: Durability) -> Result<Committed, Failed> {
+        let committed = txn.commit()?;
+        self.acknowledge(committed, durability).map_err(Failed::Log)?;
+        Ok(committed)
+    }
+
+    fn acknowledge(&self, committed: Committed, durability: Durability) -> Result<(), IoError> {
+        match (&self.log, durability) {
+            (None, _) | (_, Durability::None) => {}
+            (Some(log), Durability::Buffered) => log.request_flush(Urgency::Soon),
+            (Some(log), Durability::Sync) => log.wait_durable(committed.end)?,
+        }
+        Ok(())
+    }
+
+    /// Everything below is on stable storage; in memory nothing ever is.
+    pub(crate) fn durable_position(&self) -> Lsn {
+        self.log.as_ref().map_or(Lsn::ZERO, |log| log.durable())
+    }
+
+    /// Returns once everything below `end` is durable. In memory there is nothing to wait for.
+    pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
+        self.log.as_ref().map_or(Ok(()), |log| log.wait_durable(end))
+    }
+
+    /// The number of a name, if it is there.
+    pub(crate) fn find(&self, kind: Kind, name: &str) -> Option<u32> {
+        catalog::find(&self.store.snapshot(), &self.store, kind, name)
+    }
+
+    /// The number of a name, which is added if it is not there.
+    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed> {
+        if let Some(number) = self.find(kind, name) {
+            return Ok(number);
+        }
+        let _alone = lock(&self.naming);
+        if let Some(number) = self.find(kind, name) {
+            return Ok(number);
+        }
+        let mut txn = self.begin(Isolation::Snapshot);
+        let number = catalog::add(&mut txn, &self.store, kind, name);
+        self.commit(txn, self.config.durability)?;
+        Ok(number)
+    }
+
+    /// Prunes every record, now.
+    pub(crate) fn sweep(&self) -> Swept {
+        self.store.sweep(|| true)
+    }
+
+    /// Makes everything durable and lets the threads go. The first call does it, later ones do nothing.
+    pub(crate) fn close(&self) -> Result<(), IoError> {
+        // AcqRel: one caller closes; whoever sees the flag sees that it was set before the log was.
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let flushed = self.log.as_ref().map_or(Ok(()), |log| log.close());
+        self.maintenance.stop();
+        flushed
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Nobody is left to be told; what was acknowledged as durable is.
+        let _ = self.close();
+        // What was committed while somebody else closed the store.
+        let _ = self.wait_durable(self.store.end().load());
+    }
+}

@@ -1,0 +1,144 @@
+//! From a path to the files of a store: what is there, whose it is, and that nobody else has it.
+
+use super::config::Config;
+use super::error::OpenError;
+use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
+use crate::io::{BLOCK, BlockFile, Device, DirLock, open_device};
+use crate::log::segment::{BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
+use crate::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A store's directory, locked for this process.
+pub(crate) struct Opened {
+    pub(crate) lock: DirLock,
+    pub(crate) device: Arc<dyn Device>,
+}
+
+/// Takes the directory of `config`, creating it if that was asked for.
+pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, OpenError> {
+    let path_buf = || path.to_path_buf();
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_dir() => return Err(OpenError::NotADirectory { path: path_buf() }),
+        Ok(_) => refuse_foreign(path)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && config.create => {
+            crate::io::create_directory(path)?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing { path: path_buf() });
+        }
+        Err(error) => return Err(crate::io::IoError::new(crate::io::IoOperation::Open, path, error).into()),
+    }
+    let lock = DirLock::acquire(path)?;
+    Ok(Opened { lock, device: Arc::from(open_device(path, config.device)?) })
+}
+
+/// A directory with files, and no store: refused before anything is written to it, the lock file included.
+fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let entries = std::fs::read_dir(path)
+        .map_err(|error| crate::io::IoError::new(crate::io::IoOperation::List, path, error))?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let foreign = names.iter().find(|name| !is_ours(name));
+    match foreign {
+        Some(found) if !names.iter().any(|name| name == NAME) => {
+            Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    name == NAME
+        || name == UNFINISHED_NAME
+        || parse_file_name(name).is_some()
+        || crate::io::is_reserved_name(name)
+}
+
+/// The segments of the store on `device`, which is created if there is none.
+pub(crate) fn open_segments(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    config: &Config,
+) -> Result<Arc<Segments>, OpenError> {
+    let names = device.list()?;
+    let store = if names.iter().any(|name| name == NAME) {
+        StoreFile::read(&**device, dir)?
+    } else {
+        create(device, dir, &names, config)?
+    };
+    let mut files = BTreeMap::new();
+    for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
+        if let Some(file) = open_segment(device, dir, &store, index)? {
+            files.insert(index, file);
+        }
+    }
+    let first = files.keys().next().copied().unwrap_or(0);
+    let gap = (first..).zip(files.keys()).find(|(expected, found)| expected != *found);
+    let missing = gap.map(|(expected, _)| expected).or((first > 0 || files.is_empty()).then_some(0));
+    if let Some(index) = missing {
+        return Err(OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" });
+    }
+    Ok(Arc::new(Segments::new(Arc::clone(device), store.id, store.geometry, files)))
+}
+
+fn create(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    names: &[String],
+    config: &Config,
+) -> Result<StoreFile, OpenError> {
+    // What a creation that was interrupted left behind; a log with something in it is not that.
+    for name in names.iter().filter(|name| is_ours(name)) {
+        if parse_file_name(name).is_some() && has_frames(device, name)? {
+            let what = "it is missing, but the log is there";
+            return Err(OpenError::Damaged { file: dir.join(NAME), what });
+        }
+        device.remove(name)?;
+    }
+    let geometry = Geometry { segment_bytes: config.segment_bytes };
+    let store = StoreFile { id: uuid::Uuid::now_v7().into_bytes(), geometry };
+    Segments::new(Arc::clone(device), store.id, geometry, BTreeMap::new()).prepare(0)?;
+    store.create(&**device)?;
+    Ok(store)
+}
+
+fn has_frames(device: &Arc<dyn Device>, name: &str) -> Result<bool, OpenError> {
+    let file = device.open(name)?;
+    let mut block = vec![0; BLOCK];
+    if file.len() < 2 * BLOCK as u64 {
+        return Ok(false);
+    }
+    file.read_at(BLOCK as u64, &mut block)?;
+    Ok(block.iter().any(|&byte| byte != 0))
+}
+
+/// None for one that was being made when the store was killed: it is removed, and made anew when it is needed.
+fn open_segment(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    store: &StoreFile,
+    index: u64,
+) -> Result<Option<Arc<dyn BlockFile>>, OpenError> {
+    let name = file_name(index);
+    let damaged = |what| OpenError::Damaged { file: dir.join(&name), what };
+    let file = device.open(&name)?;
+    if file.len() != store.geometry.segment_bytes {
+        return Err(damaged("it has not the length of a segment of this store"));
+    }
+    let mut block = vec![0; BLOCK];
+    file.read_at(0, &mut block)?;
+    match check_header(&block, &store.id, index, store.geometry) {
+        Ok(()) => Ok(Some(Arc::from(file))),
+        Err(BadHeader::Blank) if index > 0 && !has_frames(device, &name)? => {
+            drop(file);
+            device.remove(&name)?;
+            Ok(None)
+        }
+        Err(BadHeader::Newer(found)) => {
+            Err(OpenError::Newer { file: dir.join(&name), found, supported: super::store_file::VERSION })
+        }
+        Err(_) => Err(damaged("its header is not that of a segment of this store")),
+    }
+}
