@@ -26,22 +26,8 @@ pub fn with_id(
     if begins_with_id(&document, id) {
         return Ok(document);
     }
-    let value = RawValue::new(id.to_raw());
-    let mut out = Vec::with_capacity(
-        document.as_bytes().len() + value.bytes.len() + ID_FIELD.len() + EMPTY_DOCUMENT.len(),
-    );
-    let start = begin_document(&mut out);
-    begin_element(&mut out, value.kind, ID_FIELD);
-    out.extend_from_slice(&value.bytes);
-    if matches!(document.get(ID_FIELD), Ok(None)) {
-        let elements = &document.as_bytes()[LENGTH_BYTES..document.as_bytes().len() - 1];
-        out.extend_from_slice(elements);
-    } else {
-        copy_without_id(&document, &mut out)?;
-    }
-    end_document(&mut out, start);
-    limits.check_bytes(out.len())?;
-    RawDocumentBuf::from_bytes(out).map_err(|error| DocumentError::bson(0, error.to_string()))
+    let has_id = !matches!(document.get(ID_FIELD), Ok(None));
+    put_in_front(&document, id, has_id, limits)
 }
 
 /// The id of a document, from its field `_id`, else a new UUID; and the document with the id as its first field.
@@ -53,13 +39,40 @@ pub fn take_or_generate_id(
     document: RawDocumentBuf,
     limits: &Limits,
 ) -> Result<(DocumentId, RawDocumentBuf), DocumentError> {
-    let found = document.get(ID_FIELD).map_err(|error| DocumentError::bson(0, error.to_string()))?;
-    let id = match found {
-        Some(value) => DocumentId::try_from(value)?,
-        None => DocumentId::generate(),
-    };
-    let document = with_id(document, &id, limits)?;
-    Ok((id, document))
+    match document.get(ID_FIELD).map_err(|error| DocumentError::bson(0, error.to_string()))? {
+        Some(value) => {
+            let id = DocumentId::try_from(value)?;
+            let document = with_id(document, &id, limits)?;
+            Ok((id, document))
+        }
+        None => {
+            let id = DocumentId::generate();
+            let document = put_in_front(&document, &id, false, limits)?;
+            Ok((id, document))
+        }
+    }
+}
+
+fn put_in_front(
+    document: &RawDocument,
+    id: &DocumentId,
+    has_id: bool,
+    limits: &Limits,
+) -> Result<RawDocumentBuf, DocumentError> {
+    let value = RawValue::new(id.to_raw());
+    let bytes = document.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len() + value.bytes.len() + ID_FIELD.len() + EMPTY_DOCUMENT.len());
+    let start = begin_document(&mut out);
+    begin_element(&mut out, value.kind, ID_FIELD);
+    out.extend_from_slice(&value.bytes);
+    if has_id {
+        copy_without_id(document, &mut out)?;
+    } else {
+        out.extend_from_slice(&bytes[LENGTH_BYTES..bytes.len() - 1]);
+    }
+    end_document(&mut out, start);
+    limits.check_bytes(out.len())?;
+    RawDocumentBuf::from_bytes(out).map_err(|error| DocumentError::bson(0, error.to_string()))
 }
 
 fn begins_with_id(document: &RawDocument, id: &DocumentId) -> bool {

@@ -6,6 +6,7 @@ mod into_document;
 mod json_reader;
 mod json_writer;
 mod limits;
+mod raw_writer;
 mod serde_codec;
 #[cfg(test)]
 mod tests;

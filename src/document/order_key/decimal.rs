@@ -84,3 +84,60 @@ impl Digits {
         Digits { magnitude, digits }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Digits, Unpacked, unpack};
+
+    fn text(digits: &Digits) -> String {
+        digits.digits.iter().map(|digit| char::from(b'0' + digit)).collect()
+    }
+
+    #[test]
+    fn digits_of_doubles_are_exact() {
+        let tenth = Digits::of_double(0.1);
+        assert_eq!(text(&tenth), "1000000000000000055511151231257827021181583404541015625");
+        assert_eq!(tenth.magnitude, 0);
+        let smallest = Digits::of_double(5e-324);
+        assert_eq!((smallest.digits.len(), smallest.magnitude), (751, -323));
+        assert!(text(&smallest).starts_with("4940656458412465") && text(&smallest).ends_with("265625"));
+        // 2^1024 − 2^971, and the longest of all: 767 digits.
+        let largest = Digits::of_double(f64::MAX);
+        assert_eq!(largest.magnitude, 309);
+        assert!(text(&largest).ends_with("24858368"));
+        assert_eq!(Digits::of_double(f64::from_bits(0x000f_ffff_ffff_ffff)).digits.len(), 767);
+    }
+
+    #[test]
+    fn decimals_are_taken_apart_by_the_standard() {
+        let parse = |text: &str| unpack(text.parse().expect("a decimal"));
+        let finite = |negative, coefficient, exponent| Unpacked::Finite { negative, coefficient, exponent };
+        assert_eq!(parse("-12.50"), finite(true, 1250, -2));
+        assert_eq!(parse("1E+6111"), finite(false, 1, 6111));
+        assert_eq!(parse("1E-6176"), finite(false, 1, -6176));
+        assert_eq!(parse(&"9".repeat(34)), finite(false, 10u128.pow(34) - 1, 0));
+        assert_eq!(parse("-Infinity"), Unpacked::Infinite { negative: true });
+        assert_eq!(parse("NaN"), Unpacked::NaN);
+        // The long form, and a coefficient one too large, both read as zero.
+        let long = bson::Decimal128::from_bytes((0b11u128 << 125 | 1).to_le_bytes());
+        assert!(matches!(unpack(long), Unpacked::Finite { coefficient: 0, .. }));
+        let over = bson::Decimal128::from_bytes((6176u128 << 113 | 10u128.pow(34)).to_le_bytes());
+        assert_eq!(unpack(over), finite(false, 0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn digits_order_like_the_numbers(a in 0u64..0x7ff0_0000_0000_0000, b in 0u64..0x7ff0_0000_0000_0000, near in -2i64..=2) {
+            let other = if near == 2 { b } else { a.saturating_add_signed(near).min(0x7fef_ffff_ffff_ffff) };
+            let (a, b) = (f64::from_bits(a), f64::from_bits(other));
+            prop_assert_eq!(Digits::of_double(a).cmp(&Digits::of_double(b)), a.total_cmp(&b));
+        }
+
+        #[test]
+        fn digits_of_integers_agree_in_both_forms(integer in 0u64..1 << 53) {
+            prop_assert_eq!(Digits::of_double(integer as f64), Digits::of_coefficient(integer.into(), 0));
+        }
+    }
+}

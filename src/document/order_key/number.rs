@@ -91,7 +91,7 @@ fn push_digits(number: &Digits, negative: bool, out: &mut Vec<u8>) {
         let second = pair.get(1).map_or(0, |digit| digit + 1);
         out.push((pair[0] + 1) << 4 | second);
     }
-    if number.digits.len() % 2 == 0 {
+    if number.digits.len().is_multiple_of(2) {
         out.push(0);
     }
     if negative {
