@@ -1,6 +1,31 @@
-//! Skipstone: an embedded, lock-free, multi-version document store.
+//! Skipstone: an embedded, lock-free, multi-version document store for many-core machines.
+//!
+//! Documents live in version chains inside a concurrent skiplist; a write-ahead log with group commit makes them durable. One number orders
+//! everything: where a transaction's frame begins in the log ([`Lsn`]) is its commit timestamp.
+//!
+//! ```
+//! use skipstone::{Database, Json, bson::doc};
+//!
+//! let db = Database::in_memory();               // or Database::open("some/directory")?
+//! let towns = db.collection("towns")?;
+//! towns.insert(doc! { "_id": "aachen", "people": 249_070 })?;
+//! towns.insert(Json(r#"{"_id": "bonn", "people": 335975}"#))?;
+//!
+//! let snapshot = db.snapshot()?;                // everything as of one moment
+//! let people: i32 = snapshot
+//!     .collection(&towns)?
+//!     .scan()
+//!     .map(|town| Ok(town?.get("people").and_then(|n| n.as_i32()).unwrap_or(0)))
+//!     .sum::<skipstone::Result<i32>>()?;
+//! assert_eq!(people, 585_045);
+//! # Ok::<(), skipstone::Error>(())
+//! ```
 #![deny(missing_docs)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("Skipstone runs on Linux: it waits by futexes");
+
+mod api;
 pub mod document;
 mod engine;
 mod format;
@@ -13,4 +38,19 @@ mod options;
 mod sync;
 mod txn;
 
+pub use bson;
+
+pub use api::{
+    Builder, Collection, CommitHandle, Database, DocRef, Document, Error, KeyValue, Keyspace, Result, Savepoint,
+    Snapshot, SnapshotCollection, SnapshotKeyspace, Stats, Transaction, TransactionCollection,
+    TransactionKeyspace,
+};
+pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
+pub use engine::error::OpenError;
+pub use engine::recovery::Recovery;
+pub use engine::verify::{Verified, verify};
+pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
+pub use log::reader::LogError;
 pub use lsn::Lsn;
+pub use options::{Durability, Isolation, TransactionOptions};
+pub use txn::error::{Conflict, ConflictKind};

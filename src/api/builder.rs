@@ -1,0 +1,114 @@
+//! Every setting of a store.
+
+use super::{Database, Result};
+use crate::document::Limits;
+use crate::engine::config::Config;
+use crate::io::DeviceChoice;
+use crate::options::{Durability, Isolation};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of a store, with defaults that suit a laptop.
+///
+/// ```
+/// use skipstone::{Database, Durability};
+///
+/// let dir = tempfile::tempdir()?;
+/// let db = Database::builder().path(dir.path().join("store")).durability(Durability::Buffered).open()?;
+/// db.collection("towns")?.insert(bson::doc! { "_id": "aachen" })?;
+/// db.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Builder(Config);
+
+impl Builder {
+    /// The defaults: a store in memory.
+    pub fn new() -> Builder {
+        Builder::default()
+    }
+
+    /// Keeps the store in this directory, which belongs to it alone. Its parent must exist.
+    pub fn path(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.0.path = Some(path.into());
+        self
+    }
+
+    /// Whether to create the store if the path does not exist. Default true.
+    pub fn create(mut self, create: bool) -> Builder {
+        self.0.create = create;
+        self
+    }
+
+    /// How to reach the files. Default: io_uring where it works, else the portable device.
+    pub fn device(mut self, device: DeviceChoice) -> Builder {
+        self.0.device = device;
+        self
+    }
+
+    /// What transactions see of each other, unless they say otherwise. Default [`Isolation::Snapshot`].
+    pub fn isolation(mut self, isolation: Isolation) -> Builder {
+        self.0.isolation = isolation;
+        self
+    }
+
+    /// When commits are acknowledged, unless they say otherwise. Default [`Durability::Sync`]. A store in memory has nothing to wait for.
+    pub fn durability(mut self, durability: Durability) -> Builder {
+        self.0.durability = durability;
+        self
+    }
+
+    /// How long a [`Durability::Buffered`] commit may not be on stable storage yet, but for the time of the write itself.
+    /// Default 10 ms.
+    pub fn buffered_interval(mut self, interval: Duration) -> Builder {
+        self.0.buffered_interval = interval;
+        self
+    }
+
+    /// The memory in which commits wait to be written, a power of two from 64 KiB to 1 GiB. When it is full, commits wait for the
+    /// disk. Default 8 MiB.
+    pub fn ring_bytes(mut self, bytes: u64) -> Builder {
+        self.0.ring_bytes = bytes;
+        self
+    }
+
+    /// The length of the files that hold the log, a multiple of 4096 from 64 KiB to 64 GiB. Counts when a store is created; an
+    /// existing store keeps its own. Default 64 MiB.
+    pub fn segment_bytes(mut self, bytes: u64) -> Builder {
+        self.0.segment_bytes = bytes;
+        self
+    }
+
+    /// How much of the past [`Database::at`] can read, in bytes of the log. Costs the memory of the versions that are kept. Default 0.
+    pub fn retain_history_bytes(mut self, bytes: u64) -> Builder {
+        self.0.retained_bytes = bytes;
+        self
+    }
+
+    /// How often a conflict is tried again, after a short random pause that grows, before the call fails. Default 10,000.
+    pub fn retries(mut self, retries: u32) -> Builder {
+        self.0.retries_max = retries;
+        self
+    }
+
+    /// How often the sweep looks for versions that nobody can see any more and that no writer came by to prune. Default 1 s.
+    pub fn sweep_interval(mut self, interval: Duration) -> Builder {
+        self.0.sweep_interval = interval;
+        self
+    }
+
+    /// How large and how deep a document may be.
+    pub fn limits(mut self, limits: Limits) -> Builder {
+        self.0.limits = limits;
+        self
+    }
+
+    /// Opens the store: creates it, or replays its log. The time grows with the log.
+    ///
+    /// # Errors
+    /// [`OpenError`](crate::OpenError), which says what is wrong and leaves the directory as it was.
+    pub fn open(self) -> Result<Database> {
+        Database::with(self.0)
+    }
+}

@@ -1,0 +1,274 @@
+//! A collection: documents by id. Each call alone is a transaction.
+
+use super::documents::{Documents, Prepared, Target};
+use super::retry::retry;
+use super::space::SpaceHandle;
+use super::value::{DocRef, Document};
+use super::{Database, Result};
+use crate::document::{DocumentId, IntoDocument, Patch, take_or_generate_id};
+use crate::options::Isolation;
+use crate::txn::{self, Txn};
+use std::borrow::Cow;
+
+/// A named set of schemaless documents, each under its id.
+///
+/// Cheap to clone; keeps the store. Every call here is a transaction of its own at snapshot isolation, acknowledged at the store's durability,
+/// and tried again when another transaction comes in between. Calls that take several documents are one transaction: all or nothing.
+/// For several calls in one transaction see [`Transaction`](crate::Transaction).
+///
+/// ```
+/// # use skipstone::{Database, Patch, bson::doc};
+/// let db = Database::in_memory();
+/// let towns = db.collection("towns")?;
+/// let id = towns.insert(doc! { "name": "Aachen", "people": 249_070 })?;
+/// towns.patch(id.clone(), &Patch::new().inc("people", 1))?;
+/// let town = towns.get(id)?.expect("it was inserted");
+/// assert_eq!((town.version(), town.get("people").and_then(|n| n.as_i32())), (2, Some(249_071)));
+/// # Ok::<(), skipstone::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Collection(pub(super) SpaceHandle);
+
+impl Collection {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(super) fn prepare(&self, document: impl IntoDocument) -> Result<Prepared> {
+        let limits = self.0.engine.config().limits;
+        let (id, raw) = take_or_generate_id(document.into_document(&limits)?, &limits)?;
+        Ok(Prepared { id, raw })
+    }
+
+    fn prepare_all(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<Prepared>> {
+        documents.into_iter().map(|document| self.prepare(document)).collect()
+    }
+
+    /// Runs `operate` in a transaction of its own, until it does not conflict.
+    fn alone<T>(
+        &self,
+        mut operate: impl for<'s> FnMut(Documents<'s, '_>, &mut Txn<'s>) -> Result<T>,
+    ) -> Result<T> {
+        let engine = &*self.0.engine;
+        retry(engine.config().retries_max, || {
+            super::check_open(engine)?;
+            let mut txn = engine.begin(Isolation::Snapshot);
+            let documents =
+                Documents { space: self.0.space(), name: &self.0.name, limits: engine.config().limits };
+            let result = operate(documents, &mut txn)?;
+            engine.commit(txn, engine.config().durability).map_err(|failed| super::failed(engine, failed))?;
+            Ok(result)
+        })
+    }
+
+    /// Inserts a document under its `_id`, or under a new UUID (version 7) if it has none. Returns the id.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`](crate::Error::AlreadyExists); a document that cannot be stored.
+    pub fn insert(&self, document: impl IntoDocument) -> Result<DocumentId> {
+        let document = self.prepare(document)?;
+        self.alone(|documents, txn| documents.insert(txn, &document))?;
+        Ok(document.id)
+    }
+
+    /// Inserts all of them, or none.
+    ///
+    /// # Errors
+    /// As [`Collection::insert`], for the first that fails.
+    pub fn insert_many(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<DocumentId>> {
+        let prepared = self.prepare_all(documents)?;
+        self.alone(|documents, txn| prepared.iter().try_for_each(|document| documents.insert(txn, document)))?;
+        Ok(prepared.into_iter().map(|document| document.id).collect())
+    }
+
+    /// Inserts a document, or replaces the one with its `_id`. Returns the id.
+    ///
+    /// # Errors
+    /// A document that cannot be stored.
+    pub fn upsert(&self, document: impl IntoDocument) -> Result<DocumentId> {
+        let document = self.prepare(document)?;
+        self.alone(|documents, txn| documents.upsert(txn, &document))?;
+        Ok(document.id)
+    }
+
+    /// Upserts all of them, or none.
+    ///
+    /// # Errors
+    /// As [`Collection::upsert`], for the first that fails.
+    pub fn upsert_many(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<DocumentId>> {
+        let prepared = self.prepare_all(documents)?;
+        self.alone(|documents, txn| {
+            prepared.iter().try_for_each(|document| documents.upsert(txn, document).map(drop))
+        })?;
+        Ok(prepared.into_iter().map(|document| document.id).collect())
+    }
+
+    /// The newest committed document under an id, as a copy: one look-up, no transaction, nothing registered.
+    ///
+    /// Linearizable for this document alone. Two such reads of two documents may see a later transaction and miss an earlier one; to read several
+    /// as of one moment, use a [`Snapshot`](crate::Snapshot).
+    ///
+    /// # Errors
+    /// An id that cannot be a key.
+    pub fn get(&self, id: impl Into<DocumentId>) -> Result<Option<Document>> {
+        super::check_open(&self.0.engine)?;
+        let target = Target::new(id)?;
+        let found = txn::newest(self.0.space(), &target.key, |lsn, value| (lsn, value.to_vec()));
+        let document = |(lsn, value)| DocRef::new(Cow::Owned(value), Some(lsn), &self.0.name, &target.key);
+        found.map(document).transpose()
+    }
+
+    /// Whether there is a document under an id, by the same rules as [`Collection::get`].
+    ///
+    /// # Errors
+    /// An id that cannot be a key.
+    pub fn exists(&self, id: impl Into<DocumentId>) -> Result<bool> {
+        super::check_open(&self.0.engine)?;
+        Ok(txn::newest(self.0.space(), &Target::new(id)?.key, |_, _| ()).is_some())
+    }
+
+    /// Puts another document under an id that is there. Returns its new version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound); an `_id` in the document that is not `id`; a document that cannot be stored.
+    pub fn replace(&self, id: impl Into<DocumentId>, document: impl IntoDocument) -> Result<u64> {
+        self.replace_at(id, document, None)
+    }
+
+    /// [`Collection::replace`], if the document is at `version`.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`](crate::Error::VersionMismatch) as well.
+    pub fn replace_if(
+        &self,
+        id: impl Into<DocumentId>,
+        version: u64,
+        document: impl IntoDocument,
+    ) -> Result<u64> {
+        self.replace_at(id, document, Some(version))
+    }
+
+    fn replace_at(
+        &self,
+        id: impl Into<DocumentId>,
+        document: impl IntoDocument,
+        if_version: Option<u64>,
+    ) -> Result<u64> {
+        let (target, raw) = (Target::new(id)?, document.into_document(&self.0.engine.config().limits)?);
+        self.alone(|documents, txn| documents.replace(txn, &target, &raw, if_version))
+    }
+
+    /// Changes a document by a closure, which is called again if another transaction comes in between. Returns the new version.
+    ///
+    /// What the closure gets is a copy: nothing it does reaches the store but by this call.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound); a changed `_id`; a result that cannot be stored.
+    pub fn update(&self, id: impl Into<DocumentId>, update: impl FnMut(&mut bson::Document)) -> Result<u64> {
+        self.update_at(id, None, update)
+    }
+
+    /// [`Collection::update`], if the document is at `version`.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`](crate::Error::VersionMismatch) as well.
+    pub fn update_if(
+        &self,
+        id: impl Into<DocumentId>,
+        version: u64,
+        update: impl FnMut(&mut bson::Document),
+    ) -> Result<u64> {
+        self.update_at(id, Some(version), update)
+    }
+
+    fn update_at(
+        &self,
+        id: impl Into<DocumentId>,
+        if_version: Option<u64>,
+        mut update: impl FnMut(&mut bson::Document),
+    ) -> Result<u64> {
+        let target = Target::new(id)?;
+        self.alone(|documents, txn| documents.update(txn, &target, if_version, &mut update))
+    }
+
+    /// Changes fields of a document. Returns the new version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound); a patch that does not fit the document.
+    pub fn patch(&self, id: impl Into<DocumentId>, patch: &Patch) -> Result<u64> {
+        let target = Target::new(id)?;
+        self.alone(|documents, txn| documents.patch(txn, &target, None, patch))
+    }
+
+    /// [`Collection::patch`], if the document is at `version`.
+    ///
+    /// # Errors
+    /// [`Error::VersionMismatch`](crate::Error::VersionMismatch) as well.
+    pub fn patch_if(&self, id: impl Into<DocumentId>, version: u64, patch: &Patch) -> Result<u64> {
+        let target = Target::new(id)?;
+        self.alone(|documents, txn| documents.patch(txn, &target, Some(version), patch))
+    }
+
+    /// Patches all of them, or none.
+    ///
+    /// # Errors
+    /// As [`Collection::patch`], for the first that fails.
+    pub fn patch_many(
+        &self,
+        ids: impl IntoIterator<Item = impl Into<DocumentId>>,
+        patch: &Patch,
+    ) -> Result<()> {
+        let targets = ids.into_iter().map(Target::new).collect::<Result<Vec<_>>>()?;
+        self.alone(|documents, txn| {
+            targets.iter().try_for_each(|target| documents.patch(txn, target, None, patch).map(drop))
+        })
+    }
+
+    /// Deletes a document; false if there is none.
+    ///
+    /// # Errors
+    /// An id that cannot be a key.
+    pub fn delete(&self, id: impl Into<DocumentId>) -> Result<bool> {
+        let target = Target::new(id)?;
+        self.alone(|documents, txn| documents.delete(txn, &target, None))
+    }
+
+    /// Deletes a document that is at `version`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::VersionMismatch`](crate::Error::VersionMismatch).
+    pub fn delete_if(&self, id: impl Into<DocumentId>, version: u64) -> Result<()> {
+        let target = Target::new(id)?;
+        self.alone(|documents, txn| documents.delete(txn, &target, Some(version)).map(drop))
+    }
+
+    /// Deletes all of them that are there, in one transaction. Returns how many were.
+    ///
+    /// # Errors
+    /// An id that cannot be a key.
+    pub fn delete_many(&self, ids: impl IntoIterator<Item = impl Into<DocumentId>>) -> Result<u64> {
+        let targets = ids.into_iter().map(Target::new).collect::<Result<Vec<_>>>()?;
+        self.alone(|documents, txn| {
+            targets.iter().try_fold(0, |count, target| {
+                Ok(count + u64::from(documents.delete(txn, target, None)?))
+            })
+        })
+    }
+
+    /// How many documents there are now. Walks all of them.
+    ///
+    /// # Errors
+    /// [`Error::Closed`](crate::Error::Closed).
+    pub fn count(&self) -> Result<u64> {
+        super::check_open(&self.0.engine)?;
+        let snapshot = self.0.engine.store().snapshot();
+        let all = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
+        Ok(snapshot.scan(self.0.space(), all, crate::map::Towards::Greater).count() as u64)
+    }
+
+    /// The store that the collection belongs to.
+    pub fn database(&self) -> Database {
+        Database::from_engine(self.0.engine.clone())
+    }
+}

@@ -1,0 +1,265 @@
+//! The store as a caller holds it.
+
+use super::retry::retry;
+use super::space::SpaceHandle;
+use super::{Builder, Collection, Error, Keyspace, Result, Snapshot, Stats, Transaction};
+use crate::engine::Engine;
+use crate::engine::catalog::{self, Kind};
+use crate::engine::config::Config;
+use crate::engine::recovery::Recovery;
+use crate::lsn::Lsn;
+use crate::options::TransactionOptions;
+use crate::sync::Arc;
+use std::path::Path;
+
+/// The longest name of a collection or keyspace, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// An open store.
+///
+/// Cheap to clone, and shared between threads: every clone is the same store. The store is closed by [`Database::close`], or when the last
+/// handle is dropped: the database, its collections and its keyspaces.
+///
+/// ```
+/// use skipstone::{Database, bson::doc};
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("store");
+/// let db = Database::open(&path)?;
+/// let towns = db.collection("towns")?;
+/// towns.insert(doc! { "_id": "aachen", "people": 249_070 })?;
+/// drop(towns);
+/// db.close()?;
+///
+/// let db = Database::open(&path)?;
+/// assert!(db.collection("towns")?.exists("aachen")?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    engine: Arc<Engine>,
+}
+
+impl Database {
+    /// A new store in memory.
+    pub fn in_memory() -> Database {
+        Database::with(Config::default()).expect("a store in memory has nothing that can fail to open")
+    }
+
+    /// Opens the store in a directory, which is created if it does not exist (its parent must).
+    ///
+    /// One process at a time: a second opener gets an error that names the first.
+    ///
+    /// # Errors
+    /// [`OpenError`](crate::OpenError).
+    pub fn open(path: impl AsRef<Path>) -> Result<Database> {
+        Database::builder().path(path.as_ref()).open()
+    }
+
+    /// All settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn with(config: Config) -> Result<Database> {
+        Ok(Database { engine: Arc::new(Engine::open(config)?) })
+    }
+
+    pub(super) fn from_engine(engine: Arc<Engine>) -> Database {
+        Database { engine }
+    }
+
+    /// The collection of this name, created if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Name`]; [`Error::ReadOnly`] if it would have to be created.
+    pub fn collection(&self, name: &str) -> Result<Collection> {
+        self.named(Kind::Collection, name).map(Collection)
+    }
+
+    /// The keyspace of this name, created if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Name`]; [`Error::ReadOnly`] if it would have to be created.
+    pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
+        self.named(Kind::Keyspace, name).map(Keyspace)
+    }
+
+    /// The collection of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn find_collection(&self, name: &str) -> Result<Option<Collection>> {
+        Ok(self.find(Kind::Collection, name)?.map(Collection))
+    }
+
+    /// The keyspace of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn find_keyspace(&self, name: &str) -> Result<Option<Keyspace>> {
+        Ok(self.find(Kind::Keyspace, name)?.map(Keyspace))
+    }
+
+    fn named(&self, kind: Kind, name: &str) -> Result<SpaceHandle> {
+        super::check_open(&self.engine)?;
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(Error::Name { name: name.to_owned(), max: NAME_BYTES_MAX });
+        }
+        let number = self.engine.find_or_add(kind, name).map_err(|failed| super::failed(&self.engine, failed))?;
+        Ok(SpaceHandle::new(self.engine.clone(), name, number))
+    }
+
+    fn find(&self, kind: Kind, name: &str) -> Result<Option<SpaceHandle>> {
+        super::check_open(&self.engine)?;
+        let number = self.engine.find(kind, name);
+        Ok(number.map(|number| SpaceHandle::new(self.engine.clone(), name, number)))
+    }
+
+    /// The names of all collections, in order.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn collection_names(&self) -> Result<Vec<String>> {
+        self.names(Kind::Collection)
+    }
+
+    /// The names of all keyspaces, in order.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn keyspace_names(&self) -> Result<Vec<String>> {
+        self.names(Kind::Keyspace)
+    }
+
+    fn names(&self, kind: Kind) -> Result<Vec<String>> {
+        super::check_open(&self.engine)?;
+        let store = self.engine.store();
+        Ok(catalog::list(&store.snapshot(), store, kind).into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn begin(&self) -> Result<Transaction<'_>> {
+        self.begin_with(TransactionOptions::new())
+    }
+
+    /// Begins a transaction with settings of its own.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn begin_with(&self, options: TransactionOptions) -> Result<Transaction<'_>> {
+        super::check_open(&self.engine)?;
+        let config = self.engine.config();
+        let isolation = options.isolation.unwrap_or(config.isolation);
+        Ok(Transaction::new(&self.engine, isolation, options.durability.unwrap_or(config.durability)))
+    }
+
+    /// Runs `body` in a transaction and commits it; tries again, after a short random pause that grows, when another transaction comes in between.
+    ///
+    /// `body` may be called several times. An error that it returns, other than a conflict, rolls the transaction back.
+    ///
+    /// # Errors
+    /// What `body` fails with; [`Error::Conflict`] when the limit of [`Builder::retries`] is reached; [`Error::ReadOnly`].
+    pub fn transact<T>(&self, body: impl FnMut(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.transact_with(TransactionOptions::new(), body)
+    }
+
+    /// [`Database::transact`] with settings of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn transact_with<T>(
+        &self,
+        options: TransactionOptions,
+        mut body: impl FnMut(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        retry(self.engine.config().retries_max, || {
+            let mut transaction = self.begin_with(options)?;
+            let result = body(&mut transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+    }
+
+    /// Opens a snapshot of everything that is committed by now.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    #[inline]
+    pub fn snapshot(&self) -> Result<Snapshot<'_>> {
+        super::check_open(&self.engine)?;
+        Ok(Snapshot::new(&self.engine, self.engine.store().snapshot()))
+    }
+
+    /// Opens a snapshot of the past, as far as [`Builder::retain_history_bytes`] keeps it.
+    ///
+    /// # Errors
+    /// [`Error::HistoryGone`] with the oldest position that can be read, [`Error::NotReached`].
+    pub fn at(&self, position: Lsn) -> Result<Snapshot<'_>> {
+        super::check_open(&self.engine)?;
+        let end = self.position();
+        if position > end {
+            return Err(Error::NotReached { position, end });
+        }
+        let snapshot = self.engine.store().snapshot_at(position);
+        let snapshot = snapshot.map_err(|gone| Error::HistoryGone { position, oldest: gone.oldest })?;
+        Ok(Snapshot::new(&self.engine, snapshot))
+    }
+
+    /// The log's end: everything committed so far is below it.
+    pub fn position(&self) -> Lsn {
+        self.engine.store().end().load()
+    }
+
+    /// Everything below is on stable storage. Zero for a store in memory.
+    pub fn durable_position(&self) -> Lsn {
+        self.engine.durable_position()
+    }
+
+    /// Returns once everything below `position` is on stable storage; in memory, at once.
+    ///
+    /// After reading through a snapshot, waiting for the snapshot's position makes sure that what was read lasts.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] if the log failed, [`Error::NotReached`].
+    pub fn wait_durable(&self, position: Lsn) -> Result<()> {
+        let end = self.position();
+        if position > end {
+            return Err(Error::NotReached { position, end });
+        }
+        self.engine.wait_durable(position).map_err(|cause| Error::ReadOnly { cause })
+    }
+
+    /// What opening the store did.
+    pub fn recovery(&self) -> &Recovery {
+        self.engine.recovery()
+    }
+
+    /// Figures of this moment.
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.engine)
+    }
+
+    /// Prunes every version that nobody can see any more, now, rather than when a writer or the sweep comes by. Walks the whole store.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn sweep(&self) -> Result<()> {
+        super::check_open(&self.engine)?;
+        self.engine.sweep();
+        Ok(())
+    }
+
+    /// Makes everything durable and closes the store; from then on every call on any handle fails with [`Error::Closed`].
+    ///
+    /// The directory is free for another opener when the last handle, transaction and snapshot are dropped too.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] if the last writes failed: what was acknowledged as durable is.
+    pub fn close(self) -> Result<()> {
+        self.engine.close().map_err(|cause| Error::ReadOnly { cause })
+    }
+}

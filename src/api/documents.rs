@@ -1,0 +1,162 @@
+//! The calls on documents, once: on a transaction, whoever's it is.
+
+use super::value::{DocRef, decode, encode};
+use super::{Error, Result};
+use crate::document::{DocumentError, DocumentId, ID_FIELD, Limits, Patch, with_id};
+use crate::mvcc::store::Space;
+use crate::txn::{Change, Txn};
+use bson::{RawDocument, RawDocumentBuf};
+
+/// A collection, for the length of one call.
+#[derive(Clone, Copy)]
+pub(super) struct Documents<'s, 'n> {
+    pub(super) space: &'s Space,
+    pub(super) name: &'n str,
+    pub(super) limits: Limits,
+}
+
+/// A document that was checked, with its id as its first field.
+pub(super) struct Prepared {
+    pub(super) id: DocumentId,
+    pub(super) raw: RawDocumentBuf,
+}
+
+/// An id with its key.
+pub(super) struct Target {
+    pub(super) id: DocumentId,
+    pub(super) key: Vec<u8>,
+}
+
+impl Target {
+    pub(super) fn new(id: impl Into<DocumentId>) -> Result<Target> {
+        let (id, mut key) = (id.into(), Vec::new());
+        id.to_key(&mut key)?;
+        Ok(Target { id, key })
+    }
+}
+
+/// What becomes of a document.
+enum Next {
+    Put(RawDocumentBuf),
+    Delete,
+}
+
+impl<'s> Documents<'s, '_> {
+    pub(super) fn get<'t>(&self, txn: &'t Txn<'s>, target: &Target) -> Result<Option<DocRef<'t>>> {
+        let Some(found) = txn.get(self.space, &target.key) else {
+            return Ok(None);
+        };
+        DocRef::new(found.value, found.lsn, self.name, &target.key).map(Some)
+    }
+
+    pub(super) fn insert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<()> {
+        let target = Target::new(document.id.clone())?;
+        txn.modify(self.space, &target.key, |found| match found {
+            None => Ok((Change::Put(encode(1, &document.raw)), ())),
+            Some(_) => {
+                Err(Error::AlreadyExists { collection: self.name.to_owned(), id: document.id.clone() })
+            }
+        })
+    }
+
+    /// Returns the new version.
+    pub(super) fn upsert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<u64> {
+        let target = Target::new(document.id.clone())?;
+        txn.modify(self.space, &target.key, |found| {
+            let version = match found {
+                Some(value) => self.decode(value, &target)?.0 + 1,
+                None => 1,
+            };
+            Ok((Change::Put(encode(version, &document.raw)), version))
+        })
+    }
+
+    pub(super) fn replace(
+        &self,
+        txn: &mut Txn<'s>,
+        target: &Target,
+        document: &RawDocumentBuf,
+        if_version: Option<u64>,
+    ) -> Result<u64> {
+        let document = self.keep_id(target, document.clone())?;
+        self.change(txn, target, if_version, |_| Ok(Next::Put(document)))
+    }
+
+    pub(super) fn update(
+        &self,
+        txn: &mut Txn<'s>,
+        target: &Target,
+        if_version: Option<u64>,
+        update: impl FnOnce(&mut bson::Document),
+    ) -> Result<u64> {
+        self.change(txn, target, if_version, |raw| {
+            let mut document = bson::Document::try_from(raw)
+                .map_err(|_| Error::NotADocument { collection: self.name.to_owned(), key: target.key.clone() })?;
+            update(&mut document);
+            let raw = crate::document::IntoDocument::into_document(&document, &self.limits)?;
+            Ok(Next::Put(self.keep_id(target, raw)?))
+        })
+    }
+
+    pub(super) fn patch(
+        &self,
+        txn: &mut Txn<'s>,
+        target: &Target,
+        if_version: Option<u64>,
+        patch: &Patch,
+    ) -> Result<u64> {
+        self.change(txn, target, if_version, |raw| Ok(Next::Put(patch.apply(raw, &self.limits)?)))
+    }
+
+    /// False if there was nothing to delete.
+    pub(super) fn delete(&self, txn: &mut Txn<'s>, target: &Target, if_version: Option<u64>) -> Result<bool> {
+        match self.change(txn, target, if_version, |_| Ok(Next::Delete)) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) if if_version.is_none() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes a document that must be there. Returns the version that it has then, or had when it was deleted.
+    fn change(
+        &self,
+        txn: &mut Txn<'s>,
+        target: &Target,
+        if_version: Option<u64>,
+        change: impl FnOnce(&RawDocument) -> Result<Next>,
+    ) -> Result<u64> {
+        txn.modify(self.space, &target.key, |found| {
+            let (collection, id) = (|| self.name.to_owned(), || target.id.clone());
+            let value = found.ok_or_else(|| Error::NotFound { collection: collection(), id: id() })?;
+            let (version, raw) = self.decode(value, target)?;
+            if let Some(expected) = if_version.filter(|&expected| expected != version) {
+                return Err(Error::VersionMismatch {
+                    collection: collection(),
+                    id: id(),
+                    expected,
+                    found: version,
+                });
+            }
+            Ok(match change(raw)? {
+                Next::Put(raw) => (Change::Put(encode(version + 1, &raw)), version + 1),
+                Next::Delete => (Change::Delete, version),
+            })
+        })
+    }
+
+    fn decode<'v>(&self, value: &'v [u8], target: &Target) -> Result<(u64, &'v RawDocument)> {
+        let not_one = || Error::NotADocument { collection: self.name.to_owned(), key: target.key.clone() };
+        decode(value).ok_or_else(not_one)
+    }
+
+    /// The document with the id that it must have; another id in it is an error.
+    fn keep_id(&self, target: &Target, document: RawDocumentBuf) -> Result<RawDocumentBuf> {
+        if let Some(given) = document.get(ID_FIELD).ok().flatten() {
+            let given = DocumentId::try_from(given)?;
+            if given != target.id {
+                return Err(DocumentError::IdChanged { stored: target.id.clone(), given }.into());
+            }
+        }
+        Ok(with_id(document, &target.id, &self.limits)?)
+    }
+}

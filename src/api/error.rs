@@ -1,0 +1,146 @@
+//! Everything that a call can fail with.
+
+use crate::document::{DocumentError, DocumentId};
+use crate::engine::error::OpenError;
+use crate::io::IoError;
+use crate::lsn::Lsn;
+use crate::txn::error::Conflict;
+
+/// The result of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed. Unless said otherwise, nothing was changed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another transaction came in between, each time.
+    #[error("in `{keyspace}`: {conflict} (tried {attempts} times)")]
+    #[non_exhaustive]
+    Conflict {
+        /// The collection or keyspace of the key.
+        keyspace: String,
+        /// The last conflict.
+        conflict: Conflict,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// There is no document with this id.
+    #[error("`{collection}` has no document with id {id}; insert or upsert it")]
+    #[non_exhaustive]
+    NotFound {
+        /// The collection.
+        collection: String,
+        /// The id that was asked for.
+        id: DocumentId,
+    },
+    /// There is a document with this id already.
+    #[error("`{collection}` has a document with id {id} already; replace or upsert it, or choose another id")]
+    #[non_exhaustive]
+    AlreadyExists {
+        /// The collection.
+        collection: String,
+        /// The id that is taken.
+        id: DocumentId,
+    },
+    /// The document is not at the version that the call asked for.
+    #[error("document {id} of `{collection}` is at version {found}, not {expected}; read it again")]
+    #[non_exhaustive]
+    VersionMismatch {
+        /// The collection.
+        collection: String,
+        /// The document.
+        id: DocumentId,
+        /// The version that was asked for.
+        expected: u64,
+        /// The version that it has.
+        found: u64,
+    },
+    /// The document, id, path or patch cannot be stored or applied.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A write or flush failed, and the store takes no more writes until it is opened again. A commit that fails with this may or may not
+    /// be there then.
+    #[error("the store is read-only since a write to it failed: {cause}; close it, mend the cause, and open it again")]
+    #[non_exhaustive]
+    ReadOnly {
+        /// The first failure.
+        cause: IoError,
+    },
+    /// The store was closed.
+    #[error("the store is closed; open it again")]
+    Closed,
+    /// A handle of one store was used with a transaction or snapshot of another.
+    #[error("`{name}` belongs to another store; take the handle from the store that the transaction belongs to")]
+    #[non_exhaustive]
+    ForeignHandle {
+        /// The collection or keyspace.
+        name: String,
+    },
+    /// A name is empty, too long, or has control characters in it.
+    #[error("the name {name:?} cannot be used: give 1 to {max} bytes without control characters")]
+    #[non_exhaustive]
+    Name {
+        /// The name that was given.
+        name: String,
+        /// The longest name that is allowed, in bytes.
+        max: usize,
+    },
+    /// A key of a keyspace is too long.
+    #[error("the key has {len} bytes, and {max} are allowed")]
+    #[non_exhaustive]
+    KeyTooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The longest key that is allowed.
+        max: usize,
+    },
+    /// A value of a keyspace is too large.
+    #[error("the value has {len} bytes, and {max} are allowed; see `Builder::limits`")]
+    #[non_exhaustive]
+    ValueTooLarge {
+        /// Its length in bytes.
+        len: usize,
+        /// The largest value that is allowed.
+        max: usize,
+    },
+    /// The position is older than the history that is kept.
+    #[error("history before position {oldest} is gone, and {position} was asked for; keep more with `Builder::retain_history_bytes`")]
+    #[non_exhaustive]
+    HistoryGone {
+        /// The position that was asked for.
+        position: Lsn,
+        /// The oldest one that can be read.
+        oldest: Lsn,
+    },
+    /// The position lies in the future.
+    #[error("position {position} is not reached yet: the log ends at {end}")]
+    #[non_exhaustive]
+    NotReached {
+        /// The position that was asked for.
+        position: Lsn,
+        /// Where the log ends.
+        end: Lsn,
+    },
+    /// The savepoint was rolled back or released before, or belongs to another transaction.
+    #[error("the savepoint is not open any more")]
+    SavepointClosed,
+    /// A stored value is not what this program writes.
+    #[error("what is stored under key `{}` of `{collection}` is no document; run `skipstone verify`", .key.escape_ascii())]
+    #[non_exhaustive]
+    NotADocument {
+        /// The collection.
+        collection: String,
+        /// The key, as the collection orders it.
+        key: Vec<u8>,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed when it is tried again: another transaction came in between.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Error::Conflict { .. })
+    }
+}

@@ -1,0 +1,49 @@
+//! What a caller holds: stores, collections, keyspaces, transactions, snapshots, documents.
+//!
+//! Nothing here decides anything: names become spaces, documents become bytes, failures become errors with names in them.
+
+mod builder;
+mod collection;
+mod commit_handle;
+mod database;
+mod documents;
+mod error;
+mod keyspace;
+mod retry;
+mod snapshot;
+mod space;
+mod stats;
+mod transaction;
+mod value;
+
+pub use builder::Builder;
+pub use collection::Collection;
+pub use commit_handle::CommitHandle;
+pub use database::Database;
+pub use error::{Error, Result};
+pub use keyspace::Keyspace;
+pub use snapshot::{Snapshot, SnapshotCollection, SnapshotKeyspace};
+pub use stats::Stats;
+pub use transaction::{KeyValue, Savepoint, Transaction, TransactionCollection, TransactionKeyspace};
+pub use value::{DocRef, Document};
+
+use crate::engine::{Engine, catalog};
+use crate::txn::commit::Failed;
+
+#[inline]
+fn check_open(engine: &Engine) -> Result<()> {
+    if engine.is_closed() { Err(Error::Closed) } else { Ok(()) }
+}
+
+/// A failed commit in a caller's terms.
+fn failed(engine: &Engine, failed: Failed) -> Error {
+    match failed {
+        Failed::Log(cause) => Error::ReadOnly { cause },
+        Failed::Conflict(conflict) => {
+            let store = engine.store();
+            let name = catalog::name_of(&store.snapshot(), store, conflict.space);
+            let keyspace = name.unwrap_or_else(|| "the catalog".to_owned());
+            Error::Conflict { keyspace, conflict, attempts: 1 }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Snapshots: everything that was committed at one moment, for as long as they live.
+
+use super::documents::Target;
+use super::space::SpaceHandle;
+use super::value::DocRef;
+use super::{Collection, Keyspace, Result};
+use crate::document::DocumentId;
+use crate::engine::Engine;
+use crate::lsn::Lsn;
+use crate::map::Towards;
+use crate::mvcc::{snapshot, store::Space};
+use std::borrow::Cow;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+/// A view of the whole store as of one position: it never changes, and it holds up nobody.
+///
+/// Opening one costs a store to memory of the thread's own, a fence and two loads. What is read through it borrows from it. An open snapshot
+/// keeps the versions it can see, one per key at most, however long it is open. Cloning shares it; it may move to another thread.
+///
+/// ```
+/// # use skipstone::{Database, bson::doc};
+/// let db = Database::in_memory();
+/// let towns = db.collection("towns")?;
+/// towns.insert(doc! { "_id": "aachen", "people": 249_070 })?;
+/// let before = db.snapshot()?;
+/// towns.delete("aachen")?;
+/// assert!(before.collection(&towns)?.get("aachen")?.is_some());
+/// assert!(db.snapshot()?.collection(&towns)?.get("aachen")?.is_none());
+/// # Ok::<(), skipstone::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Snapshot<'db> {
+    engine: &'db Engine,
+    snapshot: snapshot::Snapshot,
+}
+
+impl<'db> Snapshot<'db> {
+    #[inline]
+    pub(super) fn new(engine: &'db Engine, snapshot: snapshot::Snapshot) -> Snapshot<'db> {
+        Snapshot { engine, snapshot }
+    }
+
+    /// Where it stands: it sees exactly what was committed below.
+    pub fn position(&self) -> Lsn {
+        self.snapshot.position()
+    }
+
+    /// A collection as of this snapshot.
+    ///
+    /// # Errors
+    /// [`Error::ForeignHandle`](crate::Error::ForeignHandle).
+    pub fn collection<'s>(&'s self, collection: &Collection) -> Result<SnapshotCollection<'s>> {
+        Ok(SnapshotCollection(self.view(&collection.0)?))
+    }
+
+    /// A keyspace as of this snapshot.
+    ///
+    /// # Errors
+    /// [`Error::ForeignHandle`](crate::Error::ForeignHandle).
+    pub fn keyspace<'s>(&'s self, keyspace: &Keyspace) -> Result<SnapshotKeyspace<'s>> {
+        Ok(SnapshotKeyspace(self.view(&keyspace.0)?))
+    }
+
+    fn view<'s>(&'s self, handle: &SpaceHandle) -> Result<View<'s>> {
+        super::check_open(self.engine)?;
+        let space = handle.within(self.engine)?;
+        Ok(View { snapshot: &self.snapshot, space, name: Arc::clone(&handle.name) })
+    }
+
+    /// The value of a key of a keyspace, in place: the shortest way for one read.
+    ///
+    /// # Errors
+    /// [`Error::ForeignHandle`](crate::Error::ForeignHandle).
+    #[inline]
+    pub fn get<'s>(&'s self, keyspace: &Keyspace, key: &[u8]) -> Result<Option<&'s [u8]>> {
+        super::check_open(self.engine)?;
+        let space = keyspace.0.within(self.engine)?;
+        Ok(self.snapshot.get(space, key).map(|seen| seen.value))
+    }
+}
+
+struct View<'s> {
+    snapshot: &'s snapshot::Snapshot,
+    space: &'s Space,
+    name: Arc<str>,
+}
+
+/// A collection as of a snapshot.
+pub struct SnapshotCollection<'s>(View<'s>);
+
+impl<'s> SnapshotCollection<'s> {
+    /// The document under an id, in place.
+    ///
+    /// # Errors
+    /// An id that cannot be a key.
+    pub fn get(&self, id: impl Into<DocumentId>) -> Result<Option<DocRef<'s>>> {
+        let target = Target::new(id)?;
+        let Some(seen) = self.0.snapshot.get(self.0.space, &target.key) else {
+            return Ok(None);
+        };
+        DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), &self.0.name, &target.key).map(Some)
+    }
+
+    /// All documents in the order of their ids.
+    pub fn scan(&self) -> impl Iterator<Item = Result<DocRef<'s>>> + use<'s> {
+        self.walk((Bound::Unbounded, Bound::Unbounded), Towards::Greater)
+    }
+
+    /// All documents, the greatest id first.
+    pub fn scan_rev(&self) -> impl Iterator<Item = Result<DocRef<'s>>> + use<'s> {
+        self.walk((Bound::Unbounded, Bound::Unbounded), Towards::Lesser)
+    }
+
+    /// The documents whose ids lie in a range, in order. Integers come before strings, bytes and UUIDs after them.
+    ///
+    /// # Errors
+    /// Ids that cannot be keys.
+    pub fn range(
+        &self,
+        ids: impl RangeBounds<DocumentId>,
+    ) -> Result<impl Iterator<Item = Result<DocRef<'s>>> + use<'s>> {
+        let (low, high) = id_range(&ids)?;
+        Ok(self.walk((key(&low), key(&high)), Towards::Greater))
+    }
+
+    /// [`SnapshotCollection::range`], the greatest id first.
+    ///
+    /// # Errors
+    /// Ids that cannot be keys.
+    pub fn range_rev(
+        &self,
+        ids: impl RangeBounds<DocumentId>,
+    ) -> Result<impl Iterator<Item = Result<DocRef<'s>>> + use<'s>> {
+        let (low, high) = id_range(&ids)?;
+        Ok(self.walk((key(&low), key(&high)), Towards::Lesser))
+    }
+
+    fn walk(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        towards: Towards,
+    ) -> impl Iterator<Item = Result<DocRef<'s>>> + use<'s> {
+        let name = Arc::clone(&self.0.name);
+        self.0
+            .snapshot
+            .scan(self.0.space, range, towards)
+            .map(move |(key, seen)| DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), &name, key))
+    }
+
+    /// How many documents there are. Walks all of them.
+    pub fn count(&self) -> u64 {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        self.0.snapshot.scan(self.0.space, all, Towards::Greater).count() as u64
+    }
+}
+
+type IdRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+pub(super) fn id_range(ids: &impl RangeBounds<DocumentId>) -> Result<IdRange> {
+    let key = |bound: Bound<&DocumentId>| -> Result<Bound<Vec<u8>>> {
+        Ok(match bound {
+            Bound::Unbounded => Bound::Unbounded,
+            Bound::Included(id) => Bound::Included(Target::new(id.clone())?.key),
+            Bound::Excluded(id) => Bound::Excluded(Target::new(id.clone())?.key),
+        })
+    };
+    Ok((key(ids.start_bound())?, key(ids.end_bound())?))
+}
+
+pub(super) fn key(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    bound.as_ref().map(Vec::as_slice)
+}
+
+/// The keys that begin with `prefix`.
+pub(super) fn prefix_range(prefix: &[u8]) -> IdRange {
+    let mut above = prefix.to_vec();
+    while let Some(last) = above.pop() {
+        if last < u8::MAX {
+            above.push(last + 1);
+            return (Bound::Included(prefix.to_vec()), Bound::Excluded(above));
+        }
+    }
+    (Bound::Included(prefix.to_vec()), Bound::Unbounded)
+}
+
+/// A range of byte keys, from any of Rust's ranges.
+pub(super) fn byte_range<K: AsRef<[u8]>>(range: &impl RangeBounds<K>) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref))
+}
+
+/// A keyspace as of a snapshot.
+pub struct SnapshotKeyspace<'s>(View<'s>);
+
+impl<'s> SnapshotKeyspace<'s> {
+    /// The value of a key, in place.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&'s [u8]> {
+        self.0.snapshot.get(self.0.space, key).map(|seen| seen.value)
+    }
+
+    /// The entries of a range of keys, in order.
+    pub fn range<K: AsRef<[u8]>>(
+        &self,
+        keys: impl RangeBounds<K>,
+    ) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s, K> {
+        self.walk(byte_range(&keys), Towards::Greater)
+    }
+
+    /// The entries of a range of keys, the greatest first.
+    pub fn range_rev<K: AsRef<[u8]>>(
+        &self,
+        keys: impl RangeBounds<K>,
+    ) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s, K> {
+        self.walk(byte_range(&keys), Towards::Lesser)
+    }
+
+    /// The entries whose keys begin with `prefix`, in order.
+    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s> {
+        let (low, high) = prefix_range(prefix);
+        self.walk((key(&low), key(&high)), Towards::Greater)
+    }
+
+    fn walk(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        towards: Towards,
+    ) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s> {
+        self.0.snapshot.scan(self.0.space, range, towards).map(|(key, seen)| (key, seen.value))
+    }
+}

@@ -1,0 +1,40 @@
+//! Figures of an open store.
+
+use crate::engine::Engine;
+use crate::lsn::Lsn;
+
+/// Figures of one moment; each is read by itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The log's end.
+    pub position: Lsn,
+    /// Everything below is on stable storage.
+    pub durable_position: Lsn,
+    /// Keys in all collections and keyspaces, deleted ones that are not swept up yet included.
+    pub records: u64,
+    /// Open snapshots and transactions.
+    pub snapshots_open: u64,
+    /// The position of the oldest of them.
+    pub oldest_snapshot: Option<Lsn>,
+    /// Files that hold the log.
+    pub log_segments: u64,
+    /// How the files are reached: `io_uring`, `portable`; `none` in memory.
+    pub device: &'static str,
+}
+
+impl Stats {
+    pub(super) fn of(engine: &Engine) -> Stats {
+        let store = engine.store();
+        let (snapshots_open, oldest_snapshot) = store.active().open();
+        Stats {
+            position: store.end().load(),
+            durable_position: engine.durable_position(),
+            records: store.record_count() as u64,
+            snapshots_open: snapshots_open as u64,
+            oldest_snapshot,
+            log_segments: engine.log().map_or(0, |log| log.segments().count()),
+            device: engine.device_name(),
+        }
+    }
+}
