@@ -3,5 +3,7 @@
 
 mod io;
 mod lsn;
+mod sync;
 
+pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use lsn::Lsn;

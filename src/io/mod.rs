@@ -6,29 +6,52 @@
 //! but speed.
 //!
 //! A device does not retry a failed write or flush: what the page cache says after a failed flush is not to be
-//! trusted, so the caller poisons the store (see `health`).
+//! trusted, so the caller poisons the store (see [`health`]).
+
+mod aligned;
+#[cfg(test)]
+mod contract;
+mod directory;
+mod error;
+mod health;
+mod lock;
+mod open;
+mod portable;
+mod raw;
+mod request;
+
+pub(crate) use aligned::AlignedBuf;
+pub use error::{IoError, IoOperation};
+pub(crate) use health::Health;
+pub(crate) use lock::DirLock;
+pub use lock::{LockError, LockHolder};
+pub use open::DeviceChoice;
+pub(crate) use open::open_device;
 
 /// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.
 pub(crate) const BLOCK: usize = 4096;
 
 /// One store's directory: the only way to reach its files.
+///
+/// A name is a plain file name in UTF-8. The names that this module keeps for itself (the lock file, a file that
+/// is being made) are refused, and [`Device::list`] leaves them out.
 pub(crate) trait Device: Send + Sync {
     /// The names of the plain files in the directory, sorted.
-    fn list(&self) -> Result<Vec<String>, std::io::Error>;
+    fn list(&self) -> Result<Vec<String>, IoError>;
 
     /// Opens an existing file for reading and writing.
-    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, std::io::Error>;
+    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, IoError>;
 
     /// Makes a file of `bytes` (a multiple of [`BLOCK`]) zeros, written, not merely allocated, so that later writes
     /// change no file system metadata. Contents and directory entry are durable on return. A crash or an error half-way leaves
     /// no file of that name. The name must not be in use.
-    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, std::io::Error>;
+    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError>;
 
     /// Gives a file another name, atomically and durably; the new name must not be in use.
-    fn rename(&self, from: &str, to: &str) -> Result<(), std::io::Error>;
+    fn rename(&self, from: &str, to: &str) -> Result<(), IoError>;
 
     /// Removes a file, durably.
-    fn remove(&self, name: &str) -> Result<(), std::io::Error>;
+    fn remove(&self, name: &str) -> Result<(), IoError>;
 
     /// What to call this device in reports: `io_uring`, `portable`, `simulated`.
     fn name(&self) -> &'static str;
@@ -40,10 +63,10 @@ pub(crate) trait BlockFile: Send + Sync {
     fn len(&self) -> u64;
 
     /// Fills `buf` from `offset`; a read beyond the end is an error. No alignment is asked of the caller.
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), std::io::Error>;
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), IoError>;
 
     /// Writes `parts` one after the other from `offset`, and returns when all of it is on stable storage. `offset`, each part's length
     /// and each part's address are multiples of [`BLOCK`]. Short writes are completed before the flush that
     /// makes them durable is issued. On an error any part of it may or may not have been written.
-    fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), std::io::Error>;
+    fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError>;
 }

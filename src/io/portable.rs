@@ -1,0 +1,107 @@
+//! The device that works on every Unix: `pwrite`, then `fdatasync`, through the page cache.
+//!
+//! It asks nothing of kernel or file system, and is chosen where io_uring is missing. A write costs one system call
+//! more than through io_uring's device, and a copy.
+
+use super::directory::Directory;
+use super::raw::{self, RawFile};
+use super::{BlockFile, Device, IoError, IoOperation, request};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A directory, reached with plain system calls.
+pub(super) struct PortableDevice {
+    directory: Directory,
+}
+
+impl PortableDevice {
+    pub(super) fn open(dir: &Path) -> Result<PortableDevice, IoError> {
+        Ok(PortableDevice { directory: Directory::open(dir)? })
+    }
+}
+
+impl Device for PortableDevice {
+    fn list(&self) -> Result<Vec<String>, IoError> {
+        self.directory.list()
+    }
+
+    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, IoError> {
+        let (file, path, len) = self.directory.open_file(name, OpenOptions::new().read(true).write(true))?;
+        Ok(Box::new(PortableFile { file, path, len }))
+    }
+
+    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
+        self.directory.create(name, bytes, |file, path| raw::zero_fill(file, path, bytes))?;
+        self.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
+        self.directory.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), IoError> {
+        self.directory.remove(name)
+    }
+
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+}
+
+struct PortableFile {
+    file: File,
+    path: PathBuf,
+    len: u64,
+}
+
+impl BlockFile for PortableFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        request::check_read(&self.path, self.len, offset, buf)?;
+        self.file
+            .read_exact_at(buf, offset)
+            .map_err(|error| IoError::at(IoOperation::Read, &self.path, offset, error))
+    }
+
+    fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
+        request::check_write(&self.path, self.len, offset, parts)?;
+        raw::write_then_flush(&self.file, &self.path, offset, parts)
+    }
+}
+
+impl RawFile for File {
+    fn pwrite(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.write_at(bytes, offset)
+    }
+
+    fn fdatasync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::contract;
+
+    fn open(dir: &Path) -> Result<Box<dyn Device>, IoError> {
+        Ok(Box::new(PortableDevice::open(dir)?))
+    }
+
+    #[test]
+    fn keeps_the_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        contract::check(&*open(dir.path()).unwrap());
+    }
+
+    #[test]
+    fn keeps_the_contract_of_a_real_directory() {
+        contract::check_directory(open);
+        contract::check_read_only(open);
+    }
+}
