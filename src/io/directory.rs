@@ -31,10 +31,6 @@ impl Directory {
         Ok(Directory { path: path.to_path_buf(), handle, changing: Mutex::new(()) })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The names of the plain files, sorted. A name that is not UTF-8 is none of ours; it is shown as well as it can be.
     pub(super) fn list(&self) -> Result<Vec<String>, IoError> {
         let failed = |error| IoError::new(IoOperation::List, &self.path, error);
@@ -94,7 +90,8 @@ impl Directory {
     ) -> Result<(), IoError> {
         let failed = |error| IoError::new(IoOperation::Create, path, error);
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).open(unfinished).map_err(failed)?;
+        let file =
+            options.read(true).write(true).create(true).truncate(true).open(unfinished).map_err(failed)?;
         fill(&file, path)?;
         fs::rename(unfinished, path).map_err(failed)?;
         self.flush()

@@ -16,9 +16,15 @@ mod error;
 mod health;
 mod lock;
 mod open;
+#[cfg(target_os = "linux")]
+mod pieces;
 mod portable;
 mod raw;
 mod request;
+#[cfg(target_os = "linux")]
+mod ring;
+#[cfg(target_os = "linux")]
+mod uring;
 
 pub(crate) use aligned::AlignedBuf;
 pub use error::{IoError, IoOperation};

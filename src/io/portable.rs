@@ -7,7 +7,7 @@ use super::directory::Directory;
 use super::raw::{self, RawFile};
 use super::{BlockFile, Device, IoError, IoOperation, request};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -75,11 +75,12 @@ impl BlockFile for PortableFile {
 }
 
 impl RawFile for File {
-    fn pwrite(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.write_at(bytes, offset)
+    fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        // Not every Unix has `pwritev`: the parts go one by one, and the loop above comes back for the others.
+        self.write_at(&parts[0], offset)
     }
 
-    fn fdatasync(&self) -> io::Result<()> {
+    fn flush(&self) -> io::Result<()> {
         self.sync_data()
     }
 }

@@ -1,13 +1,13 @@
 //! The loop that turns raw writes, which may be short or interrupted, into a durable one.
 //!
 //! The flush is issued only after every byte was accepted: flushing first and completing a short write afterwards
-//! would acknowledge bytes that no flush covers. The portable device and the simulated disk both run this loop, so
-//! the faults that tests inject strike the code that real stores run.
+//! would acknowledge bytes that no flush covers. All devices run this loop, the simulated disk too, so the faults
+//! that tests inject strike the code that real stores run.
 //!
 //! It retries nothing but interruptions (`EINTR`).
 
 use super::{BLOCK, IoError, IoOperation};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 /// Zeros are written this many bytes at a time.
@@ -15,11 +15,11 @@ const ZERO_FILL_BYTES: usize = 64 * BLOCK;
 
 /// The system calls that the loop is made of.
 pub(super) trait RawFile {
-    /// Writes a beginning of `bytes` at `offset`; returns how much of it.
-    fn pwrite(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Writes a beginning of `parts`, which are not empty, at `offset`; returns how many bytes it was.
+    fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
 
-    /// Makes everything that was written durable, and the file's length.
-    fn fdatasync(&self) -> io::Result<()>;
+    /// Makes everything that was written durable, and the file's length, if the writes did not do so themselves.
+    fn flush(&self) -> io::Result<()>;
 }
 
 /// Writes `parts` one after the other from `offset`, all of them, then flushes.
@@ -29,11 +29,7 @@ pub(super) fn write_then_flush(
     offset: u64,
     parts: &[&[u8]],
 ) -> Result<(), IoError> {
-    let mut position = offset;
-    for part in parts {
-        write_all(file, path, position, part)?;
-        position += part.len() as u64;
-    }
+    write_all(file, path, offset, parts)?;
     flush(file, path)
 }
 
@@ -42,34 +38,39 @@ pub(super) fn zero_fill(file: &impl RawFile, path: &Path, bytes: u64) -> Result<
     let zeros = vec![0; ZERO_FILL_BYTES];
     for offset in (0..bytes).step_by(ZERO_FILL_BYTES) {
         let len = (bytes - offset).min(ZERO_FILL_BYTES as u64) as usize;
-        write_all(file, path, offset, &zeros[..len])?;
+        write_all(file, path, offset, &[&zeros[..len]])?;
     }
     flush(file, path)
 }
 
-fn write_all(file: &impl RawFile, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), IoError> {
-    let mut written = 0;
-    while written < bytes.len() {
-        let position = offset + written as u64;
-        match file.pwrite(&bytes[written..], position) {
+fn write_all(file: &impl RawFile, path: &Path, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
+    let mut slices: Vec<_> =
+        parts.iter().filter(|part| !part.is_empty()).map(|part| IoSlice::new(part)).collect();
+    let mut rest = &mut slices[..];
+    let mut position = offset;
+    while !rest.is_empty() {
+        match file.write_some(rest, position) {
             Ok(0) => return Err(IoError::at(IoOperation::Write, path, position, nothing_written())),
-            Ok(count) => written += count,
+            Ok(count) => {
+                // Panics if the system claims to have written more than it was given.
+                IoSlice::advance_slices(&mut rest, count);
+                position += count as u64;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(IoError::at(IoOperation::Write, path, position, error)),
         }
     }
-    assert_eq!(written, bytes.len(), "a raw write reported more than it was given");
     Ok(())
 }
 
 /// A write that makes no progress would be retried for ever.
-pub(super) fn nothing_written() -> io::Error {
+fn nothing_written() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "the system accepted none of the bytes")
 }
 
 fn flush(file: &impl RawFile, path: &Path) -> Result<(), IoError> {
     loop {
-        match file.fdatasync() {
+        match file.flush() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result.map_err(|error| IoError::new(IoOperation::Flush, path, error)),
         }
@@ -105,11 +106,12 @@ mod tests {
     }
 
     impl RawFile for Scripted {
-        fn pwrite(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-            self.next(format!("write {} at {offset}", bytes.len()))
+        fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+            let lengths: Vec<_> = parts.iter().map(|part| part.len().to_string()).collect();
+            self.next(format!("write {} at {offset}", lengths.join("+")))
         }
 
-        fn fdatasync(&self) -> io::Result<()> {
+        fn flush(&self) -> io::Result<()> {
             self.next("flush".into()).map(|_| ())
         }
     }
@@ -123,21 +125,21 @@ mod tests {
         let file = Scripted::new([
             Ok(1),
             Err(interrupted()),
-            Ok(4095),
+            Ok(4607),
             Ok(512),
-            Ok(3584),
+            Ok(3072),
             Err(interrupted()),
             Ok(0),
         ]);
-        file.write(8192, &[&[1; BLOCK], &[2; BLOCK]]).unwrap();
+        file.write(8192, &[&[1; BLOCK], &[], &[2; BLOCK]]).unwrap();
         assert_eq!(
             *file.calls.borrow(),
             [
-                "write 4096 at 8192",
-                "write 4095 at 8193",
-                "write 4095 at 8193",
-                "write 4096 at 12288",
+                "write 4096+4096 at 8192",
+                "write 4095+4096 at 8193",
+                "write 4095+4096 at 8193",
                 "write 3584 at 12800",
+                "write 3072 at 13312",
                 "flush",
                 "flush"
             ]

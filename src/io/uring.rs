@@ -1,0 +1,266 @@
+//! Linux's device: direct writes that are durable when they return, and io_uring where several pieces pay.
+//!
+//! What goes which way was measured (2-core virtual machine, ext4 on a virtual NVMe disk, Linux 6.18, medians of
+//! five rounds, the variants interleaved, µs unless said):
+//!
+//! | durable write of | `pwritev2(RWF_DSYNC)` | the same through the ring | 256 KiB pieces, 8 in flight, each DSYNC | pieces, then `fdatasync` |
+//! | --- | --- | --- | --- | --- |
+//! | 4 KiB | 164 | 174 | | |
+//! | 64 KiB | 166 | 195 | | |
+//! | 1 MiB | 409 | 427 | 529 | 401 |
+//! | 4 MiB | 1310 | 1378 | 1960 | 1586 |
+//!
+//! So a durable write is one `pwritev2`, however large: the kernel splits it by itself, and a flush per piece only
+//! adds flushes. Zero filling (64 MiB, then one `fdatasync`) reaches 1.4 GB/s with one 1 MiB piece in flight and
+//! 1.6 GB/s with four; large reads 2.6 and 3.0 GB/s. Those two use the ring. A reader that finds the ring in use reads
+//! without it: readers that run in parallel have their pieces in flight anyway.
+//!
+//! Direct I/O is tried on each file, by reading a block; a file system that refuses it gets the same writes through
+//! the page cache, `RWF_DSYNC` all the same. So does a file whose length is no multiple of [`BLOCK`], which is not
+//! one of ours and can only be read.
+
+use super::directory::Directory;
+use super::pieces::TransferError;
+use super::raw::{self, RawFile};
+use super::ring::{PIECE_BYTES, Ring};
+use super::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, request};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::{ReadWriteFlags, pwritev2};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// `pwritev2` takes no more parts than this (`IOV_MAX`).
+const PARTS_MAX: usize = 1024;
+/// An unaligned read goes through an aligned buffer of at most this many bytes.
+const BOUNCE_BYTES_MAX: usize = 4 * PIECE_BYTES;
+
+/// A directory, reached with direct I/O, and one ring for it.
+pub(super) struct UringDevice {
+    directory: Directory,
+    ring: Arc<Mutex<Ring>>,
+    /// Whether direct I/O is tried at all; tests turn it off to run what refusing file systems get.
+    try_direct: bool,
+}
+
+/// Whether this kernel has an io_uring that this process may use.
+pub(super) fn available() -> bool {
+    Ring::new().is_ok()
+}
+
+impl UringDevice {
+    pub(super) fn open(dir: &Path) -> Result<UringDevice, IoError> {
+        let directory = Directory::open(dir)?;
+        let ring = Ring::new().map_err(|error| IoError::new(IoOperation::Ring, dir, error))?;
+        Ok(UringDevice { directory, ring: Arc::new(Mutex::new(ring)), try_direct: true })
+    }
+
+    fn zero_fill(&self, file: &File, path: &Path, bytes: u64) -> Result<(), IoError> {
+        let zeros = AlignedBuf::zeroed(PIECE_BYTES);
+        let failed = |offset, error| IoError::at(IoOperation::Write, path, offset, error);
+        // Through the page cache, for `go_direct` to have a block to read.
+        file.write_all_at(&zeros[..BLOCK], 0).map_err(|error| failed(0, error))?;
+        if self.try_direct {
+            go_direct(file).map_err(|error| failed(0, error))?;
+        }
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.write_zeros(file, bytes, &zeros)
+            .map_err(|TransferError { start, source }| failed(start, source))?;
+        file.sync_data().map_err(|error| IoError::new(IoOperation::Flush, path, error))
+    }
+}
+
+impl Device for UringDevice {
+    fn list(&self) -> Result<Vec<String>, IoError> {
+        self.directory.list()
+    }
+
+    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, IoError> {
+        let (file, path, len) = self.directory.open_file(name, OpenOptions::new().read(true).write(true))?;
+        let try_direct = self.try_direct && len > 0 && len.is_multiple_of(BLOCK as u64);
+        let direct = try_direct
+            && go_direct(&file).map_err(|error| IoError::at(IoOperation::Read, &path, 0, error))?;
+        Ok(Box::new(UringFile { file, path, len, direct, ring: Arc::clone(&self.ring) }))
+    }
+
+    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
+        self.directory.create(name, bytes, |file, path| self.zero_fill(file, path, bytes))?;
+        self.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
+        self.directory.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), IoError> {
+        self.directory.remove(name)
+    }
+
+    fn name(&self) -> &'static str {
+        "io_uring"
+    }
+}
+
+/// Switches a file of at least one block to direct I/O, if its file system takes part; some agree and then refuse to
+/// read.
+fn go_direct(file: &File) -> io::Result<bool> {
+    let flags = fcntl_getfl(file)?;
+    match fcntl_setfl(file, flags | OFlags::DIRECT) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::INVAL) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    match file.read_exact_at(&mut AlignedBuf::zeroed(BLOCK), 0) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            fcntl_setfl(file, flags)?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct UringFile {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    /// Whether reads, too, must be aligned.
+    direct: bool,
+    ring: Arc<Mutex<Ring>>,
+}
+
+impl UringFile {
+    /// Fills `buf` from `offset`, both of them as aligned as the file needs it.
+    fn read_aligned(&self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        let failed = |offset, error| IoError::at(IoOperation::Read, &self.path, offset, error);
+        if buf.len() > PIECE_BYTES
+            && let Ok(mut ring) = self.ring.try_lock()
+        {
+            return ring
+                .read(&self.file, offset, buf)
+                .map_err(|TransferError { start, source }| failed(offset + start, source));
+        }
+        self.file.read_exact_at(buf, offset).map_err(|error| failed(offset, error))
+    }
+
+    /// Fills `buf` from `offset` by way of aligned memory.
+    fn read_through_bounce(&self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        let mut skip = (offset % BLOCK as u64) as usize;
+        let mut block_offset = offset - skip as u64;
+        let mut rest = buf;
+        let mut bounce =
+            AlignedBuf::zeroed((skip + rest.len()).next_multiple_of(BLOCK).min(BOUNCE_BYTES_MAX));
+        while !rest.is_empty() {
+            let window = (skip + rest.len()).next_multiple_of(BLOCK).min(bounce.len());
+            self.read_aligned(block_offset, &mut bounce[..window])?;
+            let (filled, unfilled) = rest.split_at_mut(rest.len().min(window - skip));
+            filled.copy_from_slice(&bounce[skip..skip + filled.len()]);
+            block_offset += window as u64;
+            skip = 0;
+            rest = unfilled;
+        }
+        Ok(())
+    }
+}
+
+impl BlockFile for UringFile {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), IoError> {
+        request::check_read(&self.path, self.len, offset, buf)?;
+        let aligned = (offset as usize | buf.len() | buf.as_ptr().addr()).is_multiple_of(BLOCK);
+        if aligned || !self.direct {
+            self.read_aligned(offset, buf)
+        } else {
+            self.read_through_bounce(offset, buf)
+        }
+    }
+
+    fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
+        request::check_write(&self.path, self.len, offset, parts)?;
+        raw::write_then_flush(self, &self.path, offset, parts)
+    }
+}
+
+impl RawFile for UringFile {
+    fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        let parts = &parts[..parts.len().min(PARTS_MAX)];
+        Ok(pwritev2(&self.file, parts, offset, ReadWriteFlags::DSYNC)?)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        // Each write was durable when it returned, its length too (`RWF_DSYNC`).
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::contract;
+
+    fn open(dir: &Path) -> Result<Box<dyn Device>, IoError> {
+        Ok(Box::new(UringDevice::open(dir)?))
+    }
+
+    fn open_refusing_direct(dir: &Path) -> Result<Box<dyn Device>, IoError> {
+        Ok(Box::new(UringDevice { try_direct: false, ..UringDevice::open(dir)? }))
+    }
+
+    #[test]
+    fn keeps_the_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        contract::check(&*open(dir.path()).unwrap());
+        contract::check_directory(open);
+        contract::check_read_only(open);
+    }
+
+    #[test]
+    fn keeps_the_contract_where_direct_io_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        contract::check(&*open_refusing_direct(dir.path()).unwrap());
+        contract::check_directory(open_refusing_direct);
+    }
+
+    #[test]
+    fn more_parts_than_one_call_takes_are_all_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = open(dir.path()).unwrap();
+        let blocks = PARTS_MAX + 3;
+        let file = device.create_zeroed("f", (blocks * BLOCK) as u64).unwrap();
+        let mut one = AlignedBuf::zeroed(BLOCK);
+        one.fill(3);
+        file.write_durable(0, &vec![&one[..]; blocks]).unwrap();
+        let mut found = vec![0; blocks * BLOCK];
+        file.read_at(0, &mut found).unwrap();
+        assert!(found.iter().all(|&byte| byte == 3));
+    }
+
+    #[test]
+    fn unaligned_reads_longer_than_the_bounce_buffer_and_a_ring_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = UringDevice::open(dir.path()).unwrap();
+        let bytes = 2 * BOUNCE_BYTES_MAX + 3 * BLOCK;
+        let file = device.create_zeroed("f", bytes as u64).unwrap();
+        let mut written = AlignedBuf::zeroed(bytes);
+        written.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index * 7 + (index >> 12)) as u8);
+        file.write_durable(0, &[&written]).unwrap();
+        for busy in [None, Some(device.ring.lock().unwrap())] {
+            let mut found = vec![0; bytes - 1001];
+            file.read_at(1000, &mut found).unwrap();
+            assert!(found == written[1000..bytes - 1], "ring in use: {}", busy.is_some());
+        }
+    }
+
+    #[test]
+    fn direct_io_is_not_used_where_it_is_refused() {
+        // Files in /proc refuse the flag.
+        let file = File::open("/proc/self/status").unwrap();
+        assert!(!go_direct(&file).unwrap());
+        assert!(!fcntl_getfl(&file).unwrap().contains(OFlags::DIRECT));
+    }
+}
