@@ -23,6 +23,8 @@ mod raw;
 mod request;
 #[cfg(target_os = "linux")]
 mod ring;
+#[cfg(test)]
+mod simulated;
 #[cfg(target_os = "linux")]
 mod uring;
 
@@ -33,6 +35,8 @@ pub(crate) use lock::DirLock;
 pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
+#[cfg(test)]
+pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 
 /// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.
 pub(crate) const BLOCK: usize = 4096;
