@@ -27,7 +27,7 @@ pub(crate) enum CrashOutcome {
 /// A change that no flush has covered yet.
 #[derive(Debug, Clone)]
 enum Change {
-    Sector { file: usize, index: usize, bytes: [u8; SECTOR] },
+    Sector { file: usize, index: usize, bytes: Box<[u8]> },
     Link { name: String, file: usize },
     Rename { from: String, to: String },
     Unlink { name: String },
@@ -93,8 +93,7 @@ impl Platter {
         contents.cached[offset..end].copy_from_slice(bytes);
         contents.allocated = contents.allocated.max(end);
         for index in offset / SECTOR..end.div_ceil(SECTOR) {
-            let bytes =
-                contents.cached[index * SECTOR..][..SECTOR].try_into().expect("files are whole sectors");
+            let bytes = contents.cached[index * SECTOR..][..SECTOR].into();
             self.unflushed.push(Change::Sector { file, index, bytes });
         }
     }
@@ -225,7 +224,7 @@ enum Fate {
 }
 
 impl Fate {
-    fn apply(&self, sector: &mut [u8], bytes: &[u8; SECTOR]) {
+    fn apply(&self, sector: &mut [u8], bytes: &[u8]) {
         match *self {
             Fate::Dropped => {}
             Fate::Kept => sector.copy_from_slice(bytes),

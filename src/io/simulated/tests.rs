@@ -1,7 +1,7 @@
 //! The simulated disk does what it says, and the devices' loop stands up to it.
 
 use super::*;
-use crate::io::{AlignedBuf, BLOCK, contract};
+use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, contract};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
