@@ -26,12 +26,12 @@ fn error<T>(result: Result<T, IoError>) -> IoError {
 
 /// Runs `body` with `dir` read-only, on a thread that has no right to write there all the same, as root has.
 pub(super) fn without_privileges(dir: &Path, body: impl FnOnce() + Send) {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o555)).unwrap();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             #[cfg(target_os = "linux")]
-            if fs::metadata(dir).unwrap().uid() == 0 {
+            if std::os::unix::fs::MetadataExt::uid(&fs::metadata(dir).unwrap()) == 0 {
                 rustix::thread::set_thread_uid(rustix::fs::Uid::from_raw(65534)).unwrap();
             }
             body();

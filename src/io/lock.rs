@@ -78,8 +78,11 @@ impl DirLock {
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        // Only the introduction goes here, so that nobody is named who has left; closing the file releases the lock.
+        // So that nobody is named who has left.
         let _ = self.file.set_len(0);
+        // Closing the file would do only if no other thread were starting a process: until that one has replaced
+        // its image it has the file open too.
+        let _ = self.file.unlock();
     }
 }
 
@@ -202,6 +205,16 @@ mod tests {
         drop(lock);
         assert_eq!(fs::read(dir.path().join(LOCK_FILE)).unwrap(), b"", "nobody is named who has left");
         DirLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_lock_is_released_though_a_process_being_started_has_its_file_open_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = DirLock::acquire(dir.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        DirLock::acquire(dir.path()).unwrap();
+        drop(inherited);
     }
 
     #[test]

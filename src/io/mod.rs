@@ -18,12 +18,13 @@ mod lock;
 mod open;
 #[cfg(target_os = "linux")]
 mod pieces;
-mod place;
 mod portable;
 mod raw;
 mod request;
 #[cfg(target_os = "linux")]
 mod ring;
+#[cfg(test)]
+mod simulated;
 #[cfg(target_os = "linux")]
 mod uring;
 
@@ -34,7 +35,8 @@ pub(crate) use lock::DirLock;
 pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
-pub(crate) use place::{create_directory, is_reserved_name};
+#[cfg(test)]
+pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 
 /// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.
 pub(crate) const BLOCK: usize = 4096;
