@@ -22,11 +22,36 @@
 //! ```
 #![deny(missing_docs)]
 
-mod io;
-mod lsn;
-mod sync;
+#[cfg(not(target_os = "linux"))]
+compile_error!("Skipstone runs on Linux: it waits by futexes");
 
+mod api;
+pub mod document;
+mod engine;
+mod format;
+mod io;
+mod log;
+mod lsn;
+mod map;
+mod mvcc;
+mod options;
+mod sync;
+mod txn;
+
+pub use bson;
+
+pub use api::{
+    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, KeyValue,
+    KeyValueScan, Keyspace, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats,
+    Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
+    TransactionKeyspace,
+};
+pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
+pub use engine::error::OpenError;
+pub use engine::recovery::Recovery;
+pub use engine::verify::{Verified, verify};
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
+pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Durability, Isolation, TransactionOptions};
 pub use txn::error::{Conflict, ConflictKind};

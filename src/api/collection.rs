@@ -76,9 +76,14 @@ impl Collection {
     ///
     /// # Errors
     /// As [`Collection::insert`], for the first that fails.
-    pub fn insert_many(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<DocumentId>> {
+    pub fn insert_many(
+        &self,
+        documents: impl IntoIterator<Item = impl IntoDocument>,
+    ) -> Result<Vec<DocumentId>> {
         let prepared = self.prepare_all(documents)?;
-        self.alone(|documents, txn| prepared.iter().try_for_each(|document| documents.insert(txn, document)))?;
+        self.alone(|documents, txn| {
+            prepared.iter().try_for_each(|document| documents.insert(txn, document))
+        })?;
         Ok(prepared.into_iter().map(|document| document.id).collect())
     }
 
@@ -96,7 +101,10 @@ impl Collection {
     ///
     /// # Errors
     /// As [`Collection::upsert`], for the first that fails.
-    pub fn upsert_many(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<DocumentId>> {
+    pub fn upsert_many(
+        &self,
+        documents: impl IntoIterator<Item = impl IntoDocument>,
+    ) -> Result<Vec<DocumentId>> {
         let prepared = self.prepare_all(documents)?;
         self.alone(|documents, txn| {
             prepared.iter().try_for_each(|document| documents.upsert(txn, document).map(drop))
@@ -250,9 +258,9 @@ impl Collection {
     pub fn delete_many(&self, ids: impl IntoIterator<Item = impl Into<DocumentId>>) -> Result<u64> {
         let targets = ids.into_iter().map(Target::new).collect::<Result<Vec<_>>>()?;
         self.alone(|documents, txn| {
-            targets.iter().try_fold(0, |count, target| {
-                Ok(count + u64::from(documents.delete(txn, target, None)?))
-            })
+            targets
+                .iter()
+                .try_fold(0, |count, target| Ok(count + u64::from(documents.delete(txn, target, None)?)))
         })
     }
 

@@ -90,8 +90,10 @@ impl<'s> Documents<'s, '_> {
         update: impl FnOnce(&mut bson::Document),
     ) -> Result<u64> {
         self.change(txn, target, if_version, |raw| {
-            let mut document = bson::Document::try_from(raw)
-                .map_err(|_| Error::NotADocument { collection: self.name.to_owned(), key: target.key.clone() })?;
+            let mut document = bson::Document::try_from(raw).map_err(|_| Error::NotADocument {
+                collection: self.name.to_owned(),
+                key: target.key.clone(),
+            })?;
             update(&mut document);
             let raw = crate::document::IntoDocument::into_document(&document, &self.limits)?;
             Ok(Next::Put(self.keep_id(target, raw)?))

@@ -63,7 +63,9 @@ pub enum Error {
     Open(#[from] OpenError),
     /// A write or flush failed, and the store takes no more writes until it is opened again. A commit that fails with this may or may not
     /// be there then.
-    #[error("the store is read-only since a write to it failed: {cause}; close it, mend the cause, and open it again")]
+    #[error(
+        "the store is read-only since a write to it failed: {cause}; close it, mend the cause, and open it again"
+    )]
     #[non_exhaustive]
     ReadOnly {
         /// The first failure.
@@ -73,7 +75,9 @@ pub enum Error {
     #[error("the store is closed; open it again")]
     Closed,
     /// A handle of one store was used with a transaction or snapshot of another.
-    #[error("`{name}` belongs to another store; take the handle from the store that the transaction belongs to")]
+    #[error(
+        "`{name}` belongs to another store; take the handle from the store that the transaction belongs to"
+    )]
     #[non_exhaustive]
     ForeignHandle {
         /// The collection or keyspace.
@@ -107,7 +111,9 @@ pub enum Error {
         max: usize,
     },
     /// The position is older than the history that is kept.
-    #[error("history before position {oldest} is gone, and {position} was asked for; keep more with `Builder::retain_history_bytes`")]
+    #[error(
+        "history before position {oldest} is gone, and {position} was asked for; keep more with `Builder::retain_history_bytes`"
+    )]
     #[non_exhaustive]
     HistoryGone {
         /// The position that was asked for.

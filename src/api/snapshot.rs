@@ -1,6 +1,7 @@
 //! Snapshots: everything that was committed at one moment, for as long as they live.
 
 use super::documents::Target;
+use super::scan::{DocumentScan, KeyValueScan, Span};
 use super::space::SpaceHandle;
 use super::value::DocRef;
 use super::{Collection, Keyspace, Result};
@@ -103,12 +104,12 @@ impl<'s> SnapshotCollection<'s> {
     }
 
     /// All documents in the order of their ids.
-    pub fn scan(&self) -> impl Iterator<Item = Result<DocRef<'s>>> + use<'s> {
+    pub fn scan(&self) -> DocumentScan<'s> {
         self.walk((Bound::Unbounded, Bound::Unbounded), Towards::Greater)
     }
 
     /// All documents, the greatest id first.
-    pub fn scan_rev(&self) -> impl Iterator<Item = Result<DocRef<'s>>> + use<'s> {
+    pub fn scan_rev(&self) -> DocumentScan<'s> {
         self.walk((Bound::Unbounded, Bound::Unbounded), Towards::Lesser)
     }
 
@@ -116,10 +117,7 @@ impl<'s> SnapshotCollection<'s> {
     ///
     /// # Errors
     /// Ids that cannot be keys.
-    pub fn range(
-        &self,
-        ids: impl RangeBounds<DocumentId>,
-    ) -> Result<impl Iterator<Item = Result<DocRef<'s>>> + use<'s>> {
+    pub fn range(&self, ids: impl RangeBounds<DocumentId>) -> Result<DocumentScan<'s>> {
         let (low, high) = id_range(&ids)?;
         Ok(self.walk((key(&low), key(&high)), Towards::Greater))
     }
@@ -128,24 +126,14 @@ impl<'s> SnapshotCollection<'s> {
     ///
     /// # Errors
     /// Ids that cannot be keys.
-    pub fn range_rev(
-        &self,
-        ids: impl RangeBounds<DocumentId>,
-    ) -> Result<impl Iterator<Item = Result<DocRef<'s>>> + use<'s>> {
+    pub fn range_rev(&self, ids: impl RangeBounds<DocumentId>) -> Result<DocumentScan<'s>> {
         let (low, high) = id_range(&ids)?;
         Ok(self.walk((key(&low), key(&high)), Towards::Lesser))
     }
 
-    fn walk(
-        &self,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
-        towards: Towards,
-    ) -> impl Iterator<Item = Result<DocRef<'s>>> + use<'s> {
-        let name = Arc::clone(&self.0.name);
-        self.0
-            .snapshot
-            .scan(self.0.space, range, towards)
-            .map(move |(key, seen)| DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), &name, key))
+    fn walk(&self, range: (Bound<&[u8]>, Bound<&[u8]>), towards: Towards) -> DocumentScan<'s> {
+        let span = Span { low: range.0, high: range.1, towards };
+        DocumentScan::new(self.0.snapshot, self.0.space, Arc::clone(&self.0.name), span)
     }
 
     /// How many documents there are. Walks all of them.
@@ -185,7 +173,9 @@ pub(super) fn prefix_range(prefix: &[u8]) -> IdRange {
 }
 
 /// A range of byte keys, from any of Rust's ranges.
-pub(super) fn byte_range<K: AsRef<[u8]>>(range: &impl RangeBounds<K>) -> (Bound<&[u8]>, Bound<&[u8]>) {
+pub(super) fn byte_range<'r, K: AsRef<[u8]> + 'r>(
+    range: &'r impl RangeBounds<K>,
+) -> (Bound<&'r [u8]>, Bound<&'r [u8]>) {
     (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref))
 }
 
@@ -200,32 +190,22 @@ impl<'s> SnapshotKeyspace<'s> {
     }
 
     /// The entries of a range of keys, in order.
-    pub fn range<K: AsRef<[u8]>>(
-        &self,
-        keys: impl RangeBounds<K>,
-    ) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s, K> {
+    pub fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> KeyValueScan<'s> {
         self.walk(byte_range(&keys), Towards::Greater)
     }
 
     /// The entries of a range of keys, the greatest first.
-    pub fn range_rev<K: AsRef<[u8]>>(
-        &self,
-        keys: impl RangeBounds<K>,
-    ) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s, K> {
+    pub fn range_rev<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> KeyValueScan<'s> {
         self.walk(byte_range(&keys), Towards::Lesser)
     }
 
     /// The entries whose keys begin with `prefix`, in order.
-    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s> {
+    pub fn prefix(&self, prefix: &[u8]) -> KeyValueScan<'s> {
         let (low, high) = prefix_range(prefix);
         self.walk((key(&low), key(&high)), Towards::Greater)
     }
 
-    fn walk(
-        &self,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
-        towards: Towards,
-    ) -> impl Iterator<Item = (&'s [u8], &'s [u8])> + use<'s> {
-        self.0.snapshot.scan(self.0.space, range, towards).map(|(key, seen)| (key, seen.value))
+    fn walk(&self, range: (Bound<&[u8]>, Bound<&[u8]>), towards: Towards) -> KeyValueScan<'s> {
+        KeyValueScan::new(self.0.snapshot, self.0.space, Span { low: range.0, high: range.1, towards })
     }
 }

@@ -3,6 +3,7 @@
 use super::commit_handle::CommitHandle;
 use super::documents::{Documents, Target};
 use super::keyspace::check_sizes;
+use super::scan::{TransactionDocumentScan, TransactionKeyValueScan};
 use super::snapshot::{byte_range, id_range, key, prefix_range};
 use super::value::DocRef;
 use super::{Collection, Error, Keyspace, Result};
@@ -12,7 +13,7 @@ use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::options::{Durability, Isolation};
-use crate::txn::{Entry, Mark, Txn};
+use crate::txn::{Mark, Txn};
 use bson::RawDocumentBuf;
 use std::borrow::Cow;
 use std::ops::{Bound, RangeBounds};
@@ -64,7 +65,10 @@ impl<'db> Transaction<'db> {
     ///
     /// # Errors
     /// [`Error::ForeignHandle`].
-    pub fn collection<'t>(&'t mut self, collection: &'t Collection) -> Result<TransactionCollection<'t, 'db>> {
+    pub fn collection<'t>(
+        &'t mut self,
+        collection: &'t Collection,
+    ) -> Result<TransactionCollection<'t, 'db>> {
         super::check_open(self.engine)?;
         let space = collection.0.within(self.engine)?;
         let documents = Documents { space, name: &collection.0.name, limits: self.engine.config().limits };
@@ -146,7 +150,7 @@ pub struct TransactionCollection<'t, 'db> {
     collection: &'t Collection,
 }
 
-impl TransactionCollection<'_, '_> {
+impl<'db> TransactionCollection<'_, 'db> {
     /// The document under an id, as this transaction sees it.
     ///
     /// # Errors
@@ -206,7 +210,11 @@ impl TransactionCollection<'_, '_> {
     ///
     /// # Errors
     /// As there.
-    pub fn update(&mut self, id: impl Into<DocumentId>, update: impl FnOnce(&mut bson::Document)) -> Result<u64> {
+    pub fn update(
+        &mut self,
+        id: impl Into<DocumentId>,
+        update: impl FnOnce(&mut bson::Document),
+    ) -> Result<u64> {
         self.documents.update(self.txn, &Target::new(id)?, None, update)
     }
 
@@ -256,12 +264,12 @@ impl TransactionCollection<'_, '_> {
     }
 
     /// All documents in the order of their ids, with the transaction's own writes.
-    pub fn scan(&self) -> impl Iterator<Item = Result<DocRef<'_>>> {
+    pub fn scan(&self) -> TransactionDocumentScan<'_, 'db> {
         self.walk((Bound::Unbounded, Bound::Unbounded), Towards::Greater)
     }
 
     /// [`TransactionCollection::scan`], the greatest id first.
-    pub fn scan_rev(&self) -> impl Iterator<Item = Result<DocRef<'_>>> {
+    pub fn scan_rev(&self) -> TransactionDocumentScan<'_, 'db> {
         self.walk((Bound::Unbounded, Bound::Unbounded), Towards::Lesser)
     }
 
@@ -269,7 +277,7 @@ impl TransactionCollection<'_, '_> {
     ///
     /// # Errors
     /// Ids that cannot be keys.
-    pub fn range(&self, ids: impl RangeBounds<DocumentId>) -> Result<impl Iterator<Item = Result<DocRef<'_>>>> {
+    pub fn range(&self, ids: impl RangeBounds<DocumentId>) -> Result<TransactionDocumentScan<'_, 'db>> {
         let (low, high) = id_range(&ids)?;
         Ok(self.walk((key(&low), key(&high)), Towards::Greater))
     }
@@ -278,21 +286,18 @@ impl TransactionCollection<'_, '_> {
     ///
     /// # Errors
     /// Ids that cannot be keys.
-    pub fn range_rev(
-        &self,
-        ids: impl RangeBounds<DocumentId>,
-    ) -> Result<impl Iterator<Item = Result<DocRef<'_>>>> {
+    pub fn range_rev(&self, ids: impl RangeBounds<DocumentId>) -> Result<TransactionDocumentScan<'_, 'db>> {
         let (low, high) = id_range(&ids)?;
         Ok(self.walk((key(&low), key(&high)), Towards::Lesser))
     }
 
-    fn walk(
-        &self,
+    fn walk<'a>(
+        &'a self,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         towards: Towards,
-    ) -> impl Iterator<Item = Result<DocRef<'_>>> {
+    ) -> TransactionDocumentScan<'a, 'db> {
         let entries = self.txn.scan(self.documents.space, range, towards);
-        entries.map(|Entry { key, lsn, value }| DocRef::new(value, lsn, self.documents.name, &key))
+        TransactionDocumentScan::new(entries, self.documents.name)
     }
 }
 
@@ -303,10 +308,7 @@ pub struct TransactionKeyspace<'t, 'db> {
     engine: &'db Engine,
 }
 
-/// A key and its value, borrowed from the transaction unless its isolation forbids that.
-pub type KeyValue<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
-
-impl TransactionKeyspace<'_, '_> {
+impl<'db> TransactionKeyspace<'_, 'db> {
     /// The value of a key, as this transaction sees it.
     pub fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         self.txn.get(self.space, key).map(|found| found.value)
@@ -333,17 +335,17 @@ impl TransactionKeyspace<'_, '_> {
     }
 
     /// The entries of a range of keys, in order, with the transaction's own writes.
-    pub fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> impl Iterator<Item = KeyValue<'_>> {
+    pub fn range<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> TransactionKeyValueScan<'_, 'db> {
         self.walk(byte_range(&keys), Towards::Greater)
     }
 
     /// [`TransactionKeyspace::range`], the greatest key first.
-    pub fn range_rev<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> impl Iterator<Item = KeyValue<'_>> {
+    pub fn range_rev<K: AsRef<[u8]>>(&self, keys: impl RangeBounds<K>) -> TransactionKeyValueScan<'_, 'db> {
         self.walk(byte_range(&keys), Towards::Lesser)
     }
 
     /// The entries whose keys begin with `prefix`, in order, with the transaction's own writes.
-    pub fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = KeyValue<'_>> {
+    pub fn prefix(&self, prefix: &[u8]) -> TransactionKeyValueScan<'_, 'db> {
         let (low, high) = prefix_range(prefix);
         self.walk((key(&low), key(&high)), Towards::Greater)
     }
@@ -352,7 +354,7 @@ impl TransactionKeyspace<'_, '_> {
         &'a self,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         towards: Towards,
-    ) -> impl Iterator<Item = KeyValue<'a>> + use<'a> {
-        self.txn.scan(self.space, range, towards).map(|entry| (entry.key, entry.value))
+    ) -> TransactionKeyValueScan<'a, 'db> {
+        TransactionKeyValueScan::new(self.txn.scan(self.space, range, towards))
     }
 }

@@ -43,7 +43,12 @@ pub struct DocRef<'a> {
 pub type Document = DocRef<'static>;
 
 impl<'a> DocRef<'a> {
-    pub(super) fn new(value: Cow<'a, [u8]>, lsn: Option<Lsn>, collection: &str, key: &[u8]) -> Result<DocRef<'a>> {
+    pub(super) fn new(
+        value: Cow<'a, [u8]>,
+        lsn: Option<Lsn>,
+        collection: &str,
+        key: &[u8],
+    ) -> Result<DocRef<'a>> {
         check(&value, collection, key)?;
         Ok(DocRef { value, lsn })
     }

@@ -283,5 +283,5 @@ impl<'de> Deserialize<'de> for DocumentId {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

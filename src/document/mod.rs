@@ -18,7 +18,7 @@ pub mod order_key;
 mod patch;
 mod path;
 mod raw;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod test_values;
 
 pub use codec::{

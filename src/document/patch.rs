@@ -5,7 +5,7 @@
 //! fails the whole patch fails, and nothing has changed.
 
 mod change;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};

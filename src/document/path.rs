@@ -101,5 +101,5 @@ pub fn get<'a>(document: &'a RawDocument, path: &FieldPath) -> Option<RawBsonRef
     Some(value)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

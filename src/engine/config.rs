@@ -53,7 +53,11 @@ impl Config {
         if !self.segment_bytes.is_multiple_of(BLOCK as u64)
             || !(1 << 16..=1 << 36).contains(&self.segment_bytes)
         {
-            return refuse("segment_bytes", self.segment_bytes, "give a multiple of 4096 from 64 KiB to 64 GiB");
+            return refuse(
+                "segment_bytes",
+                self.segment_bytes,
+                "give a multiple of 4096 from 64 KiB to 64 GiB",
+            );
         }
         Ok(())
     }

@@ -127,7 +127,8 @@ impl Replay<'_> {
 
     fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {
         let bad = |what| senseless(self.segments, header.lsn, what);
-        let (chunks, rest) = batch::decode_chunks(frames.payload(header)).ok_or_else(|| bad("names no chunks"))?;
+        let (chunks, rest) =
+            batch::decode_chunks(frames.payload(header)).ok_or_else(|| bad("names no chunks"))?;
         if chunks.is_empty() {
             return Ok(Stream::Whole(rest));
         }

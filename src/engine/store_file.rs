@@ -43,7 +43,8 @@ impl StoreFile {
         if version > VERSION {
             return Err(OpenError::Newer { file: dir.join(NAME), found: version, supported: VERSION });
         }
-        let crc = block.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+        let crc =
+            block.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
         if crc != Some(crc32c::crc32c(&block[..HEADER_BYTES])) {
             return Err(damaged("its checksum does not agree"));
         }

@@ -37,7 +37,7 @@ impl DerefMut for AlignedBuf {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -131,7 +131,7 @@ fn advice(source: &io::Error) -> &'static str {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::error::Error;

@@ -40,7 +40,7 @@ impl Health {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::io::IoOperation;

@@ -131,7 +131,7 @@ impl fmt::Display for LockHolder {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::io::contract::without_privileges;

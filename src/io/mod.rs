@@ -9,7 +9,7 @@
 //! trusted, so the caller poisons the store (see [`health`]).
 
 mod aligned;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod contract;
 mod directory;
 mod error;
@@ -18,12 +18,13 @@ mod lock;
 mod open;
 #[cfg(target_os = "linux")]
 mod pieces;
+mod place;
 mod portable;
 mod raw;
 mod request;
 #[cfg(target_os = "linux")]
 mod ring;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod simulated;
 #[cfg(target_os = "linux")]
 mod uring;
@@ -35,7 +36,8 @@ pub(crate) use lock::DirLock;
 pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
-#[cfg(test)]
+pub(crate) use place::{create_directory, is_reserved_name};
+#[cfg(all(test, not(loom)))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 
 /// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.

@@ -52,7 +52,7 @@ fn uring_available() -> bool {
     false
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::io::{AlignedBuf, BLOCK};

@@ -84,7 +84,7 @@ fn rest_of(piece: Piece, result: io::Result<usize>) -> io::Result<Option<Piece>>
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::collections::BTreeMap;

@@ -85,7 +85,7 @@ impl RawFile for File {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::io::contract;

@@ -77,7 +77,7 @@ fn flush(file: &impl RawFile, path: &Path) -> Result<(), IoError> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::cell::RefCell;

@@ -150,7 +150,7 @@ impl<E: Fn(Piece) -> squeue::Entry> Drop for InFlight<'_, E> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::io::Write;

@@ -198,7 +198,7 @@ impl RawFile for UringFile {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::io::contract;

@@ -37,7 +37,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Commit, Kind::Chunk, Kind::Void, Kind::Open, Kind::Close].into_iter().find(|&kind| kind as u8 == byte)
+        [Kind::Commit, Kind::Chunk, Kind::Void, Kind::Open, Kind::Close]
+            .into_iter()
+            .find(|&kind| kind as u8 == byte)
     }
 }
 

@@ -129,7 +129,14 @@ impl Log {
     }
 
     #[inline]
-    fn publish_frame(&self, kind: Kind, lsn: Lsn, bytes: u64, payload: &[u8], crc: u32) -> Result<(), IoError> {
+    fn publish_frame(
+        &self,
+        kind: Kind,
+        lsn: Lsn,
+        bytes: u64,
+        payload: &[u8],
+        crc: u32,
+    ) -> Result<(), IoError> {
         let end = lsn.plus(bytes);
         let ring = self.group.ring();
         if !ring.has_room(end) {
@@ -194,11 +201,6 @@ impl Log {
         let flushed = self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close));
         self.flusher.close();
         flushed
-    }
-
-    /// Lets the flusher go without more ado.
-    pub(crate) fn abandon(&self) {
-        self.flusher.close();
     }
 
     fn append(&self, kind: Kind) -> Result<(), IoError> {

@@ -151,7 +151,8 @@ impl Window<'_> {
 
     fn header_at(&self, lsn: Lsn) -> Option<Header> {
         let rest = &self.bytes[(lsn.get() - self.start.get()) as usize..];
-        Header::decode(rest.get(..HEADER_BYTES)?, lsn).filter(|header| header.bytes as usize <= FRAME_BYTES_MAX)
+        Header::decode(rest.get(..HEADER_BYTES)?, lsn)
+            .filter(|header| header.bytes as usize <= FRAME_BYTES_MAX)
     }
 
     fn is_intact(&self, header: &Header) -> bool {

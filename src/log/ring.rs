@@ -43,8 +43,10 @@ impl Ring {
         assert!(capacity.is_power_of_two() && (capacity as u64).is_multiple_of(RING_BLOCK));
         let floor = block_floor(start);
         assert_eq!(floor.plus(partial.len() as u64), start);
-        let ring =
-            Ring { memory: RingMemory::new(capacity), released: CachePadded::new(AtomicU64::new(floor.get())) };
+        let ring = Ring {
+            memory: RingMemory::new(capacity),
+            released: CachePadded::new(AtomicU64::new(floor.get())),
+        };
         // SAFETY: nobody else has the ring yet; the partial block does not wrap.
         unsafe { ring.memory.write(ring.index(floor), partial) };
         ring

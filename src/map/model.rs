@@ -97,9 +97,9 @@ impl<T> Ordered<T> {
         if is_empty_range(range) {
             return true;
         }
-        let mut found: Vec<(Key, Link<T>)> = self
-            .0
-            .with(|entries| entries.range::<[u8], _>(range).map(|(key, link)| (key.clone(), *link)).collect());
+        let mut found: Vec<(Key, Link<T>)> = self.0.with(|entries| {
+            entries.range::<[u8], _>(range).map(|(key, link)| (key.clone(), *link)).collect()
+        });
         if towards == Towards::Lesser {
             found.reverse();
         }

@@ -84,7 +84,10 @@ fn threads_that_insert_and_retire_one_key_leave_both_parts_alike() {
     });
     let guard = epoch::pin();
     for key in 0..3u8 {
-        assert!(map.get(&[key], &guard).is_none_or(|node| !node.is_dying()), "a dying node stayed in the directory");
+        assert!(
+            map.get(&[key], &guard).is_none_or(|node| !node.is_dying()),
+            "a dying node stayed in the directory"
+        );
     }
     map.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, &guard, |_, node| {
         assert!(!node.is_dying(), "a dying node stayed in the ordered part");

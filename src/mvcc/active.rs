@@ -43,7 +43,10 @@ impl Chunk {
             owners: AtomicU32::new(0),
             leased: AtomicBool::new(false),
         };
-        Chunk { slots: std::array::from_fn(|_| CachePadded::new(slot())), next: AtomicPtr::new(ptr::null_mut()) }
+        Chunk {
+            slots: std::array::from_fn(|_| CachePadded::new(slot())),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
     }
 }
 

@@ -72,14 +72,6 @@ impl Record {
         }
     }
 
-    /// A record with one committed version: for recovery, which has it to itself.
-    pub(crate) fn recovered(version: NonNull<Version>) -> Record {
-        let record = Record::new();
-        // Relaxed: published with the record.
-        record.head.store(version.as_ptr(), Ordering::Relaxed);
-        record
-    }
-
     fn head(&self) -> Result<*mut Version, Dead> {
         // Acquire: pairs with the release of `install`; the version behind it is initialised.
         let head = self.head.load(Ordering::Acquire);
@@ -120,9 +112,8 @@ impl Record {
     /// Linearizable for this record only. Wait-free but for the length of the chain.
     #[inline]
     pub(crate) fn newest<'g>(&self, guard: &'g Guard) -> Result<Option<Visible<'g>>, Dead> {
-        let newest = walk(self.head()?, guard).find_map(|version| {
-            committed(version, guard).map(|lsn| Visible { lsn, version })
-        });
+        let newest = walk(self.head()?, guard)
+            .find_map(|version| committed(version, guard).map(|lsn| Visible { lsn, version }));
         Ok(newest)
     }
 

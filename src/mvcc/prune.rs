@@ -105,19 +105,16 @@ mod tests {
     use super::*;
     use crate::lsn::Lsn;
     use crate::sync::epoch;
-    use std::ptr;
 
     fn record(positions: &[u64]) -> Record {
-        let mut below = ptr::null_mut();
+        let (record, guard) = (Record::new(), epoch::pin());
         for &position in positions {
             let version = Version::new(Some(&position.to_le_bytes()));
             // SAFETY: ours alone.
             unsafe { version.as_ref() }.set_stamp(Lsn::new(position));
-            // SAFETY: as above.
-            unsafe { version.as_ref() }.set_older(below);
-            below = version.as_ptr();
+            record.install(version, Lsn::new(position), &guard).unwrap();
         }
-        Record::recovered(NonNull::new(below).unwrap())
+        record
     }
 
     fn positions(record: &mut Record) -> Vec<u64> {

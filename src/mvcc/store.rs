@@ -1,6 +1,6 @@
 //! All records of a store: its keyspaces, its live snapshots, and the end of its log.
 
-use super::active::{Active, Gone, Registration};
+use super::active::{Active, Gone};
 use super::chain::Record;
 use super::garbage;
 use super::horizon::Horizon;
@@ -38,7 +38,13 @@ impl Space {
     }
 
     /// Prunes one record, and takes it out of the map if nothing is left of it.
-    pub(crate) fn prune(&self, key: &[u8], record: &Node<Record>, horizon: &Horizon, guard: &Guard) -> Pruned {
+    pub(crate) fn prune(
+        &self,
+        key: &[u8],
+        record: &Node<Record>,
+        horizon: &Horizon,
+        guard: &Guard,
+    ) -> Pruned {
         let pruned = prune::prune(record, horizon, guard);
         if pruned.died {
             self.unlink(key, record, guard);
@@ -137,15 +143,8 @@ impl Store {
         self.active.register_at(at).map(Snapshot::new)
     }
 
-    /// A registration at the log's end, for a transaction.
-    #[inline]
-    pub(crate) fn register(&self) -> Registration {
-        self.active.register(&self.end)
-    }
-
     /// Raises the horizon as far as the retained history allows.
-    pub(crate) fn advance_horizon<'g>(&self, guard: &'g Guard) -> &'g Horizon
-    {
+    pub(crate) fn advance_horizon<'g>(&self, guard: &'g Guard) -> &'g Horizon {
         // Relaxed: a setting.
         let retained = self.retained_bytes.load(Ordering::Relaxed);
         let to = self.end.load().get().saturating_sub(retained) & !(Lsn::ALIGN - 1);

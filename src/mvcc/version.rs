@@ -66,7 +66,8 @@ impl Version {
     }
 
     fn layout(len: usize) -> Layout {
-        Layout::from_size_align(size_of::<Version>() + len, align_of::<Version>()).expect("limited far below 4 GiB")
+        Layout::from_size_align(size_of::<Version>() + len, align_of::<Version>())
+            .expect("limited far below 4 GiB")
     }
 
     /// Gives the memory back.
@@ -91,7 +92,9 @@ impl Version {
             return None;
         }
         // SAFETY: `new` put `len` bytes behind the header; they never change, and live as long as it.
-        Some(unsafe { std::slice::from_raw_parts(ptr::from_ref(self).add(1).cast::<u8>(), self.len as usize) })
+        Some(unsafe {
+            std::slice::from_raw_parts(ptr::from_ref(self).add(1).cast::<u8>(), self.len as usize)
+        })
     }
 
     pub(crate) fn is_tombstone(&self) -> bool {

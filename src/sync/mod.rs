@@ -1,5 +1,41 @@
-//! The one door to atomics.
+//! The one door to atomics, cells, threads, parking and epoch reclamation.
+//!
+//! Everything concurrent in this crate goes through here, so that the same source runs on the real machine (`real`) and
+//! inside the loom model checker (`model`, compiled with `--cfg loom`). Both offer the same names:
+//!
+//! | name | real | model |
+//! | --- | --- | --- |
+//! | `atomic` | `std::sync::atomic` | loom's, each access behind a shadow access (see `model::atomic`) |
+//! | `epoch` | crossbeam-epoch | a stand-in that frees at the first moment when nobody is pinned, and poisons |
+//! | `futex_wait`, `futex_wake` | the futex system call | a loom mutex and condition variable |
+//! | `RingMemory` | one aligned allocation | one loom cell a word, so that a racing copy is reported |
+//!
+//! `step` marks the labelled steps of the protocols, where a test parks a thread for good.
 
-pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::*;
+#[cfg(loom)]
+mod model;
+#[cfg(not(loom))]
+mod real;
+mod step;
+
+#[cfg(loom)]
+pub(crate) use model::{
+    Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
+};
+#[cfg(not(loom))]
+pub(crate) use real::{
+    Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
+};
+pub(crate) use step::{Step, step};
+#[cfg(all(test, not(loom)))]
+pub(crate) use step::{park_at, release_parked};
+
+pub(crate) use crossbeam_utils::CachePadded;
+
+/// How often to look again before taking a decision away from somebody who is mostly about to make it himself.
+pub(crate) const SPIN_LIMIT: usize = if cfg!(loom) { 1 } else { 64 };
+
+/// Takes a mutex of a cold path; a panic of its holder left nothing half-done that we rely on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

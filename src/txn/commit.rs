@@ -100,7 +100,8 @@ impl<'s> Commit<'_, 's> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
-        let writes = writes.iter().map(|(key, write)| Write { space: write.space.id(), key, value: write.value() });
+        let writes =
+            writes.iter().map(|(key, write)| Write { space: write.space.id(), key, value: write.value() });
         log.check().and_then(|()| log.prepare(writes)).map(Some).map_err(Failed::Log)
     }
 
@@ -217,7 +218,7 @@ impl<'s> Commit<'_, 's> {
             // SAFETY: it has our version or a later one, all above our snapshot, whose slot is still registered: such a
             // record does not die (`Record::bury`).
             let record = unsafe { write.record.as_ref() };
-            write.space.prune(&write.key, record, self.ground.store.active().horizon(&guard), &guard);
+            let _ = write.space.prune(&write.key, record, self.ground.store.active().horizon(&guard), &guard);
         }
     }
 

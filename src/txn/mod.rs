@@ -82,7 +82,10 @@ impl<'s> Txn<'s> {
             return write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) });
         }
         if self.isolation == Isolation::ReadCommitted {
-            return newest(space, key, |lsn, value| Found { lsn: Some(lsn), value: Cow::Owned(value.to_vec()) });
+            return newest(space, key, |lsn, value| Found {
+                lsn: Some(lsn),
+                value: Cow::Owned(value.to_vec()),
+            });
         }
         if self.isolation == Isolation::Serializable {
             self.reads.borrow_mut().add_key(space, key);
@@ -100,7 +103,9 @@ impl<'s> Txn<'s> {
     ) -> Scan<'t, 's> {
         let walk = Walk::new(space, range, towards);
         let base = match self.isolation {
-            Isolation::ReadCommitted => Base::Statement(StatementScan::new(self.ground.store.snapshot(), &walk)),
+            Isolation::ReadCommitted => {
+                Base::Statement(StatementScan::new(self.ground.store.snapshot(), &walk))
+            }
             _ => Base::Snapshot(self.snapshot.scan(space, range, towards)),
         };
         let own = self.writes.range(space.id(), range, towards);
@@ -121,7 +126,7 @@ impl<'s> Txn<'s> {
         self.writes.put((space.id(), key.into()), PendingWrite::new(space, value, base));
     }
 
-    /// Replaces what is under `key` by what `change` makes of it: a value, a deletion, or nothing new.
+    /// Replaces what is under `key` by what `change` makes of it: a value, or a deletion.
     ///
     /// Never loses a change of another transaction, under read committed neither.
     pub(crate) fn modify<T, E>(
@@ -136,7 +141,6 @@ impl<'s> Txn<'s> {
         };
         let (change, result) = change(self.get(space, key).as_ref().map(|found| &*found.value))?;
         match change {
-            Change::Keep => {}
             Change::Put(value) => self.put_at(space, key, Some(&value), base),
             Change::Delete => self.put_at(space, key, None, base),
         }
@@ -174,7 +178,6 @@ impl<'s> Txn<'s> {
 
 /// What becomes of a value.
 pub(crate) enum Change {
-    Keep,
     Put(Vec<u8>),
     Delete,
 }

@@ -50,7 +50,14 @@ const STATEMENT_BATCH: usize = 64;
 impl<'t> StatementScan<'t> {
     pub(super) fn new(snapshot: Snapshot, walk: &Walk<'t>) -> StatementScan<'t> {
         let (low, high) = walk.range.clone();
-        StatementScan { snapshot, space: walk.space, low, high, towards: walk.towards, fetched: VecDeque::new() }
+        StatementScan {
+            snapshot,
+            space: walk.space,
+            low,
+            high,
+            towards: walk.towards,
+            fetched: VecDeque::new(),
+        }
     }
 
     fn next(&mut self) -> Option<(Vec<u8>, Lsn, Vec<u8>)> {

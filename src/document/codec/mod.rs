@@ -8,7 +8,7 @@ mod json_writer;
 mod limits;
 mod raw_writer;
 mod serde_codec;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 mod validate;
 

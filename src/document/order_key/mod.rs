@@ -44,7 +44,7 @@ mod compare;
 mod decimal;
 mod decode;
 mod number;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 use bson::{RawBsonRef, RawDocument};

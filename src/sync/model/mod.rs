@@ -4,12 +4,12 @@
 //! epochs itself, for which `epoch` is a stand-in with the same contract.
 
 pub(crate) mod atomic;
-pub(crate) mod epoch;
 mod canary;
+pub(crate) mod epoch;
 mod ring_memory;
 
-pub(crate) use loom::sync::{Arc, Mutex};
 pub(crate) use canary::Canary;
+pub(crate) use loom::sync::{Arc, Mutex};
 pub(crate) use ring_memory::RingMemory;
 
 use std::time::Duration;

@@ -27,7 +27,8 @@ impl RingMemory {
     pub(crate) unsafe fn write(&self, at: usize, data: &[u8]) {
         for (index, chunk) in data.chunks(8).enumerate() {
             // SAFETY: loom checks that nobody else accesses the cell meanwhile.
-            self.cells[at / 8 + index].with_mut(|cell| unsafe { (&mut *cell)[..chunk.len()].copy_from_slice(chunk) });
+            self.cells[at / 8 + index]
+                .with_mut(|cell| unsafe { (&mut *cell)[..chunk.len()].copy_from_slice(chunk) });
         }
     }
 
