@@ -14,6 +14,22 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::*;
 }
 
+pub(crate) mod cell {
+    /// `std::cell::UnsafeCell` with loom's way of getting at the value.
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, act: impl FnOnce(*mut T) -> R) -> R {
+            act(self.0.get())
+        }
+    }
+}
+
 pub(crate) mod thread {
     pub(crate) use std::thread::*;
 }
