@@ -51,6 +51,8 @@ pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Optio
 
 /// Wakes up to `count` threads that sleep on `word`.
 pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
+    // The kernel takes the count as a signed number, and one below zero wakes a single thread.
+    let count = count.min(i32::MAX as u32);
     // Fails for a bad address only, and this one is borrowed.
     let _ = futex::wake(word, futex::Flags::PRIVATE, count);
 }
