@@ -1,0 +1,55 @@
+//! `put`: one document is inserted, or replaces the one with its id.
+
+use crate::args::PutArgs;
+use crate::error::CliError;
+use crate::ids;
+use crate::output::{Output, Style};
+use crate::store;
+use serde_json::json;
+use skipstone::Limits;
+use skipstone::bson::RawDocumentBuf;
+use skipstone::document::{self, DocumentError};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// No document that is accepted has longer text than this: 16 MiB as BSON, with room for JSON's longer forms.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
+
+pub(crate) fn run(args: &PutArgs, style: Style) -> Result<(), CliError> {
+    let id = args.id.as_deref().map(|id| ids::parse(id, args.kind.id_type)).transpose()?;
+    let limits = Limits::default();
+    let name =
+        if args.file.as_os_str() == "-" { "standard input".into() } else { args.file.display().to_string() };
+    let refused = |source: DocumentError| CliError::Document { name: name.clone(), source };
+    let text = read(&args.file).map_err(|error| CliError::file("read", &args.file, error))?;
+    let mut raw = document::json_to_raw(&text, &limits).map_err(refused)?;
+    if let Some(id) = &id {
+        raw = document::with_id(raw, id, &limits).map_err(refused)?;
+    }
+    let id = upsert(args, raw)?;
+    let mut output = Output::new(style);
+    output.result(&format!("{id} put into `{}`", args.target.collection), &json!({ "put": id }))?;
+    output.finish()
+}
+
+fn upsert(args: &PutArgs, raw: RawDocumentBuf) -> Result<skipstone::DocumentId, CliError> {
+    let (db, collection) = store::create_collection(&args.target)?;
+    let id = collection.upsert(raw)?;
+    db.close()?;
+    Ok(id)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let read = if path.as_os_str() == "-" {
+        io::stdin().take(TEXT_BYTES_MAX + 1).read_to_end(&mut text)
+    } else {
+        File::open(path)?.take(TEXT_BYTES_MAX + 1).read_to_end(&mut text)
+    }?;
+    if read as u64 > TEXT_BYTES_MAX {
+        let message = format!("it is longer than {} MiB, which no document is", TEXT_BYTES_MAX >> 20);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(text)
+}
