@@ -28,6 +28,8 @@ pub(crate) enum CliError {
     File { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error("`{}` is not empty; the demo makes a store of its own, give an empty directory or a path that does not exist yet", dir.display())]
+    DemoDir { dir: PathBuf },
     #[error("the demo failed: {0}")]
     Demo(String),
 }
@@ -49,7 +51,7 @@ impl CliError {
             CliError::Store(error) => of_store(error),
             CliError::Input(InputError::Io { source, .. }) | CliError::File { source, .. } => of_io(source),
             CliError::Input(_) | CliError::Document { .. } => Exit::BadInput,
-            CliError::Id { .. } => Exit::Usage,
+            CliError::Id { .. } | CliError::DemoDir { .. } => Exit::Usage,
             CliError::NoDocument { .. } | CliError::NoCollection { .. } => Exit::NotFound,
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,

@@ -61,6 +61,6 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Stats(args) => commands::stats::run(&args, style),
         Command::Verify(args) => commands::verify::run(&args, style),
         // A tour is for people, wherever its output goes.
-        Command::Demo(_) => Ok(()),
+        Command::Demo(args) => demo::run(&args, if cli.style.json { Style::Json } else { Style::Human }),
     }
 }
