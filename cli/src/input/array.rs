@@ -22,7 +22,7 @@ pub(super) struct Array {
 enum State {
     BeforeArray,
     /// Between the elements: blanks before the next.
-    BeforeElement(Place),
+    BeforeElement,
     InElement(Place),
     AfterArray,
 }
@@ -91,16 +91,16 @@ impl Array {
         match (byte, self.state) {
             (b'\n', _) => self.lines.newline(offset + 1),
             (byte, _) if byte.is_ascii_whitespace() => {}
-            (b'[', State::BeforeArray) => self.state = State::BeforeElement(self.lines.place(offset + 1)),
+            (b'[', State::BeforeArray) => self.state = State::BeforeElement,
             (other, State::BeforeArray) => {
                 return Err(InputError::NotAnArray { name: name.to_owned(), found: other.into() });
             }
             (_, State::AfterArray) => {
                 return Err(InputError::BehindArray { name: name.to_owned(), line: self.lines.line });
             }
-            (b']', State::BeforeElement(_)) if self.elements == 0 => self.state = State::AfterArray,
-            (b',' | b']', State::BeforeElement(place)) => found = Some(self.end(byte, cut, place)),
-            (_, State::BeforeElement(_) | State::InElement(_)) => {
+            (b']', State::BeforeElement) if self.elements == 0 => self.state = State::AfterArray,
+            (b',' | b']', State::BeforeElement) => found = Some(self.end(byte, cut, self.lines.place(offset))),
+            (_, State::BeforeElement | State::InElement(_)) => {
                 cut.start = cut.at;
                 self.state = State::InElement(self.lines.place(offset));
                 return Ok(None);
@@ -161,7 +161,7 @@ impl Array {
         self.elements += 1;
         self.state = match byte {
             b']' => State::AfterArray,
-            _ => State::BeforeElement(self.lines.place(cut.offset() + 1)),
+            _ => State::BeforeElement,
         };
         Found { place, range: cut.start..cut.at, overlong: std::mem::take(&mut cut.overlong) }
     }

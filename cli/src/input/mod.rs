@@ -37,6 +37,8 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 const SNIFFED_BYTES_MAX: usize = 64 << 10;
 
 type Source = Box<dyn Read + Send>;
+/// A source of which the beginning was read already.
+type Rewound = io::Chain<io::Cursor<Vec<u8>>, Source>;
 
 /// An open input.
 pub(crate) struct Input {
@@ -46,8 +48,8 @@ pub(crate) struct Input {
 }
 
 enum Records {
-    Text(TextRecords<io::Chain<io::Cursor<Vec<u8>>, Source>>),
-    Table(TableRecords<Source>),
+    Text(TextRecords<Rewound>),
+    Table(TableRecords<Rewound>),
 }
 
 impl Input {
@@ -74,11 +76,11 @@ impl Input {
         format: Option<InputFormat>,
         cells: Cells,
     ) -> Result<Input, InputError> {
+        let start = sniff(&mut source).map_err(|source| InputError::Io { name: name.clone(), source })?;
         if format == Some(InputFormat::Csv) {
-            let table = TableRecords::new(&name, source, cells)?;
+            let table = TableRecords::new(&name, io::Cursor::new(start).chain(source), cells)?;
             return Ok(Input { name, bytes_total, records: Records::Table(table) });
         }
-        let start = sniff(&mut source).map_err(|source| InputError::Io { name: name.clone(), source })?;
         let starts_array = start.trim_ascii_start().first() == Some(&b'[');
         let is_array = format == Some(InputFormat::Json) || format.is_none() && starts_array;
         let text = TextRecords::new(io::Cursor::new(start).chain(source), is_array);
@@ -138,3 +140,6 @@ fn sniff(source: &mut Source) -> io::Result<Vec<u8>> {
     }
     Ok(start)
 }
+
+#[cfg(test)]
+mod tests;

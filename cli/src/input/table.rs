@@ -6,17 +6,19 @@
 
 use super::{Batch, InputError, Place, RecordError, is_full};
 use crate::args::Cells;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// A double holds every decimal of this many digits so that it reads back the same.
 const DECIMAL_DIGITS_MAX: usize = 15;
 
 /// Records from CSV.
 pub(super) struct TableRecords<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<io::Chain<R, &'static [u8]>>,
     row: csv::ByteRecord,
     columns: Vec<Column>,
     cells: Cells,
+    /// The line feed behind the end was read too.
+    ended: bool,
 }
 
 struct Column {
@@ -28,17 +30,24 @@ struct Column {
 impl<R: Read> TableRecords<R> {
     /// Reads the header row.
     pub(super) fn new(name: &str, source: R, cells: Cells) -> Result<TableRecords<R>, InputError> {
-        let mut reader =
-            csv::ReaderBuilder::new().flexible(true).buffer_capacity(256 << 10).from_reader(source);
-        let header = reader.byte_headers().map_err(|error| unreadable(name, error))?.clone();
+        // Rows end with a line feed, always, for then the reader's line counts tell where each began. The carriage return
+        // that may stand before it is taken off here.
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .has_headers(false)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .buffer_capacity(256 << 10)
+            .from_reader(source.chain(&b"\n"[..]));
+        let mut header = csv::ByteRecord::new();
+        reader.read_byte_record(&mut header).map_err(|error| unreadable(name, error))?;
+        drop_carriage_return(&mut header);
         if header.is_empty() {
             return Err(InputError::NoHeader { name: name.to_owned() });
         }
         let mut columns: Vec<Column> = Vec::with_capacity(header.len());
         for cell in &header {
-            let column = std::str::from_utf8(cell)
-                .map_err(|_| InputError::HeaderNotUtf8 { name: name.to_owned() })?
-                .trim_start_matches('\u{feff}');
+            let column =
+                std::str::from_utf8(cell).map_err(|_| InputError::HeaderNotUtf8 { name: name.to_owned() })?;
             if columns.iter().any(|earlier| earlier.name == column) {
                 return Err(InputError::DuplicateColumn { name: name.to_owned(), column: column.to_owned() });
             }
@@ -47,11 +56,11 @@ impl<R: Read> TableRecords<R> {
             json.push(b':');
             columns.push(Column { name: column.to_owned(), json });
         }
-        Ok(TableRecords { reader, row: csv::ByteRecord::new(), columns, cells })
+        Ok(TableRecords { reader, row: csv::ByteRecord::new(), columns, cells, ended: false })
     }
 
     pub(super) fn bytes_read(&self) -> u64 {
-        self.reader.position().byte()
+        self.reader.position().byte() - u64::from(self.ended)
     }
 
     pub(super) fn fill(
@@ -62,10 +71,15 @@ impl<R: Read> TableRecords<R> {
     ) -> Result<(), InputError> {
         while !is_full(batch, records_max) {
             if !self.reader.read_byte_record(&mut self.row).map_err(|error| unreadable(name, error))? {
+                self.ended = true;
                 break;
             }
-            let line = self.row.position().map_or(0, csv::Position::line);
-            batch.push_with(Place { line, column: 1 }, |out| self.push_object(out));
+            let lines = memchr::memchr_iter(b'\n', self.row.as_slice()).count() as u64;
+            let line = self.reader.position().line() - 1 - lines;
+            drop_carriage_return(&mut self.row);
+            if !self.row.is_empty() {
+                batch.push_with(Place { line, column: 1 }, |out| self.push_object(out));
+            }
         }
         Ok(())
     }
@@ -87,6 +101,16 @@ impl<R: Read> TableRecords<R> {
         }
         out.push(b'}');
         Ok(())
+    }
+}
+
+/// Takes off the carriage return at a row's end; a row of nothing else is left without cells.
+fn drop_carriage_return(row: &mut csv::ByteRecord) {
+    let Some(last) = row.iter().next_back().and_then(|cell| cell.strip_suffix(b"\r")) else { return };
+    let last = last.to_vec();
+    row.truncate(row.len() - 1);
+    if !(row.is_empty() && last.is_empty()) {
+        row.push_field(&last);
     }
 }
 
