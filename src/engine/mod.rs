@@ -12,7 +12,7 @@ pub(crate) mod recovery;
 mod store_file;
 pub(crate) mod verify;
 
-use crate::io::{DirLock, IoError};
+use crate::io::{Device, DirLock, IoError};
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::store::{Store, Swept};
@@ -26,6 +26,7 @@ use config::Config;
 use error::OpenError;
 use maintenance::Maintenance;
 use recovery::Recovery;
+use std::path::Path;
 
 /// See the module. Dropped when the last handle, transaction and snapshot are gone.
 pub(crate) struct Engine {
@@ -51,11 +52,20 @@ impl Engine {
             return Ok(Engine::start(config, Recovery::default(), "none", store, None, None));
         };
         let opened = open::open_directory(&path, &config)?;
-        let segments = open::open_segments(&opened.device, &path, &config)?;
+        Engine::open_on(opened.device, &path, config, Some(opened.lock))
+    }
+
+    /// Opens the store on a device; `dir` is what messages call it.
+    pub(crate) fn open_on(
+        device: Arc<dyn Device>,
+        dir: &Path,
+        config: Config,
+        lock: Option<DirLock>,
+    ) -> Result<Engine, OpenError> {
+        let segments = open::open_segments(&device, dir, &config)?;
         let (store, log, recovery) =
             recovery::recover(segments, config.ring_bytes as usize, config.retained_bytes)?;
-        let (name, log) = (opened.device.name(), Some(Arc::new(log)));
-        Ok(Engine::start(config, recovery, name, Arc::new(store), log, Some(opened.lock)))
+        Ok(Engine::start(config, recovery, device.name(), Arc::new(store), Some(Arc::new(log)), lock))
     }
 
     fn start(

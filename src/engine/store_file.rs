@@ -35,6 +35,9 @@ impl StoreFile {
 
     fn decode(block: &[u8], dir: &Path) -> Result<StoreFile, OpenError> {
         let damaged = |what| OpenError::Damaged { file: dir.join(NAME), what };
+        if block.len() < HEADER_BYTES + 4 {
+            return Err(damaged("it is too short"));
+        }
         let mut cursor = Cursor::new(block);
         if cursor.take(8) != Some(MAGIC) {
             return Err(damaged("it does not begin as a store's file does"));
@@ -61,9 +64,6 @@ impl StoreFile {
         let file = device.open(NAME)?;
         let mut block = vec![0; BLOCK.min(file.len() as usize)];
         file.read_at(0, &mut block)?;
-        if block.len() < BLOCK {
-            return Err(OpenError::Damaged { file: dir.join(NAME), what: "it is too short" });
-        }
         StoreFile::decode(&block, dir)
     }
 

@@ -119,7 +119,7 @@ impl<T> Link<T> {
 
     /// The node behind a link that was found in the map under `guard`.
     #[inline]
-    fn get<'g>(self, _guard: &'g Guard) -> &'g Node<T> {
+    fn get(self, _guard: &Guard) -> &Node<T> {
         // SAFETY: in one of the parts when it was found; nodes are freed by epochs after they are out of both for good.
         unsafe { self.0.as_ref() }
     }

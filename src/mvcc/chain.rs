@@ -196,7 +196,7 @@ impl Record {
     }
 
     /// All versions still in the chain: for whoever has the record to himself.
-    pub(super) fn into_versions(&mut self) -> impl Iterator<Item = NonNull<Version>> {
+    pub(super) fn take_versions(&mut self) -> impl Iterator<Item = NonNull<Version>> {
         // Relaxed: exclusive access.
         let mut next = self.head.load(Ordering::Relaxed);
         if next == dead() {
@@ -217,18 +217,18 @@ impl Record {
 }
 
 /// The version at an address that was read from a head or an `older` under `guard`.
-fn version_at<'g>(address: *mut Version, _guard: &'g Guard) -> Option<&'g Version> {
+fn version_at(address: *mut Version, _guard: &Guard) -> Option<&Version> {
     // SAFETY: linked when it was read, which the guard outlives; versions are freed by epochs after they are unlinked.
     unsafe { address.as_ref() }
 }
 
 /// The state behind a stamp that was read under `guard`.
-pub(crate) fn state_of<'g>(state: NonNull<TxnState>, _guard: &'g Guard) -> &'g TxnState {
+pub(crate) fn state_of(state: NonNull<TxnState>, _guard: &Guard) -> &TxnState {
     // SAFETY: a stamp led to it when it was read; states are freed by epochs after the last stamp is replaced or unlinked.
     unsafe { state.as_ref() }
 }
 
-fn walk<'g>(head: *mut Version, guard: &'g Guard) -> impl Iterator<Item = &'g Version> {
+fn walk(head: *mut Version, guard: &Guard) -> impl Iterator<Item = &Version> {
     let mut next = version_at(head, guard);
     std::iter::from_fn(move || {
         let version = next?;

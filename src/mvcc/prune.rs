@@ -94,7 +94,7 @@ fn retire_chain(head: *mut Version, guard: &Guard) -> usize {
 
 /// Frees everything in a chain at once: for whoever has the record to himself.
 pub(crate) fn free_all(record: &mut Record) {
-    for version in record.into_versions() {
+    for version in record.take_versions() {
         // SAFETY: exclusive access to the record; the iterator has gone past the version.
         unsafe { Version::free(version) }
     }
@@ -120,7 +120,7 @@ mod tests {
     fn positions(record: &mut Record) -> Vec<u64> {
         let guard = epoch::pin();
         // SAFETY: linked, and nobody else is here.
-        record.into_versions().map(|v| committed(unsafe { v.as_ref() }, &guard).unwrap().get()).collect()
+        record.take_versions().map(|v| committed(unsafe { v.as_ref() }, &guard).unwrap().get()).collect()
     }
 
     #[test]
