@@ -1,1 +1,66 @@
-fn main() {}
+//! The command-line program of Skipstone.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | `args` | what can be said on the command line |
+//! | `commands` | one module a command |
+//! | `demo` | the tour |
+//! | `input` | records from NDJSON, JSON arrays and CSV |
+//! | `ids` | ids as arguments |
+//! | `output`, `progress` | what is shown, and where |
+//! | `error`, `exit` | how it ends |
+//!
+//! Everything about documents and stores is the library's; nothing of it is repeated here.
+
+mod args;
+mod commands;
+mod demo;
+mod error;
+mod exit;
+mod ids;
+mod input;
+mod output;
+mod progress;
+mod store;
+
+use args::{Cli, Command};
+use clap::Parser;
+use error::CliError;
+use exit::Exit;
+use output::Style;
+use std::process::ExitCode;
+
+/// A store frees in one thread what another took, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let exit = match run(Cli::parse()) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            let exit = error.exit();
+            if exit != Exit::OutputClosed {
+                output::tell(&format!("skipstone: {error}"));
+            }
+            exit
+        }
+    };
+    exit.into()
+}
+
+fn run(cli: Cli) -> Result<(), CliError> {
+    let style = Style::of(&cli.style);
+    match cli.command {
+        Command::Import(args) => commands::import::run(&args, style),
+        Command::Get(args) => commands::get::run(&args, style),
+        Command::Put(args) => commands::put::run(&args, style),
+        Command::Delete(args) => commands::delete::run(&args, style),
+        Command::Scan(args) => commands::scan::run(&args, style),
+        Command::Count(args) => commands::count::run(&args, style),
+        Command::Export(args) => commands::export::run(&args, style),
+        Command::Stats(args) => commands::stats::run(&args, style),
+        Command::Verify(args) => commands::verify::run(&args, style),
+        // A tour is for people, wherever its output goes.
+        Command::Demo(args) => demo::run(&args, if cli.style.json { Style::Json } else { Style::Human }),
+    }
+}

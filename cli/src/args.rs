@@ -1,0 +1,235 @@
+//! What can be said on the command line.
+
+use crate::exit;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+/// Skipstone: an embedded document store, from the command line.
+///
+/// A store is a directory, and one process at a time has it open. Without a terminal on standard output, results are JSON,
+/// one value a line. Messages go to standard error.
+#[derive(Parser)]
+#[command(name = "skipstone", version, after_help = exit::TABLE, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) style: StyleArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct StyleArgs {
+    /// Write JSON lines, on a terminal too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Write for people, into a pipe or file too.
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub(crate) human: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Put the records of a file into a collection; makes the store and the collection if they are missing.
+    Import(ImportArgs),
+    /// Print one document.
+    Get(GetArgs),
+    /// Insert or replace one document; makes the store and the collection if they are missing.
+    Put(PutArgs),
+    /// Delete one document.
+    Delete(GetArgs),
+    /// Print documents in the order of their ids: integers, then strings, then bytes and UUIDs.
+    Scan(ScanArgs),
+    /// Print how many documents a collection holds.
+    Count(CollectionArgs),
+    /// Write all documents of a collection as NDJSON, as they were at one moment.
+    Export(ExportArgs),
+    /// Print what is known of a store: its collections, its log, how it was recovered.
+    Stats(StoreArgs),
+    /// Read the whole log of a store that nobody has open, and check it.
+    Verify(StoreArgs),
+    /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
+    Demo(DemoArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct StoreArgs {
+    /// The store's directory.
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct CollectionArgs {
+    /// The store's directory.
+    pub(crate) dir: PathBuf,
+    /// The collection's name.
+    pub(crate) collection: String,
+}
+
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) target: CollectionArgs,
+    /// The file to read; `-` is standard input.
+    pub(crate) file: PathBuf,
+    /// Take each document's id from this field, which stays in the document [default: its `_id`, else a new UUID].
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) id: Option<String>,
+    /// Documents per transaction. A batch ends earlier when its text reaches 16 MiB.
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub(crate) batch: NonZeroUsize,
+    /// When a transaction counts as done. Whatever is said here, all is on stable storage when the import is finished.
+    #[arg(long, value_enum, default_value = "sync")]
+    pub(crate) durability: DurabilityArg,
+    /// What to do with a record that cannot be imported. `stop` leaves out its whole batch; earlier batches stay.
+    #[arg(long, value_enum, default_value = "stop")]
+    pub(crate) on_error: OnError,
+    /// Print the id of each document, a line each, once it is on stable storage. The summary goes to standard error.
+    #[arg(long)]
+    pub(crate) ack: bool,
+    /// Threads that parse and write, a batch each at a time.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) writers: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct InputArgs {
+    /// The input's format [default: CSV if the file's name ends in .csv, else a JSON array if it begins with `[`, else NDJSON].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<InputFormat>,
+    /// What the cells of CSV become: numbers, booleans and nulls where they look like it and nothing is lost, or always text.
+    #[arg(long, value_enum, default_value = "typed")]
+    pub(crate) cells: Cells,
+}
+
+#[derive(Args)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) target: CollectionArgs,
+    /// The document's id: an integer or a UUID if it looks like one, else a string.
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) kind: IdTypeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct IdTypeArg {
+    /// What kind of id is meant. Bytes are written in hexadecimal.
+    #[arg(long, value_enum)]
+    pub(crate) id_type: Option<IdType>,
+}
+
+#[derive(Args)]
+pub(crate) struct PutArgs {
+    #[command(flatten)]
+    pub(crate) target: CollectionArgs,
+    /// The file with the document, one JSON object; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// The document's id [default: its `_id`, else a new UUID].
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) kind: IdTypeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    pub(crate) target: CollectionArgs,
+    /// From this id on, which is included.
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub(crate) from: Option<String>,
+    /// Up to this id, which is not included.
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) kind: IdTypeArg,
+    /// From the last id to the first.
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Print this many documents at most.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroU64>,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) target: CollectionArgs,
+    /// The file to write; it appears, or is replaced, when it is whole. `-` is standard output.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// Make the store in this directory, which must be empty or missing, and keep it [default: a temporary one, removed at the end].
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Keep the temporary directory.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// One JSON object a line.
+    Ndjson,
+    /// One JSON array of objects.
+    Json,
+    /// Comma-separated values; the first row names the columns.
+    Csv,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Cells {
+    /// What they look like.
+    Typed,
+    /// Text.
+    Text,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    /// On stable storage.
+    Sync,
+    /// In memory; on stable storage a moment later.
+    Buffered,
+    /// In memory; on stable storage at the end.
+    None,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OnError {
+    /// Stop the import.
+    Stop,
+    /// Say so, and go on with the next record.
+    Skip,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum IdType {
+    /// An integer of 64 bits.
+    Int,
+    /// Text.
+    String,
+    /// A UUID.
+    Uuid,
+    /// Bytes.
+    Bytes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

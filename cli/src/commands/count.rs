@@ -1,0 +1,18 @@
+//! `count`: how many documents.
+
+use crate::args::CollectionArgs;
+use crate::error::CliError;
+use crate::output::{Output, Style};
+use crate::store;
+use indicatif::HumanCount;
+use serde_json::json;
+
+pub(crate) fn run(args: &CollectionArgs, style: Style) -> Result<(), CliError> {
+    let (db, collection) = store::open_collection(args)?;
+    let count = collection.count()?;
+    db.close()?;
+    let mut output = Output::new(style);
+    let human = format!("{} documents in `{}`", HumanCount(count), args.collection);
+    output.result(&human, &json!({ "collection": args.collection, "count": count }))?;
+    output.finish()
+}

@@ -1,0 +1,21 @@
+//! `delete`: one document goes.
+
+use crate::args::GetArgs;
+use crate::error::CliError;
+use crate::ids;
+use crate::output::{Output, Style};
+use crate::store;
+use serde_json::json;
+
+pub(crate) fn run(args: &GetArgs, style: Style) -> Result<(), CliError> {
+    let id = ids::parse(&args.id, args.kind.id_type)?;
+    let (db, collection) = store::open_collection(&args.target)?;
+    let was_there = collection.delete(&id)?;
+    db.close()?;
+    if !was_there {
+        return Err(ids::no_document(&args.target.collection, &id, &args.kind));
+    }
+    let mut output = Output::new(style);
+    output.result(&format!("{id} deleted from `{}`", args.target.collection), &json!({ "deleted": id }))?;
+    output.finish()
+}

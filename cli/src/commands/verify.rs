@@ -1,0 +1,39 @@
+//! `verify`: every frame of the log of a store that nobody has open.
+
+use crate::args::StoreArgs;
+use crate::error::CliError;
+use crate::output::{Output, Style};
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::json;
+
+pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
+    let found = skipstone::verify(&args.dir)?;
+    let ending = match (found.closed, found.cut_bytes) {
+        (true, _) => "it was closed properly".to_owned(),
+        (false, 0) => "it was not closed properly; all that was written is whole".to_owned(),
+        (false, bytes) => format!(
+            "it was not closed properly: {} behind the last frame were never acknowledged as durable, and go when it is opened",
+            HumanBytes(bytes)
+        ),
+    };
+    let human = format!(
+        "the store is sound: {} frames, {} commits in {} segments up to position {}; {ending}",
+        HumanCount(found.frames),
+        HumanCount(found.commits),
+        found.segments,
+        found.end,
+    );
+    let json = json!({
+        "sound": true,
+        "segments": found.segments,
+        "frames": found.frames,
+        "commits": found.commits,
+        "writes": found.writes,
+        "end": found.end.get(),
+        "cut_bytes": found.cut_bytes,
+        "closed": found.closed,
+    });
+    let mut output = Output::new(style);
+    output.result(&human, &json)?;
+    output.finish()
+}

@@ -1,0 +1,113 @@
+//! Why a command failed: one line for people, one code for scripts.
+
+use crate::exit::Exit;
+use crate::input::InputError;
+use skipstone::document::DocumentError;
+use skipstone::{Error, LockError, LogError, OpenError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Store(#[from] Error),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("{name}: {source}")]
+    Document { name: String, source: DocumentError },
+    #[error("{text:?} is not {what}, which `--id-type` asks for")]
+    Id { text: String, what: &'static str },
+    #[error("`{collection}` has no document with the {kind} id {id}{hint}")]
+    NoDocument { collection: String, kind: &'static str, id: String, hint: &'static str },
+    #[error("the store `{}` has no collection `{name}`; {}", dir.display(), those_there(there))]
+    NoCollection { dir: PathBuf, name: String, there: Vec<String> },
+    #[error("{reason}; the import stopped after {imported} documents{}", record_advice(*.can_skip))]
+    Stopped { reason: String, imported: u64, exit: Exit, can_skip: bool },
+    #[error("cannot {operation} `{}`: {source}", path.display())]
+    File { operation: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    #[error("`{}` is not empty; the demo makes a store of its own, give an empty directory or a path that does not exist yet", dir.display())]
+    DemoDir { dir: PathBuf },
+    #[error("the demo failed: {0}")]
+    Demo(String),
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> CliError {
+        CliError::Store(error.into())
+    }
+}
+
+impl CliError {
+    pub(crate) fn file(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> CliError {
+        CliError::File { operation, path: path.into(), source }
+    }
+
+    /// What the program ends with.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            CliError::Store(error) => of_store(error),
+            CliError::Input(InputError::Io { source, .. }) | CliError::File { source, .. } => of_io(source),
+            CliError::Input(_) | CliError::Document { .. } => Exit::BadInput,
+            CliError::Id { .. } | CliError::DemoDir { .. } => Exit::Usage,
+            CliError::NoDocument { .. } | CliError::NoCollection { .. } => Exit::NotFound,
+            CliError::Stopped { exit, .. } => *exit,
+            CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
+            CliError::Output(_) => Exit::System,
+            CliError::Demo(_) => Exit::Failed,
+        }
+    }
+}
+
+fn of_store(error: &Error) -> Exit {
+    match error {
+        Error::Open(error) => of_open(error),
+        Error::NotFound { .. } => Exit::NotFound,
+        Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::VersionMismatch { .. } => {
+            Exit::Conflict
+        }
+        Error::Document(_) => Exit::BadInput,
+        Error::NotADocument { .. } => Exit::Damaged,
+        Error::ReadOnly { .. } => Exit::System,
+        Error::Name { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_open(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Missing { .. } | OpenError::NotADirectory { .. } | OpenError::Foreign { .. } => {
+            Exit::NotFound
+        }
+        OpenError::Newer { .. } | OpenError::Damaged { .. } => Exit::Damaged,
+        OpenError::Locked(LockError::Held { .. }) => Exit::InUse,
+        OpenError::Log(LogError::Damaged { .. } | LogError::Senseless { .. }) => Exit::Damaged,
+        OpenError::Io(_) | OpenError::Locked(_) | OpenError::Log(_) => Exit::System,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_io(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::NotFound => Exit::NotFound,
+        // CSV that cannot be read as such, and the like.
+        io::ErrorKind::InvalidData => Exit::BadInput,
+        _ => Exit::System,
+    }
+}
+
+fn those_there(names: &[String]) -> String {
+    match names {
+        [] => "it has none at all".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    }
+}
+
+fn record_advice(can_skip: bool) -> &'static str {
+    match can_skip {
+        true => ", none of this record's batch is among them; mend the record, or pass `--on-error skip`",
+        false => "",
+    }
+}

@@ -1,0 +1,18 @@
+//! The program as a script sees it: arguments and input in; output, messages and exit code out.
+
+#[path = "program/bad_input.rs"]
+mod bad_input;
+#[path = "program/bad_stores.rs"]
+mod bad_stores;
+#[path = "program/demo.rs"]
+mod demo;
+#[path = "program/documents.rs"]
+mod documents;
+#[path = "program/export.rs"]
+mod export;
+#[path = "program/import.rs"]
+mod import;
+#[path = "program/store.rs"]
+mod store;
+#[path = "program/support.rs"]
+mod support;
