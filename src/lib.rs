@@ -55,3 +55,10 @@ pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Durability, Isolation, TransactionOptions};
 pub use txn::error::{Conflict, ConflictKind};
+
+#[cfg(all(test, not(loom)))]
+#[path = "../tests/crash/mod.rs"]
+mod crash_tests;
+#[cfg(all(test, not(loom)))]
+#[path = "../tests/progress/mod.rs"]
+mod progress_tests;
