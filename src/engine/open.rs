@@ -66,8 +66,10 @@ pub(crate) fn open_segments(
     let names = device.list()?;
     let store = if names.iter().any(|name| name == NAME) {
         StoreFile::read(&**device, dir)?
-    } else {
+    } else if config.create {
         create(device, dir, &names, config)?
+    } else {
+        return Err(OpenError::Missing { path: dir.to_path_buf() });
     };
     let mut files = BTreeMap::new();
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
@@ -88,12 +90,14 @@ fn create(
     names: &[String],
     config: &Config,
 ) -> Result<StoreFile, OpenError> {
-    // What a creation that was interrupted left behind; a log with something in it is not that.
-    for name in names.iter().filter(|name| is_ours(name)) {
-        if parse_file_name(name).is_some() && has_frames(device, name)? {
+    for name in names.iter().filter(|name| parse_file_name(name).is_some()) {
+        if has_frames(device, name)? {
             let what = "it is missing, but the log is there";
             return Err(OpenError::Damaged { file: dir.join(NAME), what });
         }
+    }
+    // What a creation that was interrupted left behind.
+    for name in names.iter().filter(|name| is_ours(name)) {
         device.remove(name)?;
     }
     let geometry = Geometry { segment_bytes: config.segment_bytes };

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
-use crate::io::{CrashOutcome, SimulatedDisk};
+use crate::io::{CrashOutcome, Device, SimulatedDisk};
 use crate::log::frame::frame_bytes;
 use crate::{Database, Durability, Error, Keyspace, Lsn, TransactionOptions};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) const RING_BYTES: usize = 1 << 16;
-const SEGMENT_BYTES: u64 = 1 << 16;
+pub(super) const SEGMENT_BYTES: u64 = 1 << 16;
 const KEYSPACE: &str = "k";
 
 /// All keys with their values.
@@ -36,7 +36,11 @@ pub(super) fn config() -> Config {
 }
 
 pub(super) fn open(disk: &SimulatedDisk) -> Result<Opened, OpenError> {
-    let engine = Engine::open_on(Arc::new(disk.clone()), Path::new("disk"), config(), None)?;
+    open_with(disk, config())
+}
+
+pub(super) fn open_with(disk: &SimulatedDisk, config: Config) -> Result<Opened, OpenError> {
+    let engine = Engine::open_on(Arc::new(disk.clone()), Path::new("disk"), config, None)?;
     let engine = Arc::new(engine);
     Ok(Opened { db: Database::from_engine(Arc::clone(&engine)), engine })
 }
@@ -180,6 +184,15 @@ impl History {
         &self.states[commits]
     }
 
+    /// What commit number `number` writes, counted from one.
+    pub(super) fn writes(&self, number: usize) -> Vec<Write> {
+        let commits = self.items.iter().filter_map(|item| match item {
+            Item::Commit(writes) => Some(writes),
+            Item::Void(_) => None,
+        });
+        commits.skip(number - 1).next().expect("there is such a commit").clone()
+    }
+
     /// Commits everything durably, up to the first error.
     pub(super) fn run(&self, opened: &Opened) -> Run {
         let mut acknowledged = 0;
@@ -218,6 +231,17 @@ impl History {
 /// The same disk once more, with nothing in flight.
 pub(super) fn copy(disk: &SimulatedDisk) -> SimulatedDisk {
     disk.after_crash(CrashOutcome::KeepAll)
+}
+
+/// Every byte of every file, by name.
+pub(super) fn contents(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
+    let read = |name: String| {
+        let file = disk.open(&name).expect("it was listed");
+        let mut bytes = vec![0; file.len() as usize];
+        file.read_at(0, &mut bytes).expect("nothing is planned to fail");
+        (name, bytes)
+    };
+    disk.list().expect("nothing is planned to fail").into_iter().map(read).collect()
 }
 
 /// What a crash is tried with: every subset of the unflushed sectors if they are few and `subsets` says so, all and nothing, and
