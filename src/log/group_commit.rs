@@ -1,14 +1,17 @@
 //! Leader and followers: whoever needs the log flushed, and finds nobody flushing, writes for all.
 //!
 //! ```text
-//!   leader of flush n:   started = n, target = t ─► one durable write ─► durable = t ─► hand over
+//!   leader of flush n:   flight = (n, target t) ─► one durable write ─► durable = t ─► hand over
 //!   follower of n:       its end <= t: sleeps on doors[n % 2], which flush n opens for all
 //!   everybody else:      sleeps on doors[(n + 1) % 2], which flush n opens for one: the next leader
 //! ```
 //!
 //! A door is a futex word that changes when it is opened, so whoever read it before does not go to sleep after. A follower reads the
-//! door, then looks whether the flush it counted is still the last one started, whether it is durable, and whether it can lead: only then it
+//! door, then looks whether the flush it saw is still the last one started, whether it is durable, and whether it can lead: only then it
 //! sleeps. So either it sees that flush n is over, or flush n sees its door unread or it asleep, and opens it.
+//!
+//! A flush's number and target are one word: with two, who reads the number of one and the target of the next sleeps on the wrong door, and
+//! there takes the one wake-up that was meant for the next leader, with nobody left to lead.
 //!
 //! A reservation that is not published yet holds up what is behind it. The leader looks again, first at once, then between short
 //! sleeps: the one wait for another thread in the engine, and only for what is to be durable.
@@ -43,15 +46,39 @@ struct Leader<S> {
     tail: AlignedBuf,
 }
 
+/// A flush: where it will leave `durable`, and, in the lowest bit, which positions leave free, whether its number is odd.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Flight(u64);
+const _: () = assert!(Lsn::ALIGN > 1);
+
+impl Flight {
+    /// The flush after this one.
+    fn next(self, target: Lsn) -> Flight {
+        Flight(target.get() | (self.0 & 1 ^ 1))
+    }
+
+    fn takes(self, end: Lsn) -> bool {
+        end.get() <= self.0 & !1
+    }
+
+    /// Which door it opens for those it takes along.
+    fn door(self) -> usize {
+        (self.0 & 1) as usize
+    }
+
+    /// Which door it opens for the next leader.
+    fn next_door(self) -> usize {
+        1 - self.door()
+    }
+}
+
 /// See the module.
 pub(crate) struct GroupCommit<S> {
     ring: Ring,
     health: Health,
     durable: CachePadded<AtomicU64>,
-    /// Where the last flush that was started will leave `durable`.
-    target: AtomicU64,
-    /// How many flushes were started.
-    started: AtomicU32,
+    /// The last flush that was started, a [`Flight`].
+    flight: AtomicU64,
     doors: [CachePadded<AtomicU32>; 2],
     leader: Mutex<Leader<S>>,
     /// Asynchronous waiters with the positions they wait for.
@@ -65,8 +92,7 @@ impl<S: LogSink> GroupCommit<S> {
             ring,
             health: Health::default(),
             durable: CachePadded::new(AtomicU64::new(start.get())),
-            target: AtomicU64::new(start.get()),
-            started: AtomicU32::new(0),
+            flight: AtomicU64::new(start.get()),
             doors: [CachePadded::new(AtomicU32::new(0)), CachePadded::new(AtomicU32::new(0))],
             leader: Mutex::new(Leader { sink, tail: AlignedBuf::zeroed(BLOCK) }),
             wakers: Mutex::new(Vec::new()),
@@ -107,15 +133,13 @@ impl<S: LogSink> GroupCommit<S> {
                 return Ok(());
             }
             self.health.check()?;
-            // Acquire: pairs with the release in `flush`; the target belongs to this flush or a later one.
-            let started = self.started.load(Ordering::Acquire);
-            // Acquire: as above.
-            let in_flight = end.get() <= self.target.load(Ordering::Acquire);
-            let door = &self.doors[(started.wrapping_add(u32::from(!in_flight)) % 2) as usize];
+            let flight = self.flight();
+            let door = if flight.takes(end) { flight.door() } else { flight.next_door() };
+            let door = &self.doors[door];
             // Acquire: pairs with the release in `open`; a door read before its flush ends does not let us sleep after.
             let closed = door.load(Ordering::Acquire);
-            // Acquire: as the first load. Another flush since then: look again which one is ours.
-            if self.started.load(Ordering::Acquire) != started || done() {
+            // Another flush since then: look again which one is ours.
+            if self.flight() != flight || done() {
                 continue;
             }
             match self.leader.try_lock() {
@@ -151,10 +175,9 @@ impl<S: LogSink> GroupCommit<S> {
         if end == from {
             return Ok(false);
         }
-        // Relaxed: ordered by `started` right below.
-        self.target.store(end.get(), Ordering::Relaxed);
-        // Release: pairs with the acquires in `wait_until`. Leaders alone write it.
-        self.started.fetch_add(1, Ordering::Release);
+        let flight = self.flight().next(end);
+        // Release: pairs with the acquire in `flight`. Leaders alone write it.
+        self.flight.store(flight.0, Ordering::Release);
         if let Err(error) = self.write(leader, from, end) {
             self.health.poison(error.clone());
             return Err(error);
@@ -163,14 +186,14 @@ impl<S: LogSink> GroupCommit<S> {
         self.durable.store(end.get(), Ordering::Release);
         // SAFETY: we lead, and everything below `end` is written.
         unsafe { self.ring.release(end) };
-        self.open(self.started_by_us() % 2, u32::MAX);
+        self.open(flight.door(), u32::MAX);
         self.wake_tasks(end);
         Ok(true)
     }
 
-    fn started_by_us(&self) -> u32 {
-        // Relaxed: the leader alone changes it.
-        self.started.load(Ordering::Relaxed)
+    fn flight(&self) -> Flight {
+        // Acquire: pairs with the release in `flush`; who sees a flush sees the doors that the ones before it opened.
+        Flight(self.flight.load(Ordering::Acquire))
     }
 
     fn write(&self, leader: &mut Leader<S>, from: Lsn, end: Lsn) -> Result<(), IoError> {
@@ -192,8 +215,7 @@ impl<S: LogSink> GroupCommit<S> {
 
     /// After the leadership was let go: somebody who waits for what came in meanwhile leads next; after a failure all wake.
     fn hand_over(&self) {
-        // Acquire: pairs with the release in `flush` of whoever led last.
-        let next = self.started.load(Ordering::Acquire).wrapping_add(1) % 2;
+        let next = self.flight().next_door();
         if self.health.is_poisoned() {
             self.open(next, u32::MAX);
             self.open(1 - next, u32::MAX);
@@ -203,8 +225,8 @@ impl<S: LogSink> GroupCommit<S> {
         }
     }
 
-    fn open(&self, door: u32, count: u32) {
-        let door = &self.doors[door as usize];
+    fn open(&self, door: usize, count: u32) {
+        let door = &self.doors[door];
         // Release: pairs with the acquire in `wait_until`; whoever sees the door opened sees why.
         door.fetch_add(1, Ordering::Release);
         futex_wake(door, count);
