@@ -3,13 +3,16 @@
 use super::config::Config;
 use crate::log::Log;
 use crate::mvcc::store::Store;
-use crate::sync::{Arc, Mutex, lock};
-use std::sync::Condvar;
-use std::thread::JoinHandle;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Arc, Condvar, Mutex, lock};
 use std::time::{Duration, Instant};
 
 /// The sweep takes no more than this share of one core.
 const SWEEP_SHARE: u32 = 10;
+/// A sweep that unlinks less than one version in so many records makes the next pause twice as long,
+const SWEEP_WORTH: u64 = 16;
+/// up to so many intervals.
+const SWEEP_PAUSE_MAX: u32 = 64;
 
 /// Handles to the threads.
 pub(super) struct Maintenance {
@@ -56,24 +59,27 @@ impl Maintenance {
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    let thread = thread::Builder::new().name(name.into()).spawn(run);
     thread.expect("the system has room for one more thread")
 }
 
-/// Sweeps when there was something committed since the last sweep, with pauses in proportion.
+/// Sweeps when there was something committed since the last sweep, the less often the less there is to find.
 fn sweep_now_and_then(store: &Store, interval: Duration, stop: &Stop) {
     let mut swept_to = store.end().load();
-    while !stop.sleep(interval) {
+    let mut pause = interval;
+    while !stop.sleep(pause) {
         let end = store.end().load();
         if end == swept_to {
             continue;
         }
         let mut batch_began = Instant::now();
-        store.sweep(|| {
+        let swept = store.sweep(|| {
             let go_on = !stop.sleep(batch_began.elapsed() * (SWEEP_SHARE - 1));
             batch_began = Instant::now();
             go_on
         });
         swept_to = end;
+        let found_much = swept.versions + swept.died > swept.records / SWEEP_WORTH;
+        pause = if found_much { interval } else { (pause * 2).min(interval * SWEEP_PAUSE_MAX) };
     }
 }

@@ -7,10 +7,10 @@
 
 use super::request::{self, UNFINISHED_FILE};
 use super::{IoError, IoOperation};
+use crate::sync::{Mutex, lock};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 /// One directory, open.
 pub(super) struct Directory {
@@ -73,7 +73,7 @@ impl Directory {
         request::check_name(IoOperation::Create, name)?;
         let path = self.path.join(name);
         request::check_new_len(&path, bytes)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = lock(&self.changing);
         self.must_be_free(IoOperation::Create, &path)?;
         let unfinished = self.path.join(UNFINISHED_FILE);
         self.fill_and_name(&unfinished, &path, fill).inspect_err(|_| {
@@ -101,7 +101,7 @@ impl Directory {
         request::check_name(IoOperation::Rename, from)?;
         request::check_name(IoOperation::Rename, to)?;
         let (from, to) = (self.path.join(from), self.path.join(to));
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = lock(&self.changing);
         self.must_be_free(IoOperation::Rename, &to)?;
         fs::rename(&from, &to).map_err(|error| IoError::new(IoOperation::Rename, &from, error))?;
         self.flush()
@@ -110,7 +110,7 @@ impl Directory {
     pub(super) fn remove(&self, name: &str) -> Result<(), IoError> {
         request::check_name(IoOperation::Remove, name)?;
         let path = self.path.join(name);
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = lock(&self.changing);
         fs::remove_file(&path).map_err(|error| IoError::new(IoOperation::Remove, &path, error))?;
         self.flush()
     }

@@ -130,7 +130,7 @@ impl<E: Fn(Piece) -> squeue::Entry> Queue for InFlight<'_, E> {
                 return (slot, Err(io::Error::from_raw_os_error(errno)));
             }
             assert!(self.submitted > 0, "nobody waits for nothing");
-            std::thread::sleep(BROKEN_POLL);
+            crate::sync::nap(BROKEN_POLL);
         }
     }
 }
@@ -144,7 +144,7 @@ impl<E: Fn(Piece) -> squeue::Entry> Drop for InFlight<'_, E> {
         }
         while self.submitted > 0 {
             if self.next_completion().is_none() {
-                std::thread::sleep(BROKEN_POLL);
+                crate::sync::nap(BROKEN_POLL);
             }
         }
     }

@@ -24,13 +24,13 @@ use super::pieces::TransferError;
 use super::raw::{self, RawFile};
 use super::ring::{PIECE_BYTES, Ring};
 use super::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, request};
+use crate::sync::{Arc, Mutex, lock};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{ReadWriteFlags, pwritev2};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// `pwritev2` takes no more parts than this (`IOV_MAX`).
 const PARTS_MAX: usize = 1024;
@@ -65,7 +65,7 @@ impl UringDevice {
         if self.try_direct {
             go_direct(file).map_err(|error| failed(0, error))?;
         }
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = lock(&self.ring);
         ring.write_zeros(file, bytes, &zeros)
             .map_err(|TransferError { start, source }| failed(start, source))?;
         file.sync_data().map_err(|error| IoError::new(IoOperation::Flush, path, error))

@@ -62,9 +62,10 @@ impl Flusher {
 
     /// Takes the request up: what comes from here on asks anew.
     fn take(&self) -> bool {
-        // Acquire: pairs with `raise`; failure Relaxed: looked at again.
+        // Acquire: pairs with `raise`.
         let mut wanted = self.wanted.load(Ordering::Acquire);
         while wanted != CLOSED {
+            // AcqRel: what was published before the request is seen; a later request finds the word idle. Failure Acquire: as above.
             match self.wanted.compare_exchange(wanted, IDLE, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(now) => wanted = now,

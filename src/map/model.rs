@@ -5,8 +5,8 @@
 //! word gives and the real ones need not.
 
 use super::{Key, Link, Towards, is_empty_range};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::epoch::Guard;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -12,7 +12,7 @@ pub(super) struct Ordered<T>(SkipList<Key, Link<T>>);
 
 impl<T: Send + Sync + 'static> Ordered<T> {
     pub(super) fn new() -> Self {
-        Ordered(SkipList::new(crossbeam_epoch::default_collector().clone()))
+        Ordered(SkipList::new(epoch::collector()))
     }
 
     /// What is under `key` now: what was there, or `link`.

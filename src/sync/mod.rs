@@ -25,6 +25,8 @@ pub(crate) use model::{
     Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };
 #[cfg(not(loom))]
+pub(crate) use real::Condvar;
+#[cfg(not(loom))]
 pub(crate) use real::{
     Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };

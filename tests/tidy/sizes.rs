@@ -10,7 +10,8 @@ const FUNCTION_LINES_MAX: usize = 70;
 pub(crate) const FILE_EXCEPTIONS: &[(&str, usize)] = &[];
 
 /// Functions over the limit: path, name, its present length in lines.
-pub(crate) const FUNCTION_EXCEPTIONS: &[(&str, &str, usize)] = &[];
+pub(crate) const FUNCTION_EXCEPTIONS: &[(&str, &str, usize)] =
+    &[("src/document/order_key/tests.rs", "types_and_numbers_stand_in_the_documented_order", 77)];
 
 pub(crate) fn check(
     files: &[SourceFile],

@@ -1,3 +1,5 @@
+//! Ids and their keys.
+
 use bson::Bson;
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -1,3 +1,5 @@
+//! Patches: what each change does, and what it refuses.
+
 use bson::{Bson, RawDocumentBuf, bson, doc, rawdoc};
 
 use super::Patch;

@@ -1,3 +1,5 @@
+//! Field paths: parsing, and finding in place.
+
 use bson::{RawBsonRef, RawDocument, rawdoc};
 
 use super::{FieldPath, get};

@@ -5,7 +5,7 @@ mod ring_memory;
 
 pub(crate) use canary::Canary;
 pub(crate) use ring_memory::RingMemory;
-pub(crate) use std::sync::{Arc, Mutex};
+pub(crate) use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::thread::futex;
 use std::time::Duration;
@@ -62,6 +62,11 @@ pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
 /// A guard lives as long as one step (a chain walk, a batch of a scan): what a snapshot sees is protected by
 /// the snapshot's slot, not by a guard.
 pub(crate) mod epoch {
+    /// The collector behind the guards, for `map`, whose skiplist asks for it.
+    pub(crate) fn collector() -> crossbeam_epoch::Collector {
+        crossbeam_epoch::default_collector().clone()
+    }
+
     /// While it lives, nothing retired from now on is freed.
     pub(crate) struct Guard(crossbeam_epoch::Guard);
 
