@@ -99,7 +99,9 @@ impl Array {
                 return Err(InputError::BehindArray { name: name.to_owned(), line: self.lines.line });
             }
             (b']', State::BeforeElement) if self.elements == 0 => self.state = State::AfterArray,
-            (b',' | b']', State::BeforeElement) => found = Some(self.end(byte, cut, self.lines.place(offset))),
+            (b',' | b']', State::BeforeElement) => {
+                found = Some(self.end(byte, cut, self.lines.place(offset)))
+            }
             (_, State::BeforeElement | State::InElement(_)) => {
                 cut.start = cut.at;
                 self.state = State::InElement(self.lines.place(offset));
