@@ -25,7 +25,8 @@ fn of_two_overlapping_writers_one_commits_at_most() {
         noted.note((mine.is_some(), theirs.is_some()));
         match (mine, theirs) {
             (Some(mine), Some(theirs)) => {
-                let (first, second) = if mine.lsn < theirs.lsn { (mine.lsn, there) } else { (theirs.lsn, here) };
+                let (first, second) =
+                    if mine.lsn < theirs.lsn { (mine.lsn, there) } else { (theirs.lsn, here) };
                 assert!(first < second, "the later one did not see the earlier one, and overwrote it");
                 assert_eq!(read(&store, b"a"), Some(if mine.lsn < theirs.lsn { 1 } else { 2 }));
             }

@@ -91,7 +91,7 @@ fn two_committers_are_both_acknowledged() {
 
 #[test]
 fn the_leadership_is_handed_over() {
-    explore("group commit, three", || {
+    explore_within(1, "group commit, three", || {
         let log = log(8, false);
         let others = [run(&log, Log::commit), run(&log, Log::commit)];
         log.commit();

@@ -15,6 +15,10 @@ pub(crate) use std::sync::Arc;
 
 use std::time::Duration;
 
+pub(crate) mod cell {
+    pub(crate) use loom::cell::UnsafeCell;
+}
+
 pub(crate) mod thread {
     pub(crate) use loom::thread::*;
 }

@@ -1,0 +1,167 @@
+//! Transfers between accounts from many threads: the total is the same in every snapshot, and no transfer is lost.
+
+use skipstone::bson::doc;
+use skipstone::{Builder, Collection, Database, Durability, Isolation, Snapshot, TransactionOptions};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const ACCOUNTS: i32 = 32;
+const CENTS_EACH: i64 = 1_000;
+
+/// What one run is to do.
+struct Run {
+    threads: u64,
+    transfers_each: u64,
+    isolation: Isolation,
+    durability: Durability,
+}
+
+/// The sum over all accounts, and how often they were written.
+fn totals(snapshot: &Snapshot<'_>, accounts: &Collection) -> (i64, u64) {
+    snapshot.collection(accounts).unwrap().scan().map(Result::unwrap).fold(
+        (0, 0),
+        |(cents, versions), account| {
+            (cents + account.get("cents").unwrap().as_i64().unwrap(), versions + account.version())
+        },
+    )
+}
+
+/// Moves money between two accounts, if the first has it. Both are written either way, so each transfer counts in their versions.
+fn transfer(db: &Database, accounts: &Collection, options: TransactionOptions) {
+    let from = fastrand::i32(0..ACCOUNTS);
+    let to = (from + fastrand::i32(1..ACCOUNTS)) % ACCOUNTS;
+    let wanted = fastrand::i64(1..=CENTS_EACH);
+    db.transact_with(options, |tx| {
+        let mut accounts = tx.collection(accounts)?;
+        let mut moved = 0;
+        accounts.update(from, |account| {
+            let cents = account.get_i64("cents").unwrap();
+            moved = wanted.min(cents);
+            account.insert("cents", cents - moved);
+        })?;
+        accounts.update(to, |account| {
+            let cents = account.get_i64("cents").unwrap();
+            account.insert("cents", cents + moved);
+        })?;
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Looks at the total over and over, at moments that only go forward; returns how often.
+fn watch(db: &Database, accounts: &Collection, done: &AtomicBool) -> u64 {
+    let (mut looks, mut latest) = (0, 0);
+    // Relaxed: it ends the loop, and nothing is read because of it.
+    while !done.load(Ordering::Relaxed) {
+        let snapshot = db.snapshot().unwrap();
+        let (cents, versions) = totals(&snapshot, accounts);
+        assert_eq!(cents, i64::from(ACCOUNTS) * CENTS_EACH, "at {}", snapshot.position());
+        assert_eq!(versions % 2, 0, "half of a transfer is there at {}", snapshot.position());
+        assert!(versions >= latest, "time went back at {}", snapshot.position());
+        assert_eq!(totals(&snapshot, accounts), (cents, versions), "a snapshot changed");
+        (looks, latest) = (looks + 1, versions);
+    }
+    looks
+}
+
+fn run(db: &Database, run: &Run) {
+    let accounts = db.collection("accounts").unwrap();
+    accounts.insert_many((0..ACCOUNTS).map(|id| doc! { "_id": id, "cents": CENTS_EACH })).unwrap();
+    let options = TransactionOptions::new().isolation(run.isolation).durability(run.durability);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(db, &accounts, &done));
+        let movers: Vec<_> = (0..run.threads)
+            .map(|_| scope.spawn(|| (0..run.transfers_each).for_each(|_| transfer(db, &accounts, options))))
+            .collect();
+        let moved: Vec<_> = movers.into_iter().map(|mover| mover.join()).collect();
+        // Relaxed: see `watch`.
+        done.store(true, Ordering::Relaxed);
+        assert!(watcher.join().unwrap() > 0, "nobody looked");
+        assert!(moved.iter().all(Result::is_ok), "a thread that moves money panicked");
+    });
+    check_end(db, &accounts, run.threads * run.transfers_each);
+}
+
+fn check_end(db: &Database, accounts: &Collection, transfers: u64) {
+    let (cents, versions) = totals(&db.snapshot().unwrap(), accounts);
+    assert_eq!(cents, i64::from(ACCOUNTS) * CENTS_EACH);
+    assert_eq!(versions, ACCOUNTS as u64 + 2 * transfers, "a transfer is missing, or there twice");
+}
+
+fn in_memory(threads: u64, transfers_each: u64, isolation: Isolation) {
+    let db = Database::builder().sweep_interval(std::time::Duration::from_millis(5)).open().unwrap();
+    run(&db, &Run { threads, transfers_each, isolation, durability: Durability::None });
+}
+
+/// Also after the store is opened again.
+fn on_disk(builder: Builder, to_do: &Run) {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || builder.clone().path(dir.path().join("store")).segment_bytes(1 << 18).open().unwrap();
+    let db = open();
+    run(&db, to_do);
+    db.close().unwrap();
+    let db = open();
+    check_end(&db, &db.collection("accounts").unwrap(), to_do.threads * to_do.transfers_each);
+}
+
+#[test]
+fn eight_threads_at_snapshot_isolation() {
+    in_memory(8, 1_000, Isolation::Snapshot);
+}
+
+#[test]
+fn eight_threads_serializable() {
+    in_memory(8, 1_000, Isolation::Serializable);
+}
+
+/// A read and a write in one call lose nothing there either; whoever reads twice, to decide, asks for more.
+#[test]
+fn eight_threads_at_read_committed() {
+    in_memory(8, 1_000, Isolation::ReadCommitted);
+}
+
+#[test]
+fn sixty_four_threads_at_snapshot_isolation() {
+    in_memory(64, 100, Isolation::Snapshot);
+}
+
+#[test]
+fn sixty_four_threads_serializable() {
+    in_memory(64, 100, Isolation::Serializable);
+}
+
+#[test]
+fn eight_threads_on_disk_at_snapshot_isolation() {
+    let (isolation, durability) = (Isolation::Snapshot, Durability::Sync);
+    on_disk(Database::builder(), &Run { threads: 8, transfers_each: 100, isolation, durability });
+}
+
+#[test]
+fn eight_threads_on_disk_serializable() {
+    let (isolation, durability) = (Isolation::Serializable, Durability::Buffered);
+    on_disk(Database::builder(), &Run { threads: 8, transfers_each: 100, isolation, durability });
+}
+
+#[test]
+fn sixty_four_threads_on_disk_at_snapshot_isolation() {
+    let (isolation, durability) = (Isolation::Snapshot, Durability::Buffered);
+    on_disk(Database::builder(), &Run { threads: 64, transfers_each: 40, isolation, durability });
+}
+
+#[test]
+fn sixty_four_threads_on_disk_serializable() {
+    let (isolation, durability) = (Isolation::Serializable, Durability::Sync);
+    on_disk(Database::builder(), &Run { threads: 64, transfers_each: 40, isolation, durability });
+}
+
+/// With the smallest ring commits wait for room in it all the time, whether they wait for the disk or not.
+#[test]
+fn sixty_four_threads_through_a_ring_that_is_full() {
+    for durability in [Durability::None, Durability::Buffered, Durability::Sync] {
+        let builder = Database::builder().ring_bytes(1 << 16);
+        on_disk(
+            builder,
+            &Run { threads: 64, transfers_each: 100, isolation: Isolation::Snapshot, durability },
+        );
+    }
+}
