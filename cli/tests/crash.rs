@@ -60,8 +60,8 @@ impl Round {
         let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
         let text_bytes_max = random.choice([100, 2_000, 200_000]).expect("there are three");
         let pause = Duration::from_micros(random.u64(..20_000));
-        let moment = match random.u8(..4) {
-            0 => Moment::AfterStart(Duration::from_micros(random.u64(..200_000))),
+        let moment = match random.u8(..5) {
+            0 => Moment::AfterStart(Duration::from_micros(random.u64(..400_000))),
             _ => Moment::AfterAcknowledgements(1 + random.usize(..BYTES_MAX / text_bytes_max), pause),
         };
         Round {
