@@ -20,7 +20,7 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
     let path_buf = || path.to_path_buf();
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => return Err(OpenError::NotADirectory { path: path_buf() }),
-        Ok(_) => refuse_foreign(path)?,
+        Ok(_) => refuse_foreign(path, config)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && config.create => {
             crate::io::create_directory(path)?;
         }
@@ -33,19 +33,20 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
     Ok(Opened { lock, device: Arc::from(open_device(path, config.device)?) })
 }
 
-/// A directory with files, and no store: refused before anything is written to it, the lock file included.
-fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+/// A directory without a store that is not to become one: refused before anything is written to it, the lock file included.
+fn refuse_foreign(path: &Path, config: &Config) -> Result<(), OpenError> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| crate::io::IoError::new(crate::io::IoOperation::List, path, error))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    let foreign = names.iter().find(|name| !is_ours(name));
-    match foreign {
-        Some(found) if !names.iter().any(|name| name == NAME) => {
-            Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() })
-        }
-        _ => Ok(()),
+    if names.iter().any(|name| name == NAME) {
+        return Ok(());
+    }
+    match names.iter().find(|name| !is_ours(name)) {
+        Some(found) => Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() }),
+        None if !config.create => Err(OpenError::Missing { path: path.to_path_buf() }),
+        None => Ok(()),
     }
 }
 
