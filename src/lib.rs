@@ -21,12 +21,16 @@
 //! # Ok::<(), skipstone::Error>(())
 //! ```
 #![deny(missing_docs)]
+// The models look at the protocols alone, and leave what is above them out.
+#![cfg_attr(loom, allow(unused))]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("Skipstone runs on Linux: it waits by futexes");
 
+#[cfg(not(loom))]
 mod api;
 pub mod document;
+#[cfg(not(loom))]
 mod engine;
 mod format;
 mod io;
@@ -40,6 +44,7 @@ mod txn;
 
 pub use bson;
 
+#[cfg(not(loom))]
 pub use api::{
     Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, KeyValue,
     KeyValueScan, Keyspace, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats,
@@ -47,9 +52,12 @@ pub use api::{
     TransactionKeyspace,
 };
 pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
-pub use engine::error::OpenError;
-pub use engine::recovery::Recovery;
-pub use engine::verify::{Verified, verify};
+#[cfg(not(loom))]
+pub use engine::{
+    error::OpenError,
+    recovery::Recovery,
+    verify::{Verified, verify},
+};
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
@@ -62,3 +70,6 @@ mod crash_tests;
 #[cfg(all(test, not(loom)))]
 #[path = "../tests/progress/mod.rs"]
 mod progress_tests;
+#[cfg(all(test, loom))]
+#[path = "../loom-tests/mod.rs"]
+mod loom_tests;

@@ -1,7 +1,7 @@
 //! Leader and followers: whoever needs the log flushed, and finds nobody flushing, writes for all.
 //!
 //! ```text
-//!   leader of flush n:   started = n, target = t ─► one durable write ─► durable = t ─► hand over
+//!   leader of flush n:   flight = (t, n) ─► one durable write ─► durable = t ─► hand over
 //!   follower of n:       its end <= t: sleeps on doors[n % 2], which flush n opens for all
 //!   everybody else:      sleeps on doors[(n + 1) % 2], which flush n opens for one: the next leader
 //! ```
@@ -19,7 +19,7 @@ use super::ring::{Ring, block_floor};
 use crate::io::{AlignedBuf, BLOCK, Health, IoError};
 use crate::lsn::Lsn;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sync::{CachePadded, Mutex, Step, futex_wait, futex_wake, lock, nap, spin_loop, step};
+use crate::sync::{CachePadded, Mutex, Step, TryLock, futex_wait, futex_wake, lock, nap, spin_loop, step};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -36,6 +36,36 @@ const NAP_MAX: Duration = Duration::from_millis(1);
 /// What one write takes at most, so that early waiters are not held up by a long backlog.
 const WRITE_BYTES_MAX: u64 = 1 << 20;
 
+/// A flush: its target with its number in the bits that positions leave free. One word, so that a waiter sees both as they belong together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Flight(u64);
+
+impl Flight {
+    const NUMBER: u64 = Lsn::ALIGN - 1;
+
+    fn target(self) -> Lsn {
+        Lsn::new(self.0 & !Self::NUMBER)
+    }
+
+    fn next(self, target: Lsn) -> Flight {
+        Flight(target.get() | ((self.0 + 1) & Self::NUMBER))
+    }
+
+    /// Where its followers sleep.
+    fn door(self) -> usize {
+        (self.0 % 2) as usize
+    }
+
+    /// Where those sleep who came too late for it.
+    fn next_door(self) -> usize {
+        1 - self.door()
+    }
+
+    fn door_for(self, end: Lsn) -> usize {
+        if end <= self.target() { self.door() } else { self.next_door() }
+    }
+}
+
 /// What belongs to the leader alone; the lock is the leadership, and only ever tried on the way of a commit.
 struct Leader<S> {
     sink: S,
@@ -48,12 +78,10 @@ pub(crate) struct GroupCommit<S> {
     ring: Ring,
     health: Health,
     durable: CachePadded<AtomicU64>,
-    /// Where the last flush that was started will leave `durable`.
-    target: AtomicU64,
-    /// How many flushes were started.
-    started: AtomicU32,
+    /// The last flush that was started: where it will leave `durable`, and its number in the low bits.
+    flight: AtomicU64,
     doors: [CachePadded<AtomicU32>; 2],
-    leader: Mutex<Leader<S>>,
+    leader: TryLock<Leader<S>>,
     /// Asynchronous waiters with the positions they wait for.
     wakers: Mutex<Vec<(Lsn, Waker)>>,
 }
@@ -65,10 +93,9 @@ impl<S: LogSink> GroupCommit<S> {
             ring,
             health: Health::default(),
             durable: CachePadded::new(AtomicU64::new(start.get())),
-            target: AtomicU64::new(start.get()),
-            started: AtomicU32::new(0),
+            flight: AtomicU64::new(start.get()),
             doors: [CachePadded::new(AtomicU32::new(0)), CachePadded::new(AtomicU32::new(0))],
-            leader: Mutex::new(Leader { sink, tail: AlignedBuf::zeroed(BLOCK) }),
+            leader: TryLock::new(Leader { sink, tail: AlignedBuf::zeroed(BLOCK) }),
             wakers: Mutex::new(Vec::new()),
         }
     }
@@ -107,25 +134,20 @@ impl<S: LogSink> GroupCommit<S> {
                 return Ok(());
             }
             self.health.check()?;
-            // Acquire: pairs with the release in `flush`; the target belongs to this flush or a later one.
-            let started = self.started.load(Ordering::Acquire);
-            // Acquire: as above.
-            let in_flight = end.get() <= self.target.load(Ordering::Acquire);
-            let door = &self.doors[(started.wrapping_add(u32::from(!in_flight)) % 2) as usize];
+            let flight = self.flight();
+            let door = &self.doors[flight.door_for(end)];
             // Acquire: pairs with the release in `open`; a door read before its flush ends does not let us sleep after.
             let closed = door.load(Ordering::Acquire);
-            // Acquire: as the first load. Another flush since then: look again which one is ours.
-            if self.started.load(Ordering::Acquire) != started || done() {
+            // Another flush since then: look again which one is ours.
+            if self.flight() != flight || done() {
                 continue;
             }
-            match self.leader.try_lock() {
-                Ok(mut leader) => {
-                    let flushed = self.lead(&mut leader, &done);
-                    drop(leader);
+            match self.leader.try_with(|leader| self.lead(leader, &done)) {
+                Some(led) => {
                     self.hand_over();
-                    flushed?;
+                    led?;
                 }
-                Err(_) => futex_wait(door, closed, None),
+                None => futex_wait(door, closed, None),
             }
         }
     }
@@ -151,10 +173,9 @@ impl<S: LogSink> GroupCommit<S> {
         if end == from {
             return Ok(false);
         }
-        // Relaxed: ordered by `started` right below.
-        self.target.store(end.get(), Ordering::Relaxed);
-        // Release: pairs with the acquires in `wait_until`. Leaders alone write it.
-        self.started.fetch_add(1, Ordering::Release);
+        let flight = self.flight().next(end);
+        // Release: pairs with the acquire in `flight`. Leaders alone write it.
+        self.flight.store(flight.0, Ordering::Release);
         if let Err(error) = self.write(leader, from, end) {
             self.health.poison(error.clone());
             return Err(error);
@@ -163,14 +184,14 @@ impl<S: LogSink> GroupCommit<S> {
         self.durable.store(end.get(), Ordering::Release);
         // SAFETY: we lead, and everything below `end` is written.
         unsafe { self.ring.release(end) };
-        self.open(self.started_by_us() % 2, u32::MAX);
+        self.open(flight.door(), u32::MAX);
         self.wake_tasks(end);
         Ok(true)
     }
 
-    fn started_by_us(&self) -> u32 {
-        // Relaxed: the leader alone changes it.
-        self.started.load(Ordering::Relaxed)
+    fn flight(&self) -> Flight {
+        // Acquire: pairs with the release in `flush`.
+        Flight(self.flight.load(Ordering::Acquire))
     }
 
     fn write(&self, leader: &mut Leader<S>, from: Lsn, end: Lsn) -> Result<(), IoError> {
@@ -192,19 +213,17 @@ impl<S: LogSink> GroupCommit<S> {
 
     /// After the leadership was let go: somebody who waits for what came in meanwhile leads next; after a failure all wake.
     fn hand_over(&self) {
-        // Acquire: pairs with the release in `flush` of whoever led last.
-        let next = self.started.load(Ordering::Acquire).wrapping_add(1) % 2;
         if self.health.is_poisoned() {
-            self.open(next, u32::MAX);
-            self.open(1 - next, u32::MAX);
+            self.open(0, u32::MAX);
+            self.open(1, u32::MAX);
             self.wake_tasks(Lsn::new(u64::MAX));
         } else {
-            self.open(next, 1);
+            self.open(self.flight().next_door(), 1);
         }
     }
 
-    fn open(&self, door: u32, count: u32) {
-        let door = &self.doors[door as usize];
+    fn open(&self, door: usize, count: u32) {
+        let door = &self.doors[door];
         // Release: pairs with the acquire in `wait_until`; whoever sees the door opened sees why.
         door.fetch_add(1, Ordering::Release);
         futex_wake(door, count);

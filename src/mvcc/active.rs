@@ -70,8 +70,8 @@ impl Slots {
     fn try_lease(slot: &Slot) -> bool {
         // Relaxed: a hint.
         !slot.leased.load(Ordering::Relaxed)
-            // Acquire: pairs with the release in `SlotLease::drop`; the slot is idle.
-            && !slot.leased.swap(true, Ordering::Acquire)
+            // Acquire: pairs with the release in `SlotLease::drop`; the slot is idle. Failure Relaxed: nothing is read.
+            && slot.leased.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     fn lease(&self) -> &Slot {

@@ -23,6 +23,10 @@ struct Bag {
 impl Bag {
     const EMPTY: Bag = Bag { versions: Vec::new(), states: Vec::new() };
 
+    fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.states.is_empty()
+    }
+
     /// # Safety
     /// Everything in the bag is out of reach for guards made from now on.
     unsafe fn free(self) {
@@ -55,7 +59,10 @@ struct ThreadBag(Bag);
 
 impl Drop for ThreadBag {
     fn drop(&mut self) {
-        defer(std::mem::take(&mut self.0), &epoch::pin());
+        let bag = std::mem::take(&mut self.0);
+        if !bag.is_empty() {
+            defer(bag, &epoch::pin());
+        }
     }
 }
 
@@ -73,7 +80,7 @@ thread_local! {
 }
 
 fn defer(bag: Bag, guard: &Guard) {
-    if bag.versions.is_empty() && bag.states.is_empty() {
+    if bag.is_empty() {
         return;
     }
     // SAFETY: everything in a bag was unlinked before it was put there; versions and states may be freed by any thread.

@@ -29,8 +29,8 @@ pub(crate) fn prune(record: &Record, horizon: &Horizon, guard: &Guard) -> Pruned
     if record.pruned_to.load(Ordering::Relaxed) >= target || record.pruning.load(Ordering::Relaxed) {
         return Pruned::default();
     }
-    // Acquire: pairs with the release below; what the pruner before unlinked is not met again.
-    if record.pruning.swap(true, Ordering::Acquire) {
+    // Acquire: pairs with the release below; what the pruner before unlinked is not met again. Failure Relaxed: nothing is read.
+    if record.pruning.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
         return Pruned::default();
     }
     step(Step::Pruning);

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `atomic` | `std::sync::atomic` | loom's, each access behind a shadow access (see `model::atomic`) |
 //! | `epoch` | crossbeam-epoch | a stand-in that frees at the first moment when nobody is pinned, and poisons |
+//! | `cell` | `std::cell` | loom's, which reports races |
 //! | `futex_wait`, `futex_wake` | the futex system call | a loom mutex and condition variable |
 //! | `RingMemory` | one aligned allocation | one loom cell a word, so that a racing copy is reported |
 //!
@@ -17,18 +18,20 @@ mod model;
 #[cfg(not(loom))]
 mod real;
 mod step;
+mod try_lock;
 
 #[cfg(loom)]
 pub(crate) use model::{
-    Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
+    Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };
 #[cfg(not(loom))]
 pub(crate) use real::{
-    Arc, Canary, Mutex, RingMemory, atomic, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
+    Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };
 pub(crate) use step::{Step, step};
 #[cfg(all(test, not(loom)))]
 pub(crate) use step::{park_at, release_parked};
+pub(crate) use try_lock::TryLock;
 
 pub(crate) use crossbeam_utils::CachePadded;
 

@@ -1,6 +1,6 @@
 //! The loom model checker behind the same names.
 //!
-//! What is not modelled: timeouts (a wait with one returns at once, which is allowed, after a yield), and reclamation by
+//! What is not modelled: `Arc` (std's own, taken on trust), timeouts (a wait with one returns at once, which is allowed, after a yield), and reclamation by
 //! epochs itself, for which `epoch` is a stand-in with the same contract.
 
 pub(crate) mod atomic;
@@ -9,10 +9,15 @@ pub(crate) mod epoch;
 mod ring_memory;
 
 pub(crate) use canary::Canary;
-pub(crate) use loom::sync::{Arc, Mutex};
+pub(crate) use loom::sync::Mutex;
 pub(crate) use ring_memory::RingMemory;
+pub(crate) use std::sync::Arc;
 
 use std::time::Duration;
+
+pub(crate) mod cell {
+    pub(crate) use loom::cell::UnsafeCell;
+}
 
 pub(crate) mod thread {
     pub(crate) use loom::thread::*;

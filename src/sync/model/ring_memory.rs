@@ -10,6 +10,11 @@ pub(crate) struct RingMemory {
     cells: Vec<UnsafeCell<[u8; 8]>>,
 }
 
+// SAFETY: loom checks every access to the cells.
+unsafe impl Send for RingMemory {}
+// SAFETY: as above.
+unsafe impl Sync for RingMemory {}
+
 impl RingMemory {
     pub(crate) fn new(len: usize) -> RingMemory {
         RingMemory {

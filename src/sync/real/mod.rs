@@ -14,6 +14,22 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::*;
 }
 
+pub(crate) mod cell {
+    /// `std::cell::UnsafeCell` with loom's way of getting at the value.
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, act: impl FnOnce(*mut T) -> R) -> R {
+            act(self.0.get())
+        }
+    }
+}
+
 pub(crate) mod thread {
     pub(crate) use std::thread::*;
 }
@@ -35,6 +51,8 @@ pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Optio
 
 /// Wakes up to `count` threads that sleep on `word`.
 pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
+    // The kernel takes the count as a signed number, and one below zero wakes a single thread.
+    let count = count.min(i32::MAX as u32);
     // Fails for a bad address only, and this one is borrowed.
     let _ = futex::wake(word, futex::Flags::PRIVATE, count);
 }
