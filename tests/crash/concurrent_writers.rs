@@ -54,7 +54,9 @@ fn found(opened: &Opened) -> BTreeMap<String, (Lsn, Vec<u8>)> {
     let (store, all) = (opened.engine.store(), (Bound::Unbounded, Bound::Unbounded));
     let snapshot = store.snapshot();
     let entries = snapshot.scan(store.space(number), all, Towards::Greater);
-    entries.map(|(key, seen)| (String::from_utf8(key.to_vec()).unwrap(), (seen.lsn, seen.value.to_vec()))).collect()
+    entries
+        .map(|(key, seen)| (String::from_utf8(key.to_vec()).unwrap(), (seen.lsn, seen.value.to_vec())))
+        .collect()
 }
 
 fn check(found: &BTreeMap<String, (Lsn, Vec<u8>)>, known: &[Known], durable: Lsn, context: &str) {
@@ -84,7 +86,8 @@ fn what_is_left_is_a_prefix_of_the_order_of_commits() {
         disk.crash_after(fastrand::Rng::with_seed(round).u64(..80));
         let known: Vec<Known> = std::thread::scope(|scope| {
             let opened = &opened;
-            let writers: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || write(opened, thread))).collect();
+            let writers: Vec<_> =
+                (0..THREADS).map(|thread| scope.spawn(move || write(opened, thread))).collect();
             writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
         });
         let durable = opened.db.durable_position();

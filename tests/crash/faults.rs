@@ -54,7 +54,10 @@ fn assert_read_only(opened: &Opened, fault: Fault, context: &str) {
     for durability in [Durability::Sync, Durability::Buffered, Durability::None] {
         for _ in 0..3 {
             let error = opened.commit(&[put("later", "x")], durability).expect_err(context);
-            assert!(matches!(&error, Error::ReadOnly { cause: io } if io.to_string().contains(&cause)), "{error}: {context}");
+            assert!(
+                matches!(&error, Error::ReadOnly { cause: io } if io.to_string().contains(&cause)),
+                "{error}: {context}"
+            );
         }
     }
     assert!(opened.db.wait_durable(opened.db.position()).is_err(), "{context}");

@@ -3,7 +3,7 @@
 use super::harness::{History, contents, open};
 use crate::engine::error::OpenError;
 use crate::io::{AlignedBuf, BLOCK, Device, SimulatedDisk};
-use crate::log::segment::{encode_header, Geometry};
+use crate::log::segment::{Geometry, encode_header};
 
 const FIRST: &str = "log-000000000000";
 const SECOND: &str = "log-000000000001";
@@ -123,7 +123,10 @@ fn a_newer_version() {
         let disk = store();
         disk.corrupt(name, VERSION_AT, 0b110);
         let error = refusal(&disk);
-        assert!(matches!(&error, OpenError::Newer { file, found: 7, supported: 1 } if file.ends_with(name)), "{error}");
+        assert!(
+            matches!(&error, OpenError::Newer { file, found: 7, supported: 1 } if file.ends_with(name)),
+            "{error}"
+        );
     }
 }
 

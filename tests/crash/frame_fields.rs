@@ -69,7 +69,10 @@ fn in_the_middle_it_is_damage_with_file_and_offset() {
             };
             assert_eq!((file.as_str(), *at, *position), (FILE, offset(frame[0]), frame[0]), "{bit}");
             assert!(error.to_string().contains(FILE), "{error}");
-            assert!(super::harness::contents(&flipped) == before, "frame {index}, {bit}: something was written");
+            assert!(
+                super::harness::contents(&flipped) == before,
+                "frame {index}, {bit}: something was written"
+            );
         });
     }
 }

@@ -24,8 +24,13 @@ fn recovery_may_be_crashed_and_crashed_again() {
         for _ in 0..6 {
             let outcome = pick(&disk, &mut random);
             let context = format!("crash at {at}, {outcome:?}");
-            recovered +=
-                crash_each_operation(&disk.after_crash(outcome), &history, acknowledged, &mut random, &context);
+            recovered += crash_each_operation(
+                &disk.after_crash(outcome),
+                &history,
+                acknowledged,
+                &mut random,
+                &context,
+            );
         }
         at += 1;
     }
@@ -48,9 +53,9 @@ fn crash_each_operation(
         let context = format!("{context}; in recovery at {second_at}, {outcome:?}");
         let third = second.after_crash(outcome);
         third.crash_after(random.u64(..=second_at + 4));
-        let seen_again = open(&third).ok().map(|opened| {
-            history.prefix(&opened.state(), acknowledged.max(seen.unwrap_or(0)), &context)
-        });
+        let seen_again = open(&third)
+            .ok()
+            .map(|opened| history.prefix(&opened.state(), acknowledged.max(seen.unwrap_or(0)), &context));
         let outcome = pick(&third, random);
         let context = format!("{context}; again, {outcome:?}");
         let last = third.after_crash(outcome);

@@ -94,9 +94,8 @@ fn those_who_wait_for_room_wake_with_the_error() {
         disk.block_writes();
         std::thread::scope(|scope| {
             let opened = &opened;
-            let writers: Vec<_> = (0..3)
-                .map(|thread| scope.spawn(move || until_refused(opened, thread)))
-                .collect();
+            let writers: Vec<_> =
+                (0..3).map(|thread| scope.spawn(move || until_refused(opened, thread))).collect();
             wait_until(|| opened.db.position().get() > RING_BYTES as u64);
             disk.fail(0, fault, Repeat::Once);
             disk.unblock_writes();
