@@ -1,0 +1,64 @@
+//! A thread parked while it registers a snapshot, prunes a record or unlinks a dead one: nobody waits for it.
+
+use super::harness::{CONTESTED, OPERATIONS, Store, while_parked};
+use crate::TransactionOptions;
+use crate::sync::{Step, epoch};
+
+#[test]
+fn registering_a_snapshot() {
+    let store = Store::in_memory();
+    let parked = || {
+        let snapshot = store.db.snapshot().unwrap();
+        let seen = snapshot.get(&store.keyspace, CONTESTED).unwrap().map(<[u8]>::to_vec);
+        (snapshot.position(), seen)
+    };
+    let ((position, seen), end) = while_parked(Step::Registering, parked, || {
+        store.overwrite_contested();
+        store.use_others();
+        store.db.sweep().unwrap();
+        store.db.position()
+    });
+    let last = (OPERATIONS - 1).to_string();
+    let expected: &[u8] = if position < end { b"old" } else { last.as_bytes() };
+    assert_eq!(seen.as_deref(), Some(expected), "everything as of one moment, at {position} of {end}");
+}
+
+/// Other records are pruned meanwhile; the one whose prune flag is held is not, and keeps what piles up until later.
+#[test]
+fn pruning() {
+    let store = Store::in_memory();
+    store.engine.store().advance_horizon(&epoch::pin());
+    let parked = || store.write_contested(TransactionOptions::new()).unwrap();
+    let ((), (others, contested)) = while_parked(Step::Pruning, parked, || {
+        store.overwrite_contested();
+        let contested = store.engine.sweep().versions;
+        store.use_others();
+        (store.engine.sweep().versions, contested)
+    });
+    assert!(
+        others + contested < u64::from(OPERATIONS) / 4,
+        "{others} and {contested} were left to the sweep"
+    );
+    let later = store.engine.sweep().versions;
+    assert!(later >= u64::from(OPERATIONS) - 2, "{later}: the record had not been pruned meanwhile");
+}
+
+#[test]
+fn unlinking_a_dead_record() {
+    let store = Store::in_memory();
+    store.keyspace.delete(CONTESTED).unwrap();
+    let (swept, ()) = while_parked(
+        Step::Unlinking,
+        || store.engine.sweep(),
+        || {
+            assert_eq!(store.keyspace.get(CONTESTED).unwrap(), None);
+            store.keyspace.put(CONTESTED, b"reborn").unwrap();
+            store.read_contested(b"reborn");
+            store.overwrite_contested();
+            store.use_others();
+        },
+    );
+    assert_eq!(swept.died, 1);
+    let last = (OPERATIONS - 1).to_string();
+    assert_eq!(store.keyspace.get(CONTESTED).unwrap().as_deref(), Some(last.as_bytes()), "nothing is lost");
+}
