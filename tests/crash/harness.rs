@@ -186,11 +186,11 @@ impl History {
 
     /// What commit number `number` writes, counted from one.
     pub(super) fn writes(&self, number: usize) -> Vec<Write> {
-        let commits = self.items.iter().filter_map(|item| match item {
+        let mut commits = self.items.iter().filter_map(|item| match item {
             Item::Commit(writes) => Some(writes),
             Item::Void(_) => None,
         });
-        commits.skip(number - 1).next().expect("there is such a commit").clone()
+        commits.nth(number - 1).expect("there is such a commit").clone()
     }
 
     /// Commits everything durably, up to the first error.

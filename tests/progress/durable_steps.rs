@@ -23,8 +23,11 @@ fn on_disk(ring_bytes: u64) -> Store {
         sweep_interval: Duration::from_secs(3600),
         ..Config::default()
     };
-    let disk = SimulatedDisk::new(1);
-    Store::new(Engine::open_on(Arc::new(disk), Path::new("disk"), config, None).unwrap())
+    open(&SimulatedDisk::new(1), config)
+}
+
+fn open(disk: &SimulatedDisk, config: Config) -> Store {
+    Store::new(Engine::open_on(Arc::new(disk.clone()), Path::new("disk"), config, None).unwrap())
 }
 
 /// A thread that commits durably, and what it says when it is through.
