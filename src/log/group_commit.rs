@@ -229,6 +229,12 @@ impl<S: LogSink> GroupCommit<S> {
         futex_wake(door, count);
     }
 
+    /// Records a failure outside of a group's write: nothing is written from now on, and every waiter is told.
+    pub(crate) fn fail(&self, error: IoError) {
+        self.health.poison(error);
+        self.hand_over();
+    }
+
     /// Wakes `waker` once everything below `end` is durable, or the log is poisoned; true if that is so already.
     pub(crate) fn wake_when_durable(&self, end: Lsn, waker: &Waker) -> bool {
         let over = || self.durable() >= end || self.health.is_poisoned();

@@ -183,7 +183,10 @@ impl Log {
     pub(crate) fn run_flusher(&self, interval: std::time::Duration) {
         while self.flusher.wait_for_request(interval) {
             // A failure poisons the log, and everybody who waits is told by that.
-            if self.wait_durable(self.end.load()).and_then(|()| self.prepare_next_segment()).is_err() {
+            let flushed = self.wait_durable(self.end.load());
+            let prepared = flushed.and_then(|()| self.prepare_next_segment());
+            if let Err(error) = prepared {
+                self.group.fail(error);
                 self.flusher.wait_for_close();
             }
         }
