@@ -43,7 +43,7 @@ fn malformed_json_names_line_column_and_reason() {
         ("{\"a\": 1} x", (1, 10), "trailing"),
         ("", (1, 0), "EOF"),
         ("{\"a\": \"\\ud800\"}", (1, 14), "hex escape"),
-        ("{\"a\": {\"$oid\": \"?\"}}", (1, 20), "$oid"),
+        ("{\"a\": {\"$oid\": \"?\"}}", (1, 19), "$oid"),
     ] {
         for (error, said) in by_every_call(&db, &things, Json(text)) {
             let DocumentError::MalformedJson { line, column, .. } = error else { panic!("{text}: {said}") };
