@@ -90,13 +90,16 @@ fn create(
     config: &Config,
 ) -> Result<StoreFile, OpenError> {
     // What a creation that was interrupted left behind; a log with something in it is not that.
-    for name in names.iter().filter(|name| is_ours(name)) {
-        if parse_file_name(name).is_some() && has_frames(device, name)? {
+    for name in names.iter().filter(|name| parse_file_name(name).is_some()) {
+        if has_frames(device, name)? {
             let what = "it is missing, but the log is there";
             return Err(OpenError::Damaged { file: dir.join(NAME), what });
         }
-        device.remove(name)?;
     }
+    if !config.create {
+        return Err(OpenError::Missing { path: dir.to_path_buf() });
+    }
+    names.iter().filter(|name| is_ours(name)).try_for_each(|name| device.remove(name))?;
     let geometry = Geometry { segment_bytes: config.segment_bytes };
     let store = StoreFile { id: uuid::Uuid::now_v7().into_bytes(), geometry };
     Segments::new(Arc::clone(device), store.id, geometry, BTreeMap::new()).prepare(0)?;

@@ -88,8 +88,10 @@ fn a_path_that_does_not_exist() {
 #[test]
 fn verifying_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let error = verify(dir.path()).expect_err("there is no store in an empty directory");
-    assert_says(&error.to_string(), &[dir.path().to_str().unwrap()]);
+    for error in [verify(dir.path()).unwrap_err(), refused(at(dir.path()).create(false)).0] {
+        assert!(matches!(&error, OpenError::Missing { path, .. } if path == dir.path()), "{error}");
+        assert_says(&error.to_string(), &[dir.path().to_str().unwrap(), "no store", "is empty"]);
+    }
     let left: Vec<_> = image(dir.path()).into_iter().filter(|(path, _)| !path.ends_with("LOCK")).collect();
     assert_eq!(left, []);
 }
