@@ -64,6 +64,12 @@ pub use lsn::Lsn;
 pub use options::{Durability, Isolation, TransactionOptions};
 pub use txn::error::{Conflict, ConflictKind};
 
+#[cfg(all(test, not(loom)))]
+#[path = "../tests/crash/mod.rs"]
+mod crash_tests;
 #[cfg(all(test, loom))]
 #[path = "../loom-tests/mod.rs"]
 mod loom_tests;
+#[cfg(all(test, not(loom)))]
+#[path = "../tests/progress/mod.rs"]
+mod progress_tests;

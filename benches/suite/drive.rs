@@ -49,7 +49,12 @@ pub(crate) fn drive<W: FnMut(&Id)>(
     };
     std::thread::scope(|scope| {
         let run_thread = &run_thread;
-        let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run_thread(thread))).collect();
+        // Named, so that a profiler tells them from the thread that loads the stores.
+        let spawn = |thread| {
+            let builder = std::thread::Builder::new().name("worker".into());
+            builder.spawn_scoped(scope, move || run_thread(thread)).expect("there is room for a thread")
+        };
+        let handles: Vec<_> = (0..threads).map(spawn).collect();
         start.wait();
         let began = Instant::now();
         std::thread::sleep(time);

@@ -35,7 +35,7 @@ impl Builder {
         self
     }
 
-    /// Whether to create the store if the path does not exist, or is an empty directory. Default true.
+    /// Whether to create the store if the path does not exist. Default true.
     pub fn create(mut self, create: bool) -> Builder {
         self.0.create = create;
         self

@@ -65,7 +65,7 @@ impl Database {
         Ok(Database { engine: Arc::new(Engine::open(config)?) })
     }
 
-    pub(super) fn from_engine(engine: Arc<Engine>) -> Database {
+    pub(crate) fn from_engine(engine: Arc<Engine>) -> Database {
         Database { engine }
     }
 

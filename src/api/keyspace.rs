@@ -4,7 +4,7 @@ use super::retry::retry;
 use super::space::SpaceHandle;
 use super::{Error, Result};
 use crate::document::{Limits, MAX_KEY_BYTES};
-use crate::options::{Durability, Isolation};
+use crate::options::Durability;
 use crate::txn;
 
 /// A named map from byte keys to byte values, ordered by key.
@@ -70,10 +70,8 @@ impl Keyspace {
         let engine = &*self.0.engine;
         retry(engine.config().retries_max, || {
             super::check_open(engine)?;
-            let mut txn = engine.begin(Isolation::ReadCommitted);
-            txn.put(self.0.space(), key, value);
-            engine.commit(txn, durability).map_err(|failed| super::failed(engine, failed))?;
-            Ok(())
+            let committed = engine.put_alone(self.0.space(), key, value, durability);
+            committed.map(drop).map_err(|failed| super::failed(engine, failed))
         })
     }
 

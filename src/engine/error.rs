@@ -8,8 +8,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The path does not exist, or is empty, and the store was not to be created.
-    #[error("there is no store at `{}`: the path does not exist, or is empty; check it, or let the store be created", .path.display())]
+    /// The path does not exist or the directory is empty, and the store was not to be created.
+    #[error("there is no store at `{}`; check the path, or let the store be created", .path.display())]
     Missing {
         /// The path that was given.
         path: PathBuf,

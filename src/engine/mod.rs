@@ -15,12 +15,12 @@ pub(crate) mod verify;
 use crate::io::{Device, DirLock, IoError};
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
-use crate::mvcc::store::{Store, Swept};
+use crate::mvcc::store::{Space, Store, Swept};
 use crate::options::{Durability, Isolation};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
-use crate::txn::Txn;
 use crate::txn::commit::{Committed, Failed, Ground};
+use crate::txn::{self, Txn};
 use catalog::Kind;
 use config::Config;
 use error::OpenError;
@@ -119,7 +119,7 @@ impl Engine {
 
     #[inline]
     pub(crate) fn begin(&self, isolation: Isolation) -> Txn<'_> {
-        Txn::begin(Ground { store: &self.store, log: self.log.as_deref() }, isolation)
+        Txn::begin(self.ground(), isolation)
     }
 
     /// Commits, and returns when that is acknowledged at `durability`.
@@ -127,6 +127,23 @@ impl Engine {
         let committed = txn.commit()?;
         self.acknowledge(committed, durability).map_err(Failed::Log)?;
         Ok(committed)
+    }
+
+    /// Writes one key, whatever is there, and returns when that is acknowledged at `durability`.
+    pub(crate) fn put_alone(
+        &self,
+        space: &Space,
+        key: &[u8],
+        value: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<Committed, Failed> {
+        let committed = txn::put_alone(self.ground(), space, key, value)?;
+        self.acknowledge(committed, durability).map_err(Failed::Log)?;
+        Ok(committed)
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        Ground { store: &self.store, log: self.log.as_deref() }
     }
 
     fn acknowledge(&self, committed: Committed, durability: Durability) -> Result<(), IoError> {

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
 use crate::io::{BLOCK, BlockFile, Device, DirLock, open_device};
-use crate::log::segment::{BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
+use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +52,7 @@ fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
 fn is_ours(name: &str) -> bool {
     name == NAME
         || name == UNFINISHED_NAME
+        || name == segment::UNFINISHED_NAME
         || parse_file_name(name).is_some()
         || crate::io::is_reserved_name(name)
 }
@@ -65,14 +66,14 @@ pub(crate) fn open_segments(
     let names = device.list()?;
     let store = if names.iter().any(|name| name == NAME) {
         StoreFile::read(&**device, dir)?
-    } else {
+    } else if config.create {
         create(device, dir, &names, config)?
+    } else {
+        return Err(OpenError::Missing { path: dir.to_path_buf() });
     };
     let mut files = BTreeMap::new();
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
-        if let Some(file) = open_segment(device, dir, &store, index)? {
-            files.insert(index, file);
-        }
+        files.insert(index, open_segment(device, dir, &store, index)?);
     }
     let first = files.keys().next().copied().unwrap_or(0);
     let gap = (first..).zip(files.keys()).find(|(expected, found)| expected != *found);
@@ -89,17 +90,16 @@ fn create(
     names: &[String],
     config: &Config,
 ) -> Result<StoreFile, OpenError> {
-    // What a creation that was interrupted left behind; a log with something in it is not that.
     for name in names.iter().filter(|name| parse_file_name(name).is_some()) {
         if has_frames(device, name)? {
             let what = "it is missing, but the log is there";
             return Err(OpenError::Damaged { file: dir.join(NAME), what });
         }
     }
-    if !config.create {
-        return Err(OpenError::Missing { path: dir.to_path_buf() });
+    // What a creation that was interrupted left behind.
+    for name in names.iter().filter(|name| is_ours(name)) {
+        device.remove(name)?;
     }
-    names.iter().filter(|name| is_ours(name)).try_for_each(|name| device.remove(name))?;
     let geometry = Geometry { segment_bytes: config.segment_bytes };
     let store = StoreFile { id: uuid::Uuid::now_v7().into_bytes(), geometry };
     Segments::new(Arc::clone(device), store.id, geometry, BTreeMap::new()).prepare(0)?;
@@ -117,13 +117,12 @@ fn has_frames(device: &Arc<dyn Device>, name: &str) -> Result<bool, OpenError> {
     Ok(block.iter().any(|&byte| byte != 0))
 }
 
-/// None for one that was being made when the store was killed: it is removed, and made anew when it is needed.
 fn open_segment(
     device: &Arc<dyn Device>,
     dir: &Path,
     store: &StoreFile,
     index: u64,
-) -> Result<Option<Arc<dyn BlockFile>>, OpenError> {
+) -> Result<Arc<dyn BlockFile>, OpenError> {
     let name = file_name(index);
     let damaged = |what| OpenError::Damaged { file: dir.join(&name), what };
     let file = device.open(&name)?;
@@ -133,15 +132,10 @@ fn open_segment(
     let mut block = vec![0; BLOCK];
     file.read_at(0, &mut block)?;
     match check_header(&block, &store.id, index, store.geometry) {
-        Ok(()) => Ok(Some(Arc::from(file))),
-        Err(BadHeader::Blank) if index > 0 && !has_frames(device, &name)? => {
-            drop(file);
-            device.remove(&name)?;
-            Ok(None)
-        }
+        Ok(()) => Ok(Arc::from(file)),
         Err(BadHeader::Newer(found)) => {
             Err(OpenError::Newer { file: dir.join(&name), found, supported: super::store_file::VERSION })
         }
-        Err(_) => Err(damaged("its header is not that of a segment of this store")),
+        Err(BadHeader::Damaged) => Err(damaged("its header is not that of a segment of this store")),
     }
 }

@@ -73,9 +73,7 @@ pub(super) fn recover(
     };
     let end = reader::read(&segments, Lsn::ZERO, &mut |frames| replay.apply(frames))?;
     let (shards, writes) = (replay.shards, replay.writes);
-    if end.cut_bytes > 0 {
-        log::cut(&segments, end.lsn, end.cut_bytes)?;
-    }
+    log::settle(&segments, end.durable, end.lsn, end.cut_bytes)?;
     let log = Log::start(Arc::clone(&segments), end.lsn, next_session(&end), ring_bytes)?;
     let store = Store::new(Arc::clone(log.end()), retained_bytes);
     let keys = shards.into_par_iter().map(|shard| install(shard, &store)).sum();

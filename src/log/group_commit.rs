@@ -7,8 +7,11 @@
 //! ```
 //!
 //! A door is a futex word that changes when it is opened, so whoever read it before does not go to sleep after. A follower reads the
-//! door, then looks whether the flush it counted is still the last one started, whether it is durable, and whether it can lead: only then it
+//! door, then looks whether the flush it saw is still the last one started, whether it is durable, and whether it can lead: only then it
 //! sleeps. So either it sees that flush n is over, or flush n sees its door unread or it asleep, and opens it.
+//!
+//! A flush's number and target are one word: with two, who reads the number of one and the target of the next sleeps on the wrong door, and
+//! there takes the one wake-up that was meant for the next leader, with nobody left to lead.
 //!
 //! A reservation that is not published yet holds up what is behind it. The leader looks again, first at once, then between short
 //! sleeps: the one wait for another thread in the engine, and only for what is to be durable.
@@ -71,6 +74,32 @@ struct Leader<S> {
     sink: S,
     /// The last, partly filled block, padded with zeros: what is behind the run in the ring may be half-written.
     tail: AlignedBuf,
+}
+
+/// A flush: where it will leave `durable`, and, in the lowest bit, which positions leave free, whether its number is odd.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Flight(u64);
+const _: () = assert!(Lsn::ALIGN > 1);
+
+impl Flight {
+    /// The flush after this one.
+    fn next(self, target: Lsn) -> Flight {
+        Flight(target.get() | (self.0 & 1 ^ 1))
+    }
+
+    fn takes(self, end: Lsn) -> bool {
+        end.get() <= self.0 & !1
+    }
+
+    /// Which door it opens for those it takes along.
+    fn door(self) -> usize {
+        (self.0 & 1) as usize
+    }
+
+    /// Which door it opens for the next leader.
+    fn next_door(self) -> usize {
+        1 - self.door()
+    }
 }
 
 /// See the module.

@@ -14,7 +14,7 @@ pub(crate) mod reader;
 pub(crate) mod ring;
 pub(crate) mod segment;
 
-use crate::io::{BLOCK, IoError};
+use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
 use crate::sync::Arc;
 use batch::Write;
@@ -224,23 +224,33 @@ fn read_partial_block(segments: &Segments, end: Lsn) -> Result<Vec<u8>, IoError>
     Ok(partial)
 }
 
-/// Zeroes what a crash left behind the log's end, so that it is not met again.
-pub(crate) fn cut(segments: &Arc<Segments>, end: Lsn, bytes: u64) -> Result<(), IoError> {
-    const ZEROS_BYTES: usize = 1 << 20;
+/// How much is written at a time when the log's end is settled.
+const SETTLE_BYTES: u64 = 1 << 20;
+
+/// Makes the log on the disk what was read: everything up to `end` durable, and zeros behind it.
+///
+/// After a flush that failed a cache shows what the disk does not have, as if it had. So what is not known to be `durable` is written once
+/// more. What a crash left behind the end, `cut_bytes` of it, is zeroed, so that it is not met again. Whatever another crash leaves of
+/// this is settled the next time, at the same place.
+pub(crate) fn settle(
+    segments: &Arc<Segments>,
+    durable: Lsn,
+    end: Lsn,
+    cut_bytes: u64,
+) -> Result<(), IoError> {
+    let geometry = segments.geometry();
     let mut writer = SegmentWriter::new(Arc::clone(segments));
-    let floor = block_floor(end);
-    let mut first = crate::io::AlignedBuf::zeroed(BLOCK);
-    let partial = read_partial_block(segments, end)?;
-    first[..partial.len()].copy_from_slice(&partial);
-    let zeros = crate::io::AlignedBuf::zeroed(ZEROS_BYTES);
-    let mut at = floor.plus(BLOCK as u64);
-    let to = block_floor(end.plus(bytes + BLOCK as u64 - 1));
-    // Whatever a crash leaves of this is cut again the next time, at the same place.
-    writer.write_durable(floor, &[&first])?;
+    let block_ceil = |lsn: Lsn| block_floor(lsn.plus(BLOCK as u64 - 1));
+    let to = block_ceil(end.plus(cut_bytes));
+    let mut at = block_floor(durable);
     while at < to {
-        let len = ZEROS_BYTES.min((to.get() - at.get()) as usize);
-        writer.write_durable(at, &[&zeros[..len]])?;
-        at = at.plus(len as u64);
+        let index = geometry.index_of(at);
+        let next = [to, at.plus(SETTLE_BYTES), geometry.first(index + 1)].into_iter().fold(to, Lsn::min);
+        let mut bytes = AlignedBuf::zeroed((next.get() - at.get()) as usize);
+        let kept = end.get().saturating_sub(at.get()).min(bytes.len() as u64) as usize;
+        segments.prepare(index)?.read_at(geometry.offset_of(at), &mut bytes[..kept])?;
+        writer.write_durable(at, &[&bytes])?;
+        at = next;
     }
     Ok(())
 }

@@ -76,6 +76,8 @@ pub(crate) struct End {
     /// The session of the last frame; none in a log that was never opened.
     pub(crate) session: Option<Session>,
     pub(crate) frames: u64,
+    /// Everything below was durable when the frames before the end were written; what is above may be in a cache only.
+    pub(crate) durable: Lsn,
     /// Everything up to the end was closed properly.
     pub(crate) closed: bool,
     /// From the end on, how far the bytes are not zero: what was in flight when the power went.
@@ -89,7 +91,7 @@ pub(crate) fn read(
     visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
 ) -> Result<End, LogError> {
     let mut window = Window { segments, start, bytes: Vec::new() };
-    let mut end = End { lsn: start, session: None, frames: 0, closed: false, cut_bytes: 0 };
+    let mut end = End { lsn: start, session: None, frames: 0, durable: start, closed: false, cut_bytes: 0 };
     loop {
         window.drop_before(end.lsn);
         let more = window.load()?;
@@ -100,6 +102,7 @@ pub(crate) fn read(
             end.frames += headers.len() as u64;
             end.lsn = last.lsn.plus(u64::from(last.bytes));
             end.session = Some(last.session);
+            end.durable = headers.iter().map(|header| header.durable).fold(end.durable, Lsn::max);
             end.closed = last.kind == Kind::Close;
         }
         if next == Next::Ends || !more && headers.is_empty() {

@@ -3,6 +3,7 @@
 //! Segment `n` holds the positions from `n * data` to `(n + 1) * data`, where `data` is the file's length less one block for its header.
 //! A segment is filled with zeros once, so that writing frames changes no metadata. The next one is made ready while the
 //! current one fills (`prepare`), by whoever has time for it; a leader that comes too early makes it itself.
+//! It gets its name last: under that name its header is whole, whenever the power goes.
 
 use super::group_commit::LogSink;
 use crate::format::Cursor;
@@ -21,13 +22,14 @@ const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 8 + 8;
 /// Where a segment's header is not what it must be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum BadHeader {
-    /// All zeros: the store was killed between making the file and writing its header.
-    Blank,
     /// Not a segment of this store, or damaged.
     Damaged,
     /// Written by a newer version of the program.
     Newer(u32),
 }
+
+/// What a segment is called until its header is durable. There is never more than one, and the next making removes what a crash left.
+pub(crate) const UNFINISHED_NAME: &str = "log.new";
 
 pub(crate) fn file_name(index: u64) -> String {
     format!("log-{index:012}")
@@ -80,9 +82,6 @@ pub(crate) fn check_header(
     index: u64,
     geometry: Geometry,
 ) -> Result<(), BadHeader> {
-    if block.iter().all(|&byte| byte == 0) {
-        return Err(BadHeader::Blank);
-    }
     let mut cursor = Cursor::new(block);
     let magic = cursor.take(8);
     let version = cursor.u32().ok_or(BadHeader::Damaged)?;
@@ -131,11 +130,21 @@ impl Segments {
         if let Some(file) = files.get(&index) {
             return Ok(Arc::clone(file));
         }
-        let file = self.device.create_zeroed(&file_name(index), self.geometry.segment_bytes)?;
-        file.write_durable(0, &[&encode_header(&self.store, index, self.geometry)])?;
-        let file: Arc<dyn BlockFile> = Arc::from(file);
+        let file: Arc<dyn BlockFile> = Arc::from(self.make(index)?);
         files.insert(index, Arc::clone(&file));
         Ok(file)
+    }
+
+    fn make(&self, index: u64) -> Result<Box<dyn BlockFile>, IoError> {
+        if self.device.list()?.iter().any(|name| name == UNFINISHED_NAME) {
+            self.device.remove(UNFINISHED_NAME)?;
+        }
+        let file = self.device.create_zeroed(UNFINISHED_NAME, self.geometry.segment_bytes)?;
+        file.write_durable(0, &[&encode_header(&self.store, index, self.geometry)])?;
+        drop(file);
+        let name = file_name(index);
+        self.device.rename(UNFINISHED_NAME, &name)?;
+        self.device.open(&name)
     }
 }
 
@@ -208,7 +217,7 @@ mod tests {
         let good = encode_header(&store, 3, geometry);
         assert_eq!(check_header(&good, &store, 3, geometry), Ok(()));
         assert_eq!(check_header(&good, &store, 4, geometry), Err(BadHeader::Damaged));
-        assert_eq!(check_header(&[0; BLOCK], &store, 3, geometry), Err(BadHeader::Blank));
+        assert_eq!(check_header(&[0; BLOCK], &store, 3, geometry), Err(BadHeader::Damaged));
         for bit in 0..(HEADER_BYTES + 4) * 8 {
             let mut block = good.to_vec();
             block[bit / 8] ^= 1 << (bit % 8);

@@ -13,20 +13,19 @@
 use super::error::{Conflict, ConflictKind};
 use super::read_set::ReadSet;
 use super::validate::{Stale, Validator};
-use super::write_set::PendingWrite;
+use super::write_set::SortedWrites;
 use crate::io::IoError;
 use crate::log::batch::Write;
 use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
-use crate::map::{Key, Node};
+use crate::map::Key;
 use crate::mvcc::chain::{Record, Refused};
 use crate::mvcc::garbage::{self, OwnState};
 use crate::mvcc::state::{Interrupted, Phase};
-use crate::mvcc::store::{Space, Store};
-use crate::mvcc::version::Version;
-use crate::sync::{Step, epoch, step};
+use crate::mvcc::store::Store;
+use crate::sync::epoch::{self, Guard};
+use crate::sync::{Step, step};
 use std::cell::Cell;
-use std::ptr::NonNull;
 
 /// What transactions stand on: records, and the log if there is one.
 #[derive(Clone, Copy)]
@@ -74,29 +73,32 @@ const KEYS_PER_PIN: usize = 64;
 const COMMITS_PER_HORIZON: u32 = if cfg!(loom) { 1 } else { 64 };
 
 impl<'s> Commit<'_, 's> {
-    /// Commits `writes`, which are sorted by keyspace and key, and not empty.
-    pub(crate) fn run(&self, writes: Vec<(Key, PendingWrite<'s>)>) -> Result<Committed, Failed> {
+    /// Commits `writes`, which are not empty.
+    pub(crate) fn run(&self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed> {
         let frame = self.prepare(&writes)?;
+        // One pin for all of a small transaction's look-ups; no pin while waiting for room in the log.
+        let mut guard = epoch::pin();
         let state = OwnState::new();
-        let installed = match self.install(&state, writes) {
-            Ok(installed) => installed,
-            Err((installed, conflict)) => return Err(self.withdraw(state, installed, conflict)),
-        };
-        let committed = match self.decide(&state, &installed, frame.as_ref()) {
+        let decided = self
+            .install(&state, &mut writes, &mut guard)
+            .and_then(|()| self.decide(&state, &writes, frame.as_ref()));
+        let committed = match decided {
             Ok(committed) => committed,
-            Err(failed) => return Err(self.withdraw(state, installed, failed)),
+            Err(failed) => return Err(self.withdraw(state, &writes, failed)),
         };
         step(Step::Committed);
+        drop(guard);
         let published = frame.map_or(Ok(()), |frame| self.publish(committed.lsn, &frame));
         step(Step::Published);
-        installed.stamp(committed.lsn);
+        let mut guard = epoch::pin();
+        stamp(&writes, committed.lsn);
         state.retire();
         step(Step::Stamped);
-        self.prune(&installed);
+        self.prune(&writes, &mut guard);
         published.map_err(Failed::Log).map(|()| committed)
     }
 
-    fn prepare(&self, writes: &[(Key, PendingWrite<'s>)]) -> Result<Option<Prepared>, Failed> {
+    fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared>, Failed> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
@@ -109,39 +111,37 @@ impl<'s> Commit<'_, 's> {
     fn install(
         &self,
         state: &OwnState,
-        writes: Vec<(Key, PendingWrite<'s>)>,
-    ) -> Result<Installed<'s>, (Installed<'s>, Failed)> {
-        let mut installed = Installed(Vec::with_capacity(writes.len()));
-        let mut guard = epoch::pin();
-        for (index, (key, write)) in writes.into_iter().enumerate() {
+        writes: &mut SortedWrites<'s>,
+        guard: &mut Guard,
+    ) -> Result<(), Failed> {
+        for (index, (key, write)) in writes.iter_mut().enumerate() {
             if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
                 guard.repin();
             }
             // SAFETY: not published yet, so ours.
             unsafe { write.version().as_ref() }.begin(state.address());
             let record = loop {
-                let record = write.space.records().get_or_insert(&key, Record::new, &guard);
-                match record.install(write.version(), write.base, &guard) {
-                    Ok(()) => break NonNull::from(record),
-                    Err(Refused::Dead) => write.space.unlink(&key, record, &guard),
+                let record = write.space.records().get_or_insert(key, Record::new, guard);
+                match record.install(write.version(), write.base, guard) {
+                    Ok(()) => break record,
+                    Err(Refused::Dead) => write.space.unlink(key, record, guard),
                     Err(Refused::Superseded(winner)) => {
-                        let conflict = conflict(ConflictKind::Write, write.space.id(), &key, Some(winner));
-                        return Err((installed, Failed::Conflict(conflict)));
+                        let conflict = conflict(ConflictKind::Write, write.space.id(), key, Some(winner));
+                        return Err(Failed::Conflict(conflict));
                     }
                 }
             };
-            installed.0.push(InstalledWrite { space: write.space, key, record, version: write.version() });
-            write.give_up_version();
+            write.mark_installed(record);
             step(Step::Installed);
         }
-        Ok(installed)
+        Ok(())
     }
 
     /// Steps 2 and 3: a position, at which the reads hold.
     fn decide(
         &self,
         state: &OwnState,
-        installed: &Installed<'s>,
+        writes: &SortedWrites<'s>,
         frame: Option<&Prepared>,
     ) -> Result<Committed, Failed> {
         let bytes = frame.map_or(UNLOGGED_BYTES, Prepared::bytes);
@@ -150,7 +150,7 @@ impl<'s> Commit<'_, 's> {
             let end: &LogEnd = self.ground.store.end();
             let before = end.load();
             if let Err(Interrupted::Killed) = state.position(before) {
-                return Err(self.overtaken(installed));
+                return Err(about_first(writes, ConflictKind::Overtaken));
             }
             step(Step::Positioning);
             let lsn = end.reserve(bytes);
@@ -158,8 +158,12 @@ impl<'s> Commit<'_, 's> {
             let failed = match self.decide_at(state, before, lsn) {
                 Ok(()) => return Ok(Committed { lsn, end: lsn.plus(bytes) }),
                 Err(Undecided::Interrupted(Interrupted::Pushed)) if pushes < PUSHES_MAX => None,
-                Err(Undecided::Interrupted(Interrupted::Pushed)) => Some(self.starved(installed)),
-                Err(Undecided::Interrupted(Interrupted::Killed)) => Some(self.overtaken(installed)),
+                Err(Undecided::Interrupted(Interrupted::Pushed)) => {
+                    Some(about_first(writes, ConflictKind::Starved))
+                }
+                Err(Undecided::Interrupted(Interrupted::Killed)) => {
+                    Some(about_first(writes, ConflictKind::Overtaken))
+                }
                 Err(Undecided::Stale(stale)) => {
                     Some(Failed::Conflict(conflict(stale.kind, stale.space, &stale.key, stale.winner)))
                 }
@@ -190,44 +194,36 @@ impl<'s> Commit<'_, 's> {
     }
 
     /// Gives up: takes the versions off again, unless somebody already did, and retires them.
-    fn withdraw(&self, state: OwnState, installed: Installed<'s>, failed: Failed) -> Failed {
+    fn withdraw(&self, state: OwnState, writes: &SortedWrites<'s>, failed: Failed) -> Failed {
         state.abort();
-        for write in &installed.0 {
+        for (key, write) in writes.iter().filter(|(_, write)| write.record().is_some()) {
             let guard = epoch::pin();
             // By key: without our version on it the record may have died meanwhile.
-            if let Some(record) = write.space.records().get(&write.key, &guard) {
-                record.withdraw(write.version, &guard);
+            if let Some(record) = write.space.records().get(key, &guard) {
+                record.withdraw(write.version(), &guard);
             }
             // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
-            unsafe { garbage::retire_version(write.version, &guard) };
+            unsafe { garbage::retire_version(write.version(), &guard) };
         }
         state.retire();
         failed
     }
 
     /// Unlinks what our versions superseded, as far as nobody can see it any more.
-    fn prune(&self, installed: &Installed<'s>) {
-        let mut guard = epoch::pin();
+    fn prune(&self, writes: &SortedWrites<'s>, guard: &mut Guard) {
         if is_horizon_due() {
-            self.ground.store.advance_horizon(&guard);
+            self.ground.store.advance_horizon(guard);
         }
-        for (index, write) in installed.0.iter().enumerate() {
+        for (index, (key, write)) in writes.iter().enumerate() {
             if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
                 guard.repin();
             }
+            let record = write.record().expect("installed");
             // SAFETY: it has our version or a later one, all above our snapshot, whose slot is still registered: such a
             // record does not die (`Record::bury`).
-            let record = unsafe { write.record.as_ref() };
-            let _ = write.space.prune(&write.key, record, self.ground.store.active().horizon(&guard), &guard);
+            let record = unsafe { record.as_ref() };
+            let _ = write.space.prune(key, record, self.ground.store.active().horizon(guard), guard);
         }
-    }
-
-    fn overtaken(&self, installed: &Installed<'s>) -> Failed {
-        Failed::Conflict(installed.first_conflict(ConflictKind::Overtaken))
-    }
-
-    fn starved(&self, installed: &Installed<'s>) -> Failed {
-        Failed::Conflict(installed.first_conflict(ConflictKind::Starved))
     }
 }
 
@@ -242,29 +238,18 @@ impl From<Interrupted> for Undecided {
     }
 }
 
-struct InstalledWrite<'s> {
-    space: &'s Space,
-    key: Key,
-    record: NonNull<Node<Record>>,
-    version: NonNull<Version>,
+/// Step 5: from here on nobody needs the state to know.
+fn stamp(writes: &SortedWrites<'_>, lsn: Lsn) {
+    for (_, write) in writes {
+        // SAFETY: what is not stamped is not pruned, and nobody but us stamps.
+        unsafe { write.version().as_ref() }.set_stamp(lsn);
+    }
 }
 
-/// The versions that are in reach of others.
-struct Installed<'s>(Vec<InstalledWrite<'s>>);
-
-impl Installed<'_> {
-    /// Step 5: from here on nobody needs the state to know.
-    fn stamp(&self, lsn: Lsn) {
-        for write in &self.0 {
-            // SAFETY: what is not stamped is not pruned, and nobody but us stamps.
-            unsafe { write.version.as_ref() }.set_stamp(lsn);
-        }
-    }
-
-    fn first_conflict(&self, kind: ConflictKind) -> Conflict {
-        let first = self.0.first().expect("there is a write");
-        conflict(kind, first.space.id(), &first.key, None)
-    }
+/// A conflict that is not about one key rather than another.
+fn about_first(writes: &SortedWrites<'_>, kind: ConflictKind) -> Failed {
+    let (key, write) = writes.first().expect("there is a write");
+    Failed::Conflict(conflict(kind, write.space.id(), key, None))
 }
 
 fn conflict(kind: ConflictKind, space: u32, key: &Key, winner: Option<Lsn>) -> Conflict {

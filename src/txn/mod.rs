@@ -23,7 +23,7 @@ use scan::{Base, StatementScan};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Bound;
-use write_set::{PendingWrite, WriteSet};
+use write_set::{PendingWrite, SortedWrites, WriteSet};
 
 pub(crate) use scan::Scan;
 pub(crate) use write_set::Mark;
@@ -174,6 +174,20 @@ impl<'s> Txn<'s> {
         // The snapshot is dropped at the end of this function: its slot is held until the versions are stamped.
         commit.run(self.writes.into_sorted())
     }
+}
+
+/// Writes one key, whatever is there: a transaction of its own, without the book-keeping of one.
+pub(crate) fn put_alone(
+    ground: Ground<'_>,
+    space: &Space,
+    key: &[u8],
+    value: Option<&[u8]>,
+) -> Result<Committed, Failed> {
+    // Its slot is held until the version is stamped and what it superseded is pruned.
+    let snapshot = ground.store.snapshot();
+    let write = PendingWrite::new(space, value, ANY_BASE);
+    let commit = Commit { ground, snapshot: snapshot.position(), reads: None };
+    commit.run(SortedWrites::from_buf([(key.into(), write)]))
 }
 
 /// What becomes of a value.

@@ -4,9 +4,11 @@
 //! goes on. Values lie in their versions already.
 
 use crate::lsn::Lsn;
-use crate::map::{Key, Towards};
+use crate::map::{Key, Node, Towards};
+use crate::mvcc::chain::Record;
 use crate::mvcc::store::Space;
 use crate::mvcc::version::Version;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::ptr::NonNull;
@@ -18,16 +20,17 @@ pub(crate) type WriteKey = (u32, Key);
 pub(crate) struct PendingWrite<'s> {
     pub(crate) space: &'s Space,
     version: NonNull<Version>,
+    record: Option<NonNull<Node<Record>>>,
     /// The write knows what was committed below; above is a conflict.
     pub(crate) base: Lsn,
 }
 
-// SAFETY: the version belongs to the write set alone until it is installed, and it is plain memory.
+// SAFETY: the version belongs to the write set alone until it is installed, and it is plain memory; the record is shared memory.
 unsafe impl Send for PendingWrite<'_> {}
 
 impl<'s> PendingWrite<'s> {
     pub(crate) fn new(space: &'s Space, value: Option<&[u8]>, base: Lsn) -> PendingWrite<'s> {
-        PendingWrite { space, version: Version::new(value), base }
+        PendingWrite { space, version: Version::new(value), record: None, base }
     }
 
     /// `None` deletes.
@@ -40,18 +43,28 @@ impl<'s> PendingWrite<'s> {
         self.version
     }
 
-    /// The version was installed: from here on it is the commit protocol's to retire.
-    pub(crate) fn give_up_version(self) {
-        std::mem::forget(self);
+    /// The version is in reach of others by now: it is not freed with this value, but retired by the commit protocol.
+    pub(crate) fn mark_installed(&mut self, record: &Node<Record>) {
+        self.record = Some(NonNull::from(record));
+    }
+
+    /// Where the version was installed.
+    pub(crate) fn record(&self) -> Option<NonNull<Node<Record>>> {
+        self.record
     }
 }
 
 impl Drop for PendingWrite<'_> {
     fn drop(&mut self) {
-        // SAFETY: never installed, or this value would have been forgotten.
-        unsafe { Version::free(self.version) }
+        if self.record.is_none() {
+            // SAFETY: never installed, so nobody else knows it.
+            unsafe { Version::free(self.version) }
+        }
     }
 }
+
+/// Writes by keyspace and key, each key once. One needs no allocation.
+pub(crate) type SortedWrites<'s> = SmallVec<[(Key, PendingWrite<'s>); 1]>;
 
 /// A place to roll back to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +167,7 @@ impl<'s> WriteSet<'s> {
     }
 
     /// The writes in the order of installation.
-    pub(crate) fn into_sorted(self) -> Vec<(Key, PendingWrite<'s>)> {
+    pub(crate) fn into_sorted(self) -> SortedWrites<'s> {
         self.writes.into_iter().map(|((_, key), write)| (key, write)).collect()
     }
 }

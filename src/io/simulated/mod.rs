@@ -46,12 +46,15 @@ struct State {
     crash_at: Option<u64>,
     crashed: bool,
     faults: FaultPlan,
+    faults_struck: u64,
+    events: Vec<String>,
     capacity_bytes: usize,
     writes_blocked: bool,
     blocked_writers: usize,
 }
 
 /// How an operation that was let through is to go.
+#[derive(Debug)]
 enum Course {
     Succeed,
     Fail(Fault, io::Error),
@@ -73,6 +76,8 @@ impl SimulatedDisk {
             crash_at: None,
             crashed: false,
             faults: FaultPlan::default(),
+            faults_struck: 0,
+            events: Vec::new(),
             capacity_bytes,
             writes_blocked: false,
             blocked_writers: 0,
@@ -114,6 +119,21 @@ impl SimulatedDisk {
         let mut state = self.shared.lock();
         let from = state.operations + operations;
         state.faults.add(from, fault, repeat);
+    }
+
+    /// Forgets all faults that are still to come.
+    pub(crate) fn mend(&self) {
+        self.shared.lock().faults = FaultPlan::default();
+    }
+
+    /// How many operations a fault struck.
+    pub(crate) fn faults_struck(&self) -> u64 {
+        self.shared.lock().faults_struck
+    }
+
+    /// What was done, operation by operation, and what went wrong.
+    pub(crate) fn events(&self) -> Vec<String> {
+        self.shared.lock().events.clone()
     }
 
     /// Makes the disk as large as this; what is on it stays.
@@ -182,15 +202,17 @@ impl Shared {
             return Err(no_power());
         }
         state.operations += 1;
-        let State { faults, random, crash_at, crashed, .. } = &mut *state;
+        let State { faults, faults_struck, random, crash_at, crashed, events, .. } = &mut *state;
         let course = if *crash_at == Some(number) {
             *crashed = true;
             Course::Crash(no_power())
         } else if let Some(fault) = faults.strike(number, operation, random) {
+            *faults_struck += 1;
             Course::Fail(fault, fault.error(number, self.seed))
         } else {
             Course::Succeed
         };
+        events.push(format!("{number} {operation:?} {course:?}"));
         act(&mut state, course)
     }
 

@@ -14,7 +14,8 @@ pub(super) const SECTOR: usize = 512;
 pub(crate) enum CrashOutcome {
     /// Each sector is kept, dropped or torn (part new, part old), each change of a name kept or dropped.
     Random(u64),
-    /// The same, but what is torn holds neither the new nor the old: all of the sector is garbage.
+    /// The same, but where a torn sector was to change it holds neither the new nor the old, but garbage. Bytes that are written
+    /// again as they are stay: the log relies on that for the block that it fills up (see `log::ring`).
     Garbage(u64),
     /// Everything made it.
     KeepAll,
@@ -230,7 +231,11 @@ impl Fate {
             Fate::Kept => sector.copy_from_slice(bytes),
             Fate::Torn { at, new_first: true } => sector[..at].copy_from_slice(&bytes[..at]),
             Fate::Torn { at, new_first: false } => sector[at..].copy_from_slice(&bytes[at..]),
-            Fate::Garbage(seed) => fastrand::Rng::with_seed(seed).fill(sector),
+            Fate::Garbage(seed) => {
+                let mut random = fastrand::Rng::with_seed(seed);
+                let changed = sector.iter_mut().zip(bytes).filter(|(old, new)| old != new);
+                changed.for_each(|(old, _)| *old = random.u8(..));
+            }
         }
     }
 }

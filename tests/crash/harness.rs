@@ -1,0 +1,263 @@
+//! A store on a simulated disk, a short fixed history, and what the store must hold after each part of it.
+
+use crate::engine::Engine;
+use crate::engine::config::Config;
+use crate::engine::error::OpenError;
+use crate::io::{CrashOutcome, Device, SimulatedDisk};
+use crate::log::frame::frame_bytes;
+use crate::{Database, Durability, Error, Keyspace, Lsn, TransactionOptions};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) const RING_BYTES: usize = 1 << 16;
+pub(super) const SEGMENT_BYTES: u64 = 1 << 16;
+const KEYSPACE: &str = "k";
+
+/// All keys with their values.
+pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// An open store, and the engine under it.
+pub(super) struct Opened {
+    pub(super) db: Database,
+    pub(super) engine: Arc<Engine>,
+}
+
+/// Small rings and segments, and no sweep, so that few operations meet many cases.
+pub(super) fn config() -> Config {
+    Config {
+        ring_bytes: RING_BYTES as u64,
+        segment_bytes: SEGMENT_BYTES,
+        sweep_interval: Duration::from_secs(3600),
+        buffered_interval: Duration::from_millis(1),
+        ..Config::default()
+    }
+}
+
+pub(super) fn open(disk: &SimulatedDisk) -> Result<Opened, OpenError> {
+    open_with(disk, config())
+}
+
+pub(super) fn open_with(disk: &SimulatedDisk, config: Config) -> Result<Opened, OpenError> {
+    let engine = Engine::open_on(Arc::new(disk.clone()), Path::new("disk"), config, None)?;
+    let engine = Arc::new(engine);
+    Ok(Opened { db: Database::from_engine(Arc::clone(&engine)), engine })
+}
+
+impl Opened {
+    pub(super) fn keyspace(&self) -> Result<Keyspace, Error> {
+        self.db.keyspace(KEYSPACE)
+    }
+
+    /// Everything in the keyspace, through one snapshot.
+    pub(super) fn state(&self) -> State {
+        let Some(keyspace) = self.db.find_keyspace(KEYSPACE).expect("the store is open") else {
+            return State::new();
+        };
+        let snapshot = self.db.snapshot().expect("the store is open");
+        let keyspace = snapshot.keyspace(&keyspace).expect("a keyspace of this store");
+        keyspace.range::<&[u8]>(..).map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+    }
+
+    pub(super) fn commit(&self, writes: &[Write], durability: Durability) -> Result<Lsn, Error> {
+        let keyspace = self.keyspace()?;
+        let mut transaction = self.db.begin_with(TransactionOptions::new().durability(durability))?;
+        stage(&mut transaction, &keyspace, writes)?;
+        transaction.commit()
+    }
+
+    /// Leaves a frame that says that its range is not used, as a committer does whose position was taken away.
+    fn leave_void(&self, payload_bytes: usize) -> Result<(), Error> {
+        let log = self.engine.log().expect("a store on a disk has a log");
+        let bytes = frame_bytes(payload_bytes);
+        let lsn = log.end().reserve(bytes);
+        log.void(lsn, bytes).map_err(|cause| Error::ReadOnly { cause })
+    }
+}
+
+/// Puts writes into a transaction.
+pub(super) fn stage(
+    transaction: &mut crate::Transaction<'_>,
+    keyspace: &Keyspace,
+    writes: &[Write],
+) -> Result<(), Error> {
+    let mut keyspace = transaction.keyspace(keyspace)?;
+    for (key, value) in writes {
+        match value {
+            Some(value) => keyspace.put(key, value)?,
+            None => keyspace.delete(key)?,
+        }
+    }
+    Ok(())
+}
+
+/// One write: a key, and its value unless it is deleted.
+pub(super) type Write = (Vec<u8>, Option<Vec<u8>>);
+
+pub(super) fn put(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Write {
+    (key.as_ref().to_vec(), Some(value.as_ref().to_vec()))
+}
+
+pub(super) fn delete(key: impl AsRef<[u8]>) -> Write {
+    (key.as_ref().to_vec(), None)
+}
+
+/// `len` bytes that differ from those of other seeds at nearly every place.
+pub(super) fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
+}
+
+enum Item {
+    Commit(Vec<Write>),
+    Void(usize),
+}
+
+/// Commits one after the other, and what the store holds after each.
+pub(super) struct History {
+    items: Vec<Item>,
+    /// `states[n]` is what is there after the first `n` commits. All differ: each commit writes its number.
+    states: Vec<State>,
+}
+
+/// How far a run of a history came.
+pub(super) struct Run {
+    /// Commits that were acknowledged as durable.
+    pub(super) acknowledged: usize,
+    /// Why it went no further.
+    pub(super) error: Option<String>,
+}
+
+impl History {
+    fn new(items: Vec<Item>) -> History {
+        let (mut states, mut state, mut items) = (vec![State::new()], State::new(), items);
+        for item in &mut items {
+            let Item::Commit(writes) = item else { continue };
+            writes.push(put("number", states.len().to_string()));
+            for (key, value) in writes {
+                match value {
+                    Some(value) => state.insert(key.clone(), value.clone()),
+                    None => state.remove(key),
+                };
+            }
+            states.push(state.clone());
+        }
+        History { items, states }
+    }
+
+    /// Several keys, deletions, a void frame, a transaction larger than the ring, and several segments.
+    pub(super) fn standard() -> History {
+        let large = (0..10).map(|n| put(format!("large{n}"), bytes(n, 9000))).collect();
+        History::new(vec![
+            Item::Commit(vec![put("a", "1"), put("b", "2")]),
+            Item::Commit(vec![put("c", bytes(100, 300))]),
+            Item::Commit(vec![delete("a"), put("b", "3"), put("d", "")]),
+            Item::Void(500),
+            Item::Commit(vec![put("a", bytes(101, 5000))]),
+            Item::Commit(large),
+            Item::Commit(vec![delete("large3"), put("large4", "small"), put("a", "again")]),
+            Item::Void(40),
+            Item::Commit((0..40).map(|n| put(format!("many{n}"), [n])).collect()),
+            Item::Commit(vec![put("e", bytes(102, 30_000))]),
+            Item::Commit((0..20).map(|n| delete(format!("many{n}"))).collect()),
+            Item::Commit(vec![put("f", "last")]),
+        ])
+    }
+
+    /// Without anything that makes the flusher's thread take part, so that the disk sees the same operations each time.
+    pub(super) fn without_flusher() -> History {
+        History::new((0..18).map(|n| Item::Commit(vec![put([b'k', n % 5], bytes(n.into(), 4000))])).collect())
+    }
+
+    /// One short commit after the other.
+    pub(super) fn short(commits: u8) -> History {
+        History::new((0..commits).map(|n| Item::Commit(vec![put([n], bytes(n.into(), 40))])).collect())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.states.len() - 1
+    }
+
+    pub(super) fn state(&self, commits: usize) -> &State {
+        &self.states[commits]
+    }
+
+    /// What commit number `number` writes, counted from one.
+    pub(super) fn writes(&self, number: usize) -> Vec<Write> {
+        let commits = self.items.iter().filter_map(|item| match item {
+            Item::Commit(writes) => Some(writes),
+            Item::Void(_) => None,
+        });
+        commits.skip(number - 1).next().expect("there is such a commit").clone()
+    }
+
+    /// Commits everything durably, up to the first error.
+    pub(super) fn run(&self, opened: &Opened) -> Run {
+        let mut acknowledged = 0;
+        for item in &self.items {
+            let done = match item {
+                Item::Commit(writes) => opened.commit(writes, Durability::Sync).map(drop),
+                Item::Void(payload_bytes) => opened.leave_void(*payload_bytes),
+            };
+            match done {
+                Ok(()) => acknowledged += usize::from(matches!(item, Item::Commit(_))),
+                Err(error) => return Run { acknowledged, error: Some(error.to_string()) },
+            }
+        }
+        Run { acknowledged, error: None }
+    }
+
+    /// Makes a store on the disk and runs in it, up to the first error.
+    pub(super) fn run_on(&self, disk: &SimulatedDisk) -> Run {
+        match open(disk) {
+            Ok(opened) => self.run(&opened),
+            Err(error) => Run { acknowledged: 0, error: Some(error.to_string()) },
+        }
+    }
+
+    /// How many commits of the history are in `state`, which must be a prefix with at least `acknowledged` of them.
+    pub(super) fn prefix(&self, state: &State, acknowledged: usize, context: &str) -> usize {
+        let number = state.get(&b"number"[..]);
+        let commits = number.map_or(0, |number| String::from_utf8_lossy(number).parse().expect("a number"));
+        assert!(commits >= acknowledged, "{acknowledged} acknowledged, {commits} there: {context}");
+        assert!(commits <= acknowledged + 1, "{commits} there, {} begun: {context}", acknowledged + 1);
+        assert!(*state == self.states[commits], "{commits} commits, but not what they wrote: {context}");
+        commits
+    }
+}
+
+/// The same disk once more, with nothing in flight.
+pub(super) fn copy(disk: &SimulatedDisk) -> SimulatedDisk {
+    disk.after_crash(CrashOutcome::KeepAll)
+}
+
+/// Every byte of every file, by name.
+pub(super) fn contents(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
+    let read = |name: String| {
+        let file = disk.open(&name).expect("it was listed");
+        let mut bytes = vec![0; file.len() as usize];
+        file.read_at(0, &mut bytes).expect("nothing is planned to fail");
+        (name, bytes)
+    };
+    disk.list().expect("nothing is planned to fail").into_iter().map(read).collect()
+}
+
+/// What a crash is tried with: every subset of the unflushed sectors if they are few and `subsets` says so, all and nothing, and
+/// `random` outcomes each with torn sectors and with garbage.
+pub(super) fn outcomes(disk: &SimulatedDisk, seed: u64, subsets: bool, random: u64) -> Vec<CrashOutcome> {
+    let mut outcomes = vec![CrashOutcome::KeepAll, CrashOutcome::DropAll];
+    let unflushed = disk.unflushed();
+    if unflushed == 0 {
+        return vec![CrashOutcome::KeepAll];
+    }
+    if subsets && unflushed <= 10 {
+        outcomes.extend((1..(1 << unflushed) - 1).map(CrashOutcome::Subset));
+    }
+    for n in 0..random {
+        let seed = seed * 1000 + n;
+        outcomes.extend([CrashOutcome::Random(seed), CrashOutcome::Garbage(seed)]);
+    }
+    outcomes
+}

@@ -1,0 +1,19 @@
+//! What a crash and a failing disk leave of a store: a named file for each crash point and each fault.
+//!
+//! All of it runs on the simulated disk, which loses, tears and reorders what was not flushed. Compiled into the crate's own unit
+//! tests, because the disk is private. Each failure names the operation, the outcome and the seed that repeat it.
+
+mod concurrent_writers;
+mod creation;
+mod determinism;
+mod dropped_futures;
+mod every_operation;
+mod faults;
+mod flipped_bytes;
+mod foreign_headers;
+mod frame_fields;
+mod harness;
+mod reopened_after_fault;
+mod stale_frames;
+mod three_crashes;
+mod waiters;
