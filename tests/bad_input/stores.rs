@@ -77,7 +77,7 @@ fn a_path_that_does_not_exist() {
     let missing = dir.path().join("missing");
     let (error, said) = refused(at(&missing).create(false));
     assert!(matches!(&error, OpenError::Missing { path, .. } if *path == missing), "{said}");
-    assert_says(&said, &["no store", "missing", "does not exist"]);
+    assert_says(&said, &["no store", "missing", "check the path"]);
     assert!(matches!(verify(&missing).unwrap_err(), OpenError::Missing { .. }));
     let (error, said) = refused(at(&missing.join("store")));
     assert!(matches!(&error, OpenError::Io(error) if error.kind() == ErrorKind::NotFound), "{said}");
@@ -90,7 +90,10 @@ fn verifying_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for error in [verify(dir.path()).unwrap_err(), refused(at(dir.path()).create(false)).0] {
         assert!(matches!(&error, OpenError::Missing { path, .. } if path == dir.path()), "{error}");
-        assert_says(&error.to_string(), &[dir.path().to_str().unwrap(), "no store", "is empty"]);
+        assert_says(
+            &error.to_string(),
+            &[dir.path().to_str().unwrap(), "no store", "let the store be created"],
+        );
     }
     let left: Vec<_> = image(dir.path()).into_iter().filter(|(path, _)| !path.ends_with("LOCK")).collect();
     assert_eq!(left, []);

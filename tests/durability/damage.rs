@@ -191,7 +191,9 @@ fn a_segment_that_was_being_made_is_made_anew() {
         assert!(image(&place.store) == before, "verifying changes nothing");
         let db = place.open();
         let count = things(&db).count().unwrap() as i32;
-        things(&db).insert_many((count..count + 300).map(|id| doc! { "_id": id, "text": "x".repeat(600) })).unwrap();
+        things(&db)
+            .insert_many((count..count + 300).map(|id| doc! { "_id": id, "text": "x".repeat(600) }))
+            .unwrap();
         db.close().unwrap();
         assert_eq!(things(&place.open()).count().unwrap() as i32, count + 300);
         assert!(!place.file("log.new").exists());
