@@ -31,6 +31,8 @@ pub(crate) use real::{
     Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };
 pub(crate) use step::{Step, step};
+#[cfg(all(test, not(loom)))]
+pub(crate) use step::{park_at, release_parked};
 pub(crate) use try_lock::TryLock;
 
 pub(crate) use crossbeam_utils::CachePadded;

@@ -13,6 +13,7 @@ pub(crate) use loom::sync::Mutex;
 pub(crate) use ring_memory::RingMemory;
 pub(crate) use std::sync::Arc;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) mod cell {
@@ -31,32 +32,55 @@ pub(crate) fn nap(_: Duration) {
     loom::thread::yield_now();
 }
 
-/// A futex's word with what models the kernel's queue for it.
+/// The kernel's queues: who sleeps on which word, and how many of them were woken.
 ///
 /// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex and a condition
-/// variable in a table by address model just that.
-struct Queue {
-    mutex: Mutex<()>,
+/// variable model just that. A wake is for those who sleep on that word, and for as many as it says.
+struct Queues {
+    sleepers: Mutex<BTreeMap<usize, Sleepers>>,
     changed: loom::sync::Condvar,
 }
 
+#[derive(Default)]
+struct Sleepers {
+    asleep: usize,
+    woken: usize,
+}
+
 loom::lazy_static! {
-    static ref QUEUE: Queue = Queue { mutex: Mutex::new(()), changed: loom::sync::Condvar::new() };
+    static ref QUEUES: Queues = Queues { sleepers: Mutex::new(BTreeMap::new()), changed: loom::sync::Condvar::new() };
 }
 
 pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Option<Duration>) {
     if timeout.is_some() {
         return loom::thread::yield_now();
     }
-    let asleep = QUEUE.mutex.lock().unwrap();
+    let address = std::ptr::from_ref(word).addr();
+    let mut sleepers = QUEUES.sleepers.lock().unwrap();
     // Acquire: pairs with the release that changed the word; the value alone decides, as in the kernel.
-    if word.load(atomic::Ordering::Acquire) == expected {
-        drop(QUEUE.changed.wait(asleep).unwrap());
+    if word.load(atomic::Ordering::Acquire) != expected {
+        return;
+    }
+    sleepers.entry(address).or_default().asleep += 1;
+    loop {
+        sleepers = QUEUES.changed.wait(sleepers).unwrap();
+        let here = sleepers.get_mut(&address).expect("we are in it");
+        if here.woken > 0 {
+            here.woken -= 1;
+            return;
+        }
     }
 }
 
-/// Wakes every sleeper, as a futex may: each looks at its word again.
-pub(crate) fn futex_wake(_: &atomic::AtomicU32, _: u32) {
-    drop(QUEUE.mutex.lock().unwrap());
-    QUEUE.changed.notify_all();
+/// Wakes up to `count` of those who sleep on `word`.
+pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
+    let address = std::ptr::from_ref(word).addr();
+    let mut sleepers = QUEUES.sleepers.lock().unwrap();
+    if let Some(here) = sleepers.get_mut(&address) {
+        let woken = here.asleep.min(count as usize);
+        here.asleep -= woken;
+        here.woken += woken;
+    }
+    drop(sleepers);
+    QUEUES.changed.notify_all();
 }
