@@ -76,11 +76,12 @@ pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Optio
 pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
     let address = std::ptr::from_ref(word).addr();
     let mut sleepers = QUEUES.sleepers.lock().unwrap();
-    if let Some(here) = sleepers.get_mut(&address) {
-        let woken = here.asleep.min(count as usize);
-        here.asleep -= woken;
-        here.woken += woken;
-    }
+    let Some(here) = sleepers.get_mut(&address).filter(|here| here.asleep > 0) else {
+        return;
+    };
+    let woken = here.asleep.min(count as usize);
+    here.asleep -= woken;
+    here.woken += woken;
     drop(sleepers);
     QUEUES.changed.notify_all();
 }
