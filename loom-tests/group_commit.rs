@@ -116,6 +116,18 @@ fn a_full_ring_makes_room() {
     });
 }
 
+/// The flusher waits for all that is reserved, and some of it may wait for the room that its flush makes.
+#[test]
+fn a_leader_wakes_those_it_waits_for() {
+    explore("leader over a sleeping publisher", || {
+        let log = log(2, false);
+        let other = run(&log, |log| (0..3).for_each(|_| drop(log.publish().unwrap())));
+        log.group.wait_durable(log.end.load()).unwrap();
+        other.join().unwrap();
+        log.group.wait_durable(log.end.load()).unwrap();
+    });
+}
+
 #[test]
 fn a_committer_that_does_not_wait_holds_up_nobody() {
     explore("an unpublished frame", || {
