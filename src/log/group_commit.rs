@@ -248,7 +248,13 @@ impl<S: LogSink> GroupCommit<S> {
         if over() {
             return true;
         }
-        lock(&self.wakers).push((end, waker.clone()));
+        {
+            let mut wakers = lock(&self.wakers);
+            // Polled again before it was woken: one entry is enough.
+            if !wakers.iter().any(|(waited, known)| *waited == end && known.will_wake(waker)) {
+                wakers.push((end, waker.clone()));
+            }
+        }
         // A flush that ended before the waker was there has not seen it; one that ends from here on takes the lock after us.
         over()
     }
