@@ -31,32 +31,42 @@ pub(crate) fn nap(_: Duration) {
     loom::thread::yield_now();
 }
 
-/// A futex's word with what models the kernel's queue for it.
+/// Who sleeps, by the address of the word, the first to come first.
 ///
-/// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex and a condition
-/// variable in a table by address model just that.
-struct Queue {
-    mutex: Mutex<()>,
-    changed: loom::sync::Condvar,
-}
+/// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex around the queue models just that.
+type Queue = Mutex<Vec<(usize, thread::Thread)>>;
 
 loom::lazy_static! {
-    static ref QUEUE: Queue = Queue { mutex: Mutex::new(()), changed: loom::sync::Condvar::new() };
+    static ref QUEUE: Queue = Mutex::new(Vec::new());
+}
+
+fn address(word: &atomic::AtomicU32) -> usize {
+    std::ptr::from_ref(word).addr()
 }
 
 pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Option<Duration>) {
     if timeout.is_some() {
         return loom::thread::yield_now();
     }
-    let asleep = QUEUE.mutex.lock().unwrap();
+    let mut queue = QUEUE.lock().unwrap();
     // Acquire: pairs with the release that changed the word; the value alone decides, as in the kernel.
     if word.load(atomic::Ordering::Acquire) == expected {
-        drop(QUEUE.changed.wait(asleep).unwrap());
+        queue.push((address(word), thread::current()));
+        drop(queue);
+        thread::park();
     }
 }
 
-/// Wakes every sleeper, as a futex may: each looks at its word again.
-pub(crate) fn futex_wake(_: &atomic::AtomicU32, _: u32) {
-    drop(QUEUE.mutex.lock().unwrap());
-    QUEUE.changed.notify_all();
+/// Wakes as many sleepers as the kernel would, and no more.
+pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
+    let mut queue = QUEUE.lock().unwrap();
+    let mut left = count;
+    let woken = queue.extract_if(.., |(asleep_at, _)| {
+        let wakes = left > 0 && *asleep_at == address(word);
+        left -= u32::from(wakes);
+        wakes
+    });
+    let woken: Vec<_> = woken.collect();
+    drop(queue);
+    woken.into_iter().for_each(|(_, sleeper)| sleeper.unpark());
 }
