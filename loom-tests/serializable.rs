@@ -102,8 +102,12 @@ fn a_change_above_the_own_position_conflicts() {
         put(&store, &[(b"x", Some(1))]).unwrap();
         let writer = {
             let store = Arc::clone(&store);
-            // Prunes what the one before wrote.
-            thread::spawn(move || put(&store, &[(b"x", Some(2))]).unwrap())
+            thread::spawn(move || {
+                put(&store, &[(b"x", Some(2))]).unwrap();
+                // Prunes what the one before wrote, which the writer's own snapshot kept until here; for a horizon of its own.
+                store.end().reserve(8);
+                store.sweep(|| true);
+            })
         };
         assert!(reader.commit().is_err(), "committed behind a change of what it had read");
         writer.join().unwrap();
