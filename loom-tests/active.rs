@@ -47,3 +47,69 @@ fn slots_are_leased_to_one_at_a_time() {
         assert_eq!(active.open().0, 0);
     });
 }
+
+/// A slow collector must not take back an announcement that a faster one made, or the past would be open again.
+#[test]
+fn the_announcement_never_goes_back() {
+    explore("announcement", || {
+        let active = Arc::new(Active::new());
+        let other = {
+            let active = Arc::clone(&active);
+            thread::spawn(move || active.advance(Lsn::new(16), &epoch::pin()).announced())
+        };
+        assert_eq!(active.advance(Lsn::new(24), &epoch::pin()).announced(), Lsn::new(24));
+        assert!(active.register_at(Lsn::new(16)).is_err(), "registered where a horizon has been already");
+        assert!(other.join().unwrap() >= Lsn::new(16));
+    });
+}
+
+/// The slot is written before the floor is looked at: what is not gone by then stays.
+#[test]
+fn a_position_of_the_past_is_kept_or_refused() {
+    let outcomes = Outcomes::default();
+    let noted = outcomes.clone();
+    explore("registering the past", move || {
+        let active = Arc::new(Active::new());
+        let collector = {
+            let active = Arc::clone(&active);
+            thread::spawn(move || active.advance(Lsn::new(16), &epoch::pin()).oldest())
+        };
+        let registered = active.register_at(Lsn::new(8));
+        let oldest = collector.join().unwrap();
+        if registered.is_ok() {
+            assert!(oldest <= Lsn::new(8), "a horizon went past a registered position");
+        }
+        noted.note(registered.is_ok());
+    });
+    outcomes.expect(&["false", "true"]);
+}
+
+/// Two owners of one slot read, let go, and only then may a collector free what they read: loom's cell reports the race otherwise.
+#[test]
+fn the_reads_of_all_owners_come_before_the_pruning() {
+    let outcomes = Outcomes::default();
+    let noted = outcomes.clone();
+    explore("owners of one slot", move || {
+        let (active, end) = (Arc::new(Active::new()), LogEnd::new(Lsn::new(8)));
+        let payload = Arc::new(crate::sync::cell::UnsafeCell::new(1));
+        let registration = active.register(&end);
+        let position = registration.position();
+        let readers = [registration.clone(), registration].map(|registration| {
+            let payload = Arc::clone(&payload);
+            thread::spawn(move || {
+                // SAFETY: loom checks that nobody writes meanwhile.
+                payload.with(|payload| assert_eq!(unsafe { *payload }, 1));
+                drop(registration);
+            })
+        });
+        let guard = epoch::pin();
+        let free = active.advance(Lsn::new(24), &guard).oldest() > position;
+        if free {
+            // SAFETY: loom checks that nobody reads meanwhile.
+            payload.with_mut(|payload| unsafe { *payload = 0 });
+        }
+        noted.note(free);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    outcomes.expect(&["false", "true"]);
+}

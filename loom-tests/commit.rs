@@ -1,6 +1,10 @@
 //! Invariant 1: a snapshot sees all or nothing of each transaction, and the same thing every time it looks.
 
 use super::*;
+use crate::mvcc::chain::Record;
+use crate::mvcc::garbage::OwnState;
+use crate::mvcc::state::{Interrupted, Phase};
+use crate::mvcc::version::Version;
 use loom::thread;
 
 fn all_or_nothing(isolation: Isolation, name: &str) {
@@ -79,4 +83,65 @@ fn a_read_outside_of_transactions_sees_committed_values_only() {
         writer.join().unwrap();
         assert_eq!(look(), 2);
     });
+}
+
+/// Steps 2 and 3 of a commit that nobody kills; how often it was pushed, and where it is.
+fn decide(state: &OwnState, end: &LogEnd, validates: bool) -> (u32, Lsn) {
+    let mut pushes = 0;
+    loop {
+        let before = end.load();
+        state.position(before).unwrap();
+        let lsn = end.reserve(8);
+        let decided = if validates {
+            state.validate(before, lsn).and_then(|()| state.commit(Phase::Validating(lsn), lsn))
+        } else {
+            state.commit(Phase::Positioning(before), lsn)
+        };
+        match decided {
+            Ok(()) => return (pushes, lsn),
+            Err(interrupted) => assert_eq!(interrupted, Interrupted::Pushed),
+        }
+        pushes += 1;
+    }
+}
+
+/// Two records by themselves: small enough to meet the push in every place, and nothing around them that orders more than they do.
+fn pushed(validates: bool, name: &str) {
+    let outcomes = Outcomes::default();
+    let noted = outcomes.clone();
+    explore(name, move || {
+        let (records, end) = (Arc::new([Record::new(), Record::new()]), Arc::new(LogEnd::new(Lsn::new(8))));
+        let writer = {
+            let (records, end) = (Arc::clone(&records), Arc::clone(&end));
+            thread::spawn(move || {
+                let state = OwnState::new();
+                for record in &*records {
+                    let version = Version::new(Some(&[1]));
+                    // SAFETY: nothing is freed in this model.
+                    unsafe { version.as_ref() }.begin(state.address());
+                    record.install(version, Lsn::new(8), &epoch::pin()).unwrap();
+                }
+                decide(&state, &end, validates)
+            })
+        };
+        let at = end.load();
+        let seen = [0, 1].map(|index| {
+            let guard = epoch::pin();
+            records[index].visible(at, &guard).unwrap().map(|seen| seen.lsn)
+        });
+        let (pushes, lsn) = writer.join().unwrap();
+        assert_eq!(seen, [(lsn < at).then_some(lsn); 2], "half a transaction");
+        noted.note((pushes, seen[0].is_some()));
+    });
+    outcomes.expect(&["(0, false)", "(0, true)", "(1, false)"]);
+}
+
+#[test]
+fn a_pushed_writer_takes_a_later_position() {
+    pushed(false, "push, positioning");
+}
+
+#[test]
+fn a_pushed_validation_takes_a_later_position() {
+    pushed(true, "push, validating");
 }

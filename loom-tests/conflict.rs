@@ -1,13 +1,18 @@
 //! Invariant 2: two transactions that wrote the same record from overlapping snapshots never both commit.
 
 use super::*;
+use crate::mvcc::chain::Record;
+use crate::mvcc::garbage::{self, OwnState};
+use crate::mvcc::state::{Interrupted, Phase};
+use crate::mvcc::version::Version;
 use loom::thread;
+use std::ptr::NonNull;
 
 #[test]
 fn of_two_overlapping_writers_one_commits_at_most() {
     let outcomes = Outcomes::default();
     let noted = outcomes.clone();
-    explore("write conflict", move || {
+    explore_within(1, "write conflict", move || {
         let store = store();
         put(&store, &[(b"a", Some(0))]).unwrap();
         let write = |value: u8| {
@@ -40,7 +45,7 @@ fn of_two_overlapping_writers_one_commits_at_most() {
 
 #[test]
 fn an_increment_is_never_lost() {
-    explore("increment", || {
+    explore_within(1, "increment", || {
         let store = store();
         put(&store, &[(b"a", Some(0))]).unwrap();
         let increment = |store: Arc<Store>| {
@@ -65,7 +70,7 @@ fn an_increment_is_never_lost() {
 
 #[test]
 fn an_aborted_writer_leaves_nothing_behind() {
-    explore("abort", || {
+    explore_within(1, "abort", || {
         let store = store();
         put(&store, &[(b"a", Some(0)), (b"b", Some(0))]).unwrap();
         let writer = {
@@ -79,4 +84,98 @@ fn an_aborted_writer_leaves_nothing_behind() {
         assert!(mine || theirs, "somebody always goes on");
         assert!(if mine { b == Some(2) || theirs && b == Some(1) } else { b == Some(1) });
     });
+}
+
+/// One transaction sleeps for good in the middle of its commit: the others push it or kill it, and go on.
+#[test]
+fn nobody_waits_for_one_that_sleeps() {
+    explore("a sleeper", || {
+        let (record, end) = (Arc::new(Record::new()), Arc::new(LogEnd::new(Lsn::new(8))));
+        let (sleeper, asleep) = (OwnState::new(), Version::new(Some(&[1])));
+        // SAFETY: nobody frees it in this model.
+        unsafe { asleep.as_ref() }.begin(sleeper.address());
+        record.install(asleep, Lsn::new(8), &epoch::pin()).unwrap();
+        let before = end.load();
+        sleeper.position(before).unwrap();
+        let lsn = end.reserve(8);
+        let at = end.load();
+        let other = {
+            let record = Arc::clone(&record);
+            thread::spawn(move || record.visible(at, &epoch::pin()).unwrap().is_none())
+        };
+        let mine = record.visible(at, &epoch::pin()).unwrap().is_none();
+        assert!(other.join().unwrap() && mine, "saw what is not committed");
+        let version = Version::new(Some(&[2]));
+        // SAFETY: ours until it is installed.
+        unsafe { version.as_ref() }.set_stamp(end.reserve(8));
+        record.install(version, Lsn::new(u64::MAX), &epoch::pin()).unwrap();
+        assert_eq!(sleeper.commit(Phase::Positioning(before), lsn), Err(Interrupted::Killed));
+    });
+}
+
+/// A commit of one write to one record, with nothing around it; where it read and where it committed.
+fn write_once(record: &Record, end: &LogEnd) -> Option<(Lsn, Lsn)> {
+    let base = end.load();
+    let (state, version) = (OwnState::new(), Version::new(Some(&[1])));
+    // SAFETY: ours until it is retired below.
+    let header: &Version = unsafe { version.as_ref() };
+    header.begin(state.address());
+    record.install(version, base, &epoch::pin()).ok()?;
+    let committed = position_once(&state, end);
+    match committed {
+        Some(lsn) => header.set_stamp(lsn),
+        None => {
+            state.abort();
+            withdraw(record, version);
+        }
+    }
+    state.retire();
+    committed.map(|lsn| (base, lsn))
+}
+
+/// Nobody pushes here; so a failure is a kill.
+fn position_once(state: &OwnState, end: &LogEnd) -> Option<Lsn> {
+    let before = end.load();
+    state.position(before).ok()?;
+    let lsn = end.reserve(8);
+    state.commit(Phase::Positioning(before), lsn).ok().map(|()| lsn)
+}
+
+fn withdraw(record: &Record, version: NonNull<Version>) {
+    let guard = epoch::pin();
+    record.withdraw(version, &guard);
+    // SAFETY: off the head, by us or by the other; once.
+    unsafe { garbage::retire_version(version, &guard) };
+}
+
+#[test]
+fn two_writers_of_one_record() {
+    let outcomes = Outcomes::default();
+    let noted = outcomes.clone();
+    explore("two writers of one record", move || {
+        let (record, end) = (Arc::new(Record::new()), Arc::new(LogEnd::new(Lsn::new(8))));
+        let other = {
+            let (record, end) = (Arc::clone(&record), Arc::clone(&end));
+            thread::spawn(move || write_once(&record, &end))
+        };
+        let mine = write_once(&record, &end);
+        let mut committed: Vec<_> = [mine, other.join().unwrap()].into_iter().flatten().collect();
+        committed.sort_by_key(|&(_, lsn)| lsn);
+        if let [(_, first), (base, _)] = committed[..] {
+            assert!(first < base, "the later one did not see the earlier one, and overwrote it");
+        }
+        noted.note(committed.len());
+        let guard = epoch::pin();
+        let in_chain: Vec<_> = record.versions(&guard).unwrap().map(|version| version.stamp()).collect();
+        assert_eq!(
+            in_chain.len(),
+            committed.len(),
+            "of an aborted one nothing stays, of a committed one all"
+        );
+        assert_eq!(
+            record.newest(&guard).unwrap().map(|newest| newest.lsn),
+            committed.last().map(|&(_, lsn)| lsn)
+        );
+    });
+    outcomes.expect(&["1", "2"]);
 }

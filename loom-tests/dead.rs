@@ -47,3 +47,25 @@ fn two_inserts_while_the_record_dies() {
         assert!(read(&store, b"a").is_some_and(|value| value == 3 && mine || value == 2 && theirs));
     });
 }
+
+/// A tombstone above a live snapshot is evidence for it: of what it sees, and of what its validation has to find.
+#[test]
+fn a_record_that_a_snapshot_sees_does_not_die() {
+    explore("dead record against snapshot", || {
+        let store = store();
+        put(&store, &[(b"a", Some(1))]).unwrap();
+        let mut reader = begin(&store, Isolation::Serializable);
+        assert_eq!(value(reader.get(space(&store), b"a")), Some(1));
+        let deleter = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || put(&store, &[(b"a", None)]).unwrap())
+        };
+        assert_eq!(value(reader.get(space(&store), b"a")), Some(1), "gone under a live snapshot");
+        let before = reader.position();
+        reader.put(space(&store), b"b", Some(&[1]));
+        let committed = reader.commit();
+        let deleted = deleter.join().unwrap();
+        assert!(deleted.lsn >= before);
+        assert!(committed.is_err() || committed.unwrap().lsn < deleted.lsn, "committed behind the deletion");
+    });
+}

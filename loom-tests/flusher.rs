@@ -26,3 +26,24 @@ fn a_request_is_taken_up_and_a_close_ends_it() {
         assert!(rounds <= 2);
     });
 }
+
+/// A request that finds another one waiting leaves it at that: then that one must cover what came before it.
+#[test]
+fn a_request_covers_what_was_reserved_before_it() {
+    explore("covered requests", || {
+        let (flusher, end) = (Arc::new(Flusher::new()), Arc::new(LogEnd::new(Lsn::ZERO)));
+        let requests = [(); 2].map(|()| {
+            let (flusher, end) = (Arc::clone(&flusher), Arc::clone(&end));
+            thread::spawn(move || {
+                end.reserve(8);
+                flusher.request(Urgency::Soon);
+            })
+        });
+        let mut covered = Lsn::ZERO;
+        while covered < Lsn::new(16) {
+            assert!(flusher.wait_for_request(Duration::from_millis(1)));
+            covered = end.load();
+        }
+        requests.into_iter().for_each(|request| request.join().unwrap());
+    });
+}

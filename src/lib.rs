@@ -73,3 +73,8 @@ mod loom_tests;
 #[cfg(all(test, not(loom)))]
 #[path = "../tests/progress/mod.rs"]
 mod progress_tests;
+
+/// The README's examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

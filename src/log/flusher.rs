@@ -2,7 +2,7 @@
 //!
 //! A word says how urgent it is; a request that finds it said already is one load.
 
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
 use crate::sync::{CachePadded, futex_wait, futex_wake};
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ impl Flusher {
 
     #[inline]
     pub(crate) fn request(&self, urgency: Urgency) {
-        // Relaxed: a request that is seen here has not been taken up yet, and covers us too: see `wait_for_request`.
+        fence(Ordering::SeqCst); // against the one in `take`: a request seen below was not taken up before what we have reserved was seen
+        // Relaxed: ordered by the fence. A request that is seen here has not been taken up yet, and covers us too.
         if self.wanted.load(Ordering::Relaxed) < urgency as u32 {
             self.raise(urgency as u32);
         }
@@ -67,7 +68,10 @@ impl Flusher {
         while wanted != CLOSED {
             // AcqRel: what was published before the request is seen; a later request finds the word idle. Failure Acquire: as above.
             match self.wanted.compare_exchange(wanted, IDLE, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
+                Ok(_) => {
+                    fence(Ordering::SeqCst); // against the one in `request`: who saw the request that we took is seen from here on
+                    return true;
+                }
                 Err(now) => wanted = now,
             }
         }

@@ -158,10 +158,17 @@ impl<S: LogSink> GroupCommit<S> {
         let mut looks = 0;
         while !done() {
             self.health.check()?;
-            if !self.flush(leader)? {
-                looks += 1;
-                wait_for_publisher(looks);
+            if self.flush(leader)? {
+                looks = 0;
+                continue;
             }
+            if looks == 0 {
+                // Whoever is to publish may be asleep for want of room in the ring, which a flush has made by now. It sleeps
+                // where the next leader is woken, and nobody leads next as long as we do.
+                self.open(self.flight().next_door(), u32::MAX);
+            }
+            looks += 1;
+            wait_for_publisher(looks);
         }
         Ok(())
     }
@@ -241,7 +248,13 @@ impl<S: LogSink> GroupCommit<S> {
         if over() {
             return true;
         }
-        lock(&self.wakers).push((end, waker.clone()));
+        {
+            let mut wakers = lock(&self.wakers);
+            // Polled again before it was woken: one entry is enough.
+            if !wakers.iter().any(|(waited, known)| *waited == end && known.will_wake(waker)) {
+                wakers.push((end, waker.clone()));
+            }
+        }
         // A flush that ended before the waker was there has not seen it; one that ends from here on takes the lock after us.
         over()
     }

@@ -43,6 +43,20 @@ pub(crate) struct Prepared {
     crc: u32,
 }
 
+/// Why a transaction has no frame.
+#[derive(Debug)]
+pub(crate) enum NotPrepared {
+    /// The names of its chunks alone do not fit the ring.
+    TooLarge,
+    Io(IoError),
+}
+
+impl From<IoError> for NotPrepared {
+    fn from(error: IoError) -> NotPrepared {
+        NotPrepared::Io(error)
+    }
+}
+
 impl Prepared {
     /// What to reserve for it.
     pub(crate) fn bytes(&self) -> u64 {
@@ -90,7 +104,10 @@ impl Log {
 
     /// Encodes a transaction's writes. What is too large for one frame goes into the log at once, as chunks that count for nothing
     /// until the commit frame names them.
-    pub(crate) fn prepare<'a>(&self, writes: impl Iterator<Item = Write<'a>>) -> Result<Prepared, IoError> {
+    pub(crate) fn prepare<'a>(
+        &self,
+        writes: impl Iterator<Item = Write<'a>>,
+    ) -> Result<Prepared, NotPrepared> {
         let (mut payload, mut chunks) = (Vec::with_capacity(256), Vec::new());
         batch::encode_chunks(&[], &mut payload);
         let head = payload.len();
@@ -108,7 +125,11 @@ impl Log {
             named.extend_from_slice(&payload[head..]);
             payload = named;
         }
-        Ok(Prepared { crc: crc32c::crc32c(&payload), payload })
+        let prepared = Prepared { crc: crc32c::crc32c(&payload), payload };
+        if prepared.bytes() > self.group.ring().capacity() / 2 {
+            return Err(NotPrepared::TooLarge);
+        }
+        Ok(prepared)
     }
 
     /// Publishes a commit frame at the position that was reserved for it.

@@ -106,8 +106,10 @@ impl Ring {
     /// For the leader alone; `from` is where a frame begins.
     pub(crate) fn published(&self, from: Lsn, limit: u64) -> Lsn {
         let mut end = from;
-        // A full lap of frames ends where it began: that word is the first one of the run again.
-        while end.get() - from.get() < limit {
+        // Behind a full lap comes what the block of `from` holds before it: the middle of a frame that was written, and no first word.
+        // Relaxed: the leader alone writes it.
+        let lap_end = self.released.load(Ordering::Relaxed) + self.capacity();
+        while end.get() < lap_end && end.get() - from.get() < limit {
             // Acquire: pairs with the release in `publish`.
             let word = self.memory.load_word(self.index(end), Ordering::Acquire);
             let bytes = word & u64::from(u32::MAX);
@@ -142,5 +144,31 @@ impl Ring {
         }
         // Release: pairs with the acquire in `has_room`.
         self.released.store(to.get(), Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_where_the_ring_does_though_the_kept_block_goes_on() {
+        const CAPACITY: usize = 4 * BLOCK;
+        // The block that was written in part holds bytes that look like a frame's length.
+        let start = Lsn::new(BLOCK as u64 + 64);
+        let ring = Ring::new(CAPACITY, start, &[8; 64]);
+        let mut end = start;
+        while end.get() < (BLOCK + CAPACITY) as u64 {
+            let bytes = ((BLOCK + CAPACITY) as u64 - end.get()).min(1_000);
+            let mut header = [0; HEADER_BYTES];
+            header[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
+            assert!(ring.has_room(end.plus(bytes)));
+            // SAFETY: one thread, each range once, and there is room.
+            unsafe { ring.publish(end, &header, &[7; 100][..(bytes as usize - HEADER_BYTES).min(100)]) };
+            end = end.plus(bytes);
+        }
+        assert!(!ring.has_room(end.plus(8)));
+        assert_eq!(ring.published(start, ring.capacity()), end);
+        assert_eq!(ring.published(start, 1_500), start.plus(2_000));
     }
 }

@@ -13,7 +13,7 @@ pub(crate) mod chain;
 pub(crate) mod garbage;
 pub(crate) mod horizon;
 mod pool;
-mod prune;
+pub(crate) mod prune;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod store;

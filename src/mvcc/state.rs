@@ -111,22 +111,21 @@ impl TxnState {
 
     #[inline]
     pub(crate) fn load(&self) -> Phase {
-        self.canary.check();
         // Acquire: pairs with the release of every move; who sees `Committed` sees all versions of the transaction.
-        Phase::decode(self.word.load(Ordering::Acquire))
+        let word = self.word.load(Ordering::Acquire);
+        self.canary.check();
+        Phase::decode(word)
     }
 
     fn change(&self, from: Phase, to: Phase) -> Result<(), Phase> {
+        let changed = self.word.compare_exchange(
+            from.encode(),
+            to.encode(),
+            Ordering::Release, // pairs with `load`: the versions are installed before the word says more
+            Ordering::Acquire, // pairs with the move that came first: a push is acted upon
+        );
         self.canary.check();
-        self.word
-            .compare_exchange(
-                from.encode(),
-                to.encode(),
-                Ordering::Release, // pairs with `load`: the versions are installed before the word says more
-                Ordering::Acquire, // pairs with the move that came first: a push is acted upon
-            )
-            .map(drop)
-            .map_err(Phase::decode)
+        changed.map(drop).map_err(Phase::decode)
     }
 
     fn own_move(&self, from: Phase, to: Phase) -> Result<(), Interrupted> {

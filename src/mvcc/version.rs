@@ -104,9 +104,9 @@ impl Version {
 
     #[inline]
     pub(crate) fn stamp(&self) -> Stamp {
-        self.canary.check();
         // Acquire: pairs with `set_stamp`; who reads a position sees what the transaction did before it.
         let word = self.stamp.load(Ordering::Acquire);
+        self.canary.check();
         if word & PENDING == 0 {
             return Stamp::At(Lsn::new(word));
         }
@@ -125,23 +125,24 @@ impl Version {
     #[inline]
     pub(crate) fn set_stamp(&self, lsn: Lsn) {
         debug_assert!(lsn.get() & PENDING == 0);
-        self.canary.check();
         // Release: pairs with `stamp`.
         self.stamp.store(lsn.get(), Ordering::Release);
+        self.canary.check();
     }
 
     /// The next older version.
     #[inline]
     pub(crate) fn older(&self) -> *mut Version {
-        self.canary.check();
         // Acquire: pairs with `set_older`; the older version's header is initialised.
-        self.older.load(Ordering::Acquire)
+        let older = self.older.load(Ordering::Acquire);
+        self.canary.check();
+        older
     }
 
     /// The installer before publication, or the holder of the prune flag.
     pub(crate) fn set_older(&self, older: *mut Version) {
-        self.canary.check();
         // Release: pairs with `older`.
         self.older.store(older, Ordering::Release);
+        self.canary.check();
     }
 }

@@ -38,7 +38,9 @@ pub(crate) use try_lock::TryLock;
 pub(crate) use crossbeam_utils::CachePadded;
 
 /// How often to look again before taking a decision away from somebody who is mostly about to make it himself.
-pub(crate) const SPIN_LIMIT: usize = if cfg!(loom) { 1 } else { 64 };
+///
+/// None under loom: a thread that yields there is passed over until all others are stuck, so it would find the decision made always.
+pub(crate) const SPIN_LIMIT: usize = if cfg!(loom) { 0 } else { 64 };
 
 /// Takes a mutex of a cold path; a panic of its holder left nothing half-done that we rely on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {

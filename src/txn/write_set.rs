@@ -66,14 +66,9 @@ impl Drop for PendingWrite<'_> {
 /// Writes by keyspace and key, each key once. One needs no allocation.
 pub(crate) type SortedWrites<'s> = SmallVec<[(Key, PendingWrite<'s>); 1]>;
 
-/// A place to roll back to.
+/// A place to roll back to: a number of its own, so that it is not taken for another one, of this transaction or of any other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Mark {
-    /// How many savepoints were open before this one.
-    depth: usize,
-    /// How long the journal was then.
-    journal: usize,
-}
+pub(crate) struct Mark(u64);
 
 /// See the module.
 #[derive(Default)]
@@ -81,7 +76,8 @@ pub(crate) struct WriteSet<'s> {
     writes: BTreeMap<WriteKey, PendingWrite<'s>>,
     /// What writes replaced since the first open savepoint, oldest first.
     journal: Vec<(WriteKey, Option<PendingWrite<'s>>)>,
-    savepoints: usize,
+    /// The open savepoints, oldest first, and how long the journal was when each was opened.
+    savepoints: Vec<(Mark, usize)>,
 }
 
 impl<'s> WriteSet<'s> {
@@ -94,7 +90,7 @@ impl<'s> WriteSet<'s> {
         if let Some(before) = self.writes.get(&key) {
             write.base = before.base;
         }
-        if self.savepoints == 0 {
+        if self.savepoints.is_empty() {
             self.writes.insert(key, write);
         } else {
             let before = self.writes.insert(key.clone(), write);
@@ -137,31 +133,37 @@ impl<'s> WriteSet<'s> {
 
     /// Opens a savepoint.
     pub(crate) fn mark(&mut self) -> Mark {
-        let mark = Mark { depth: self.savepoints, journal: self.journal.len() };
-        self.savepoints += 1;
+        let mark = Mark(fastrand::u64(..));
+        self.savepoints.push((mark, self.journal.len()));
         mark
     }
 
     /// Whether a savepoint is open still.
     pub(crate) fn is_open(&self, mark: Mark) -> bool {
-        mark.depth < self.savepoints && mark.journal <= self.journal.len()
+        self.depth(mark).is_some()
     }
 
-    /// Takes back everything since `mark`, and closes it with all that were opened after it.
+    /// How many savepoints were open before this one.
+    fn depth(&self, mark: Mark) -> Option<usize> {
+        self.savepoints.iter().position(|(open, _)| *open == mark)
+    }
+
+    /// Takes back everything since `mark`, which is open, and closes it with all that were opened after it.
     pub(crate) fn roll_back(&mut self, mark: Mark) {
-        for (key, before) in self.journal.drain(mark.journal..).rev() {
+        let depth = self.depth(mark).expect("the savepoint is open");
+        for (key, before) in self.journal.drain(self.savepoints[depth].1..).rev() {
             match before {
                 Some(write) => self.writes.insert(key, write),
                 None => self.writes.remove(&key),
             };
         }
-        self.savepoints = mark.depth;
+        self.savepoints.truncate(depth);
     }
 
-    /// Keeps everything since `mark`, and closes it with all that were opened after it.
+    /// Keeps everything since `mark`, which is open, and closes it with all that were opened after it.
     pub(crate) fn release(&mut self, mark: Mark) {
-        self.savepoints = mark.depth;
-        if self.savepoints == 0 {
+        self.savepoints.truncate(self.depth(mark).expect("the savepoint is open"));
+        if self.savepoints.is_empty() {
             self.journal.clear();
         }
     }

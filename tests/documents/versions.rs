@@ -133,16 +133,11 @@ fn what_is_not_there_has_no_version() {
 fn one_of_many_conditional_writers_wins() {
     let (_db, things) = collection();
     things.insert(doc! { "_id": "a", "n": 0 }).unwrap();
-    let won: usize = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..16)
-            .map(|n| {
-                scope.spawn({
-                    let things = &things;
-                    move || things.replace_if("a", 1, doc! { "n": n })
-                })
-            })
-            .collect();
-        writers.into_iter().filter(|_| true).map(|writer| usize::from(writer.join().unwrap().is_ok())).sum()
+    let things = &things;
+    let won = std::thread::scope(|scope| {
+        let write = |n: i32| scope.spawn(move || things.replace_if("a", 1, doc! { "n": n }));
+        let writers: Vec<_> = (0..16).map(write).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).filter(Result::is_ok).count()
     });
     assert_eq!((won, things.get("a").unwrap().unwrap().version()), (1, 2));
 }

@@ -13,7 +13,6 @@ pub(crate) use loom::sync::Mutex;
 pub(crate) use ring_memory::RingMemory;
 pub(crate) use std::sync::Arc;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) mod cell {
@@ -32,55 +31,42 @@ pub(crate) fn nap(_: Duration) {
     loom::thread::yield_now();
 }
 
-/// The kernel's queues: who sleeps on which word, and how many of them were woken.
+/// Who sleeps, by the address of the word, the first to come first.
 ///
-/// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex and a condition
-/// variable model just that. A wake is for those who sleep on that word, and for as many as it says.
-struct Queues {
-    sleepers: Mutex<BTreeMap<usize, Sleepers>>,
-    changed: loom::sync::Condvar,
-}
-
-#[derive(Default)]
-struct Sleepers {
-    asleep: usize,
-    woken: usize,
-}
+/// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex around the queue models just that.
+type Queue = Mutex<Vec<(usize, thread::Thread)>>;
 
 loom::lazy_static! {
-    static ref QUEUES: Queues = Queues { sleepers: Mutex::new(BTreeMap::new()), changed: loom::sync::Condvar::new() };
+    static ref QUEUE: Queue = Mutex::new(Vec::new());
+}
+
+fn address(word: &atomic::AtomicU32) -> usize {
+    std::ptr::from_ref(word).addr()
 }
 
 pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Option<Duration>) {
     if timeout.is_some() {
         return loom::thread::yield_now();
     }
-    let address = std::ptr::from_ref(word).addr();
-    let mut sleepers = QUEUES.sleepers.lock().unwrap();
+    let mut queue = QUEUE.lock().unwrap();
     // Acquire: pairs with the release that changed the word; the value alone decides, as in the kernel.
-    if word.load(atomic::Ordering::Acquire) != expected {
-        return;
-    }
-    sleepers.entry(address).or_default().asleep += 1;
-    loop {
-        sleepers = QUEUES.changed.wait(sleepers).unwrap();
-        let here = sleepers.get_mut(&address).expect("we are in it");
-        if here.woken > 0 {
-            here.woken -= 1;
-            return;
-        }
+    if word.load(atomic::Ordering::Acquire) == expected {
+        queue.push((address(word), thread::current()));
+        drop(queue);
+        thread::park();
     }
 }
 
-/// Wakes up to `count` of those who sleep on `word`.
+/// Wakes as many sleepers as the kernel would, and no more.
 pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
-    let address = std::ptr::from_ref(word).addr();
-    let mut sleepers = QUEUES.sleepers.lock().unwrap();
-    if let Some(here) = sleepers.get_mut(&address) {
-        let woken = here.asleep.min(count as usize);
-        here.asleep -= woken;
-        here.woken += woken;
-    }
-    drop(sleepers);
-    QUEUES.changed.notify_all();
+    let mut queue = QUEUE.lock().unwrap();
+    let mut left = count;
+    let woken = queue.extract_if(.., |(asleep_at, _)| {
+        let wakes = left > 0 && *asleep_at == address(word);
+        left -= u32::from(wakes);
+        wakes
+    });
+    let woken: Vec<_> = woken.collect();
+    drop(queue);
+    woken.into_iter().for_each(|(_, sleeper)| sleeper.unpark());
 }
