@@ -92,12 +92,18 @@ pub(crate) fn check_header(
     if block.starts_with(&expected[..HEADER_BYTES + 4]) { Ok(()) } else { Err(BadHeader::Damaged) }
 }
 
+struct Files {
+    open: BTreeMap<u64, Arc<dyn BlockFile>>,
+    /// The first failure to make one.
+    failed: Option<IoError>,
+}
+
 /// The log's files, as many as there are.
 pub(crate) struct Segments {
     device: Arc<dyn Device>,
     store: StoreId,
     geometry: Geometry,
-    files: Mutex<BTreeMap<u64, Arc<dyn BlockFile>>>,
+    files: Mutex<Files>,
 }
 
 impl Segments {
@@ -107,7 +113,7 @@ impl Segments {
         geometry: Geometry,
         files: BTreeMap<u64, Arc<dyn BlockFile>>,
     ) -> Segments {
-        Segments { device, store, geometry, files: Mutex::new(files) }
+        Segments { device, store, geometry, files: Mutex::new(Files { open: files, failed: None }) }
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
@@ -115,23 +121,28 @@ impl Segments {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        lock(&self.files).len() as u64
+        lock(&self.files).open.len() as u64
     }
 
     pub(crate) fn get(&self, index: u64) -> Option<Arc<dyn BlockFile>> {
-        lock(&self.files).get(&index).cloned()
+        lock(&self.files).open.get(&index).cloned()
     }
 
     /// Makes segment `index` ready for writing, if it is not.
     ///
-    /// Whoever comes second waits for the first, rather than making the same file.
+    /// Whoever comes second waits for the first, rather than making the same file. A failure is final, for all who come after too:
+    /// what a failed flush left on the disk is not known, so nothing is tried upon it.
     pub(crate) fn prepare(&self, index: u64) -> Result<Arc<dyn BlockFile>, IoError> {
         let mut files = lock(&self.files);
-        if let Some(file) = files.get(&index) {
+        if let Some(file) = files.open.get(&index) {
             return Ok(Arc::clone(file));
         }
-        let file: Arc<dyn BlockFile> = Arc::from(self.make(index)?);
-        files.insert(index, Arc::clone(&file));
+        if let Some(error) = &files.failed {
+            return Err(error.clone());
+        }
+        let made = self.make(index).inspect_err(|error| files.failed = Some(error.clone()))?;
+        let file: Arc<dyn BlockFile> = Arc::from(made);
+        files.open.insert(index, Arc::clone(&file));
         Ok(file)
     }
 
