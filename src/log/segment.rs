@@ -128,22 +128,21 @@ impl Segments {
         lock(&self.files).open.get(&index).cloned()
     }
 
-    /// Makes segment `index` ready for writing, if it is not.
+    /// Makes segment `index` ready for writing, if it is not, and before it those that are missing between: recovery reads a gap as damage.
     ///
     /// Whoever comes second waits for the first, rather than making the same file. A failure is final, for all who come after too:
     /// what a failed flush left on the disk is not known, so nothing is tried upon it.
     pub(crate) fn prepare(&self, index: u64) -> Result<Arc<dyn BlockFile>, IoError> {
         let mut files = lock(&self.files);
-        if let Some(file) = files.open.get(&index) {
-            return Ok(Arc::clone(file));
+        let first_missing = files.open.last_key_value().map_or(index, |(last, _)| last + 1);
+        for missing in first_missing..=index {
+            if let Some(error) = &files.failed {
+                return Err(error.clone());
+            }
+            let made = self.make(missing).inspect_err(|error| files.failed = Some(error.clone()))?;
+            files.open.insert(missing, Arc::from(made));
         }
-        if let Some(error) = &files.failed {
-            return Err(error.clone());
-        }
-        let made = self.make(index).inspect_err(|error| files.failed = Some(error.clone()))?;
-        let file: Arc<dyn BlockFile> = Arc::from(made);
-        files.open.insert(index, Arc::clone(&file));
-        Ok(file)
+        Ok(Arc::clone(&files.open[&index]))
     }
 
     fn make(&self, index: u64) -> Result<Box<dyn BlockFile>, IoError> {
@@ -210,6 +209,7 @@ fn split_pieces<'a>(pieces: &[&'a [u8]], len: usize) -> (Vec<&'a [u8]>, Vec<&'a 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::io::{CrashOutcome, SimulatedDisk};
 
     #[test]
     fn positions_and_files_agree() {
@@ -241,6 +241,29 @@ mod tests {
         assert_eq!(parse_file_name(&file_name(42)), Some(42));
         for other in ["log-42", "log-00000000004x", "LOCK", "log-0000000000421"] {
             assert_eq!(parse_file_name(other), None);
+        }
+    }
+
+    #[test]
+    fn a_crash_leaves_no_gap_whoever_comes_too_early() {
+        let geometry = Geometry { segment_bytes: 2 * BLOCK as u64 };
+        for operations in 0.. {
+            let disk = SimulatedDisk::new(operations);
+            disk.crash_after(operations);
+            let segments = Segments::new(Arc::new(disk.clone()), [7; 16], geometry, BTreeMap::new());
+            let made = segments.prepare(5).and_then(|_| segments.prepare(8));
+            for outcome in [CrashOutcome::KeepAll, CrashOutcome::DropAll] {
+                let left = disk.after_crash(outcome).list().unwrap();
+                let mut indexes: Vec<_> = left.iter().filter_map(|name| parse_file_name(name)).collect();
+                indexes.sort_unstable();
+                assert!(
+                    indexes.iter().copied().eq((5..).take(indexes.len())),
+                    "{left:?}, crash at {operations}"
+                );
+            }
+            if made.is_ok() {
+                return assert_eq!(segments.count(), 4);
+            }
         }
     }
 
