@@ -5,6 +5,9 @@
 //!        └─► DEAD: out of the map for good, look the key up again
 //! ```
 //!
+//! The head is a version's address and a bit that says that this version is stamped (`settle`). So a blind write knows that nobody is in
+//! its way without a look at the version, which is mostly cold. The bit may be missing; it is never wrong.
+//!
 //! Invariants:
 //! - Nothing is stacked upon a version whose transaction is undecided or aborted; so such a version is the head.
 //! - Going down the chain, commit positions descend strictly.
@@ -18,7 +21,7 @@ use super::version::{Stamp, Version};
 use crate::lsn::Lsn;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::sync::epoch::Guard;
-use crate::sync::{SPIN_LIMIT, spin_loop};
+use crate::sync::{SPIN_LIMIT, prefetch, spin_loop};
 use std::ptr::{self, NonNull};
 
 /// See the module.
@@ -30,13 +33,36 @@ pub(crate) struct Record {
     pub(super) pruning: AtomicBool,
 }
 
-/// The head of a dead record: no version has this address.
-const DEAD: usize = 1;
-const _: () = assert!(DEAD < align_of::<Version>());
+/// A head: the address of a version, or [`Head::DEAD`]; and whether the version is known to be stamped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Head(*mut Version);
 
-fn dead() -> *mut Version {
-    ptr::without_provenance_mut(DEAD)
+impl Head {
+    const SETTLED: usize = 1;
+    const DEAD: Head = Head(ptr::without_provenance_mut(2));
+    const BITS: usize = 3;
+
+    fn undecided(version: NonNull<Version>) -> Head {
+        Head(version.as_ptr())
+    }
+
+    fn settled(version: NonNull<Version>) -> Head {
+        Head(version.as_ptr().map_addr(|address| address | Self::SETTLED))
+    }
+
+    fn is_settled(self) -> bool {
+        self.0.addr() & Self::SETTLED != 0
+    }
+
+    /// Null over an empty chain, and for a dead record.
+    fn version(self) -> *mut Version {
+        self.0.map_addr(|address| address & !Self::BITS)
+    }
 }
+const _: () = assert!(Head::BITS < align_of::<Version>());
+
+/// A base that nothing is above: for a write that wants nothing known of what it supersedes.
+pub(crate) const ANY_BASE: Lsn = Lsn::new(u64::MAX);
 
 /// The record was taken out of the map: look the key up again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,19 +98,35 @@ impl Record {
         }
     }
 
-    fn head(&self) -> Result<*mut Version, Dead> {
-        // Acquire: pairs with the release of `install`; the version behind it is initialised.
-        let head = self.head.load(Ordering::Acquire);
-        if head == dead() { Err(Dead) } else { Ok(head) }
+    fn load_head(&self) -> Result<Head, Dead> {
+        // Acquire: pairs with the release of `swing_head`; the version behind it is initialised, and stamped if it is settled.
+        let head = Head(self.head.load(Ordering::Acquire));
+        if head == Head::DEAD { Err(Dead) } else { Ok(head) }
     }
 
-    fn swing_head(&self, from: *mut Version, to: *mut Version) -> Result<(), *mut Version> {
-        // Release: publishes the version `to`; failure Acquire: the head found is looked at next.
-        self.head.compare_exchange(from, to, Ordering::Release, Ordering::Acquire).map(drop)
+    /// The newest version, null if there is none.
+    fn head(&self) -> Result<*mut Version, Dead> {
+        self.load_head().map(Head::version)
+    }
+
+    fn swing_head(&self, from: Head, to: Head) -> Result<(), Head> {
+        // Release: publishes the version in `to`, or its stamp; failure Acquire: the head found is looked at next.
+        self.head.compare_exchange(from.0, to.0, Ordering::Release, Ordering::Acquire).map(drop).map_err(Head)
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        self.head().is_err()
+        self.load_head().is_err()
+    }
+
+    /// Owner, committed at `lsn`: stamps its version, and says so in the head unless another version is there by now.
+    ///
+    /// # Safety
+    /// The version is installed in this record and not stamped yet.
+    pub(crate) unsafe fn settle(&self, version: NonNull<Version>, lsn: Lsn, _guard: &Guard) {
+        // SAFETY: what is not stamped is not pruned.
+        unsafe { version.as_ref() }.set_stamp(lsn);
+        // From here on it may be pruned, but the guard is older than that: no other version gets its address before we are done.
+        let _ = self.swing_head(Head::undecided(version), Head::settled(version));
     }
 
     /// The version that a snapshot at `at` sees, tombstones included.
@@ -124,8 +166,12 @@ impl Record {
     pub(crate) fn install(&self, version: NonNull<Version>, base: Lsn, guard: &Guard) -> Result<(), Refused> {
         let mut looks = 0;
         loop {
-            let head = self.head().map_err(|Dead| Refused::Dead)?;
-            if let Some(newest) = version_at(head, guard) {
+            let head = self.load_head().map_err(|Dead| Refused::Dead)?;
+            let newest = version_at(head.version(), guard);
+            if head.is_settled() && base == ANY_BASE {
+                // Whoever prunes it will want it soon.
+                prefetch(head.version());
+            } else if let Some(newest) = newest {
                 match newest.stamp() {
                     Stamp::At(lsn) if lsn >= base => return Err(Refused::Superseded(lsn)),
                     Stamp::At(_) => {}
@@ -150,8 +196,8 @@ impl Record {
                 }
             }
             // SAFETY: the caller's own version, not published yet.
-            unsafe { version.as_ref() }.set_older(head);
-            if self.swing_head(head, version.as_ptr()).is_ok() {
+            unsafe { version.as_ref() }.set_older(head.version());
+            if self.swing_head(head, Head::undecided(version)).is_ok() {
                 return Ok(());
             }
         }
@@ -159,9 +205,8 @@ impl Record {
 
     /// Takes the version of an aborted transaction off the head, unless somebody already did. It is its owner who retires it.
     fn take_off(&self, aborted: &Version) {
-        let address = ptr::from_ref(aborted).cast_mut();
         // Nothing is stacked upon it, so a failure means that it is off already.
-        let _ = self.swing_head(address, aborted.older());
+        let _ = self.swing_head(Head::undecided(NonNull::from(aborted)), Head(aborted.older()));
     }
 
     /// Owner, aborted: takes its version off, wherever the record is by now.
@@ -185,23 +230,20 @@ impl Record {
     ///
     /// Returns the head of what is to be retired, null for nothing, if this call made it dead.
     pub(super) fn bury(&self, oldest: Lsn, guard: &Guard) -> Option<*mut Version> {
-        let head = self.head().ok()?;
-        if let Some(version) = version_at(head, guard) {
+        let head = self.load_head().ok()?;
+        if let Some(version) = version_at(head.version(), guard) {
             match version.stamp() {
                 Stamp::At(lsn) if version.is_tombstone() && lsn < oldest => {}
                 _ => return None,
             }
         }
-        self.swing_head(head, dead()).is_ok().then_some(head)
+        self.swing_head(head, Head::DEAD).is_ok().then_some(head.version())
     }
 
     /// All versions still in the chain: for whoever has the record to himself.
     pub(super) fn take_versions(&mut self) -> impl Iterator<Item = NonNull<Version>> {
         // Relaxed: exclusive access.
-        let mut next = self.head.load(Ordering::Relaxed);
-        if next == dead() {
-            next = ptr::null_mut();
-        }
+        let mut next = Head(self.head.load(Ordering::Relaxed)).version();
         std::iter::from_fn(move || {
             let version = NonNull::new(next)?;
             // SAFETY: linked versions are alive, and nobody else reaches them.

@@ -98,6 +98,7 @@ fn collect(guard: &Guard, put: impl FnOnce(&mut Bag)) {
     });
     if let Ok(Some(full)) = full {
         defer(full, guard);
+        guard.flush();
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `version`, `state`, `chain`: a record is a chain of versions; a version is stamped with its position, or points to the state
 //!   of the transaction that is about to decide.
 //! - `active`, `horizon`: live snapshots, and how far pruning may go.
-//! - `prune`, `garbage`, `pool`: unlinking, reclaiming and recycling versions.
+//! - `superseded`, `prune`, `garbage`, `pool`: when and what to unlink, reclaiming and recycling versions.
 //! - `installed`: the versions of one transaction on their way to a decision.
 //!
 //! Nothing here knows the log: positions come from a [`crate::lsn::LogEnd`].
@@ -17,4 +17,5 @@ pub(crate) mod prune;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod store;
+pub(crate) mod superseded;
 pub(crate) mod version;

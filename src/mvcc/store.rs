@@ -6,6 +6,7 @@ use super::garbage;
 use super::horizon::Horizon;
 use super::prune::{self, Pruned};
 use super::snapshot::Snapshot;
+use super::superseded;
 use super::version::Version;
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::{Key, Map, Node, Towards};
@@ -149,6 +150,22 @@ impl Store {
         let retained = self.retained_bytes.load(Ordering::Relaxed);
         let to = self.end.load().get().saturating_sub(retained) & !(Lsn::ALIGN - 1);
         self.active.advance(Lsn::new(to), guard)
+    }
+
+    /// Prunes the record under `key`, which got a new version on top: with the next batch of them.
+    pub(crate) fn prune_soon(&self, space: &Space, key: Key, guard: &mut Guard) {
+        let Some(batch) = superseded::add(&self.end, space, key) else {
+            return;
+        };
+        guard.repin();
+        let horizon = self.advance_horizon(guard);
+        for (space, key) in batch {
+            // SAFETY: a space of this store, which outlives the call.
+            let space = unsafe { space.as_ref() };
+            if let Some(record) = space.records.get(&key, guard) {
+                let _ = space.prune(&key, record, horizon, guard);
+            }
+        }
     }
 
     /// Prunes every record: the garbage that no writer came by to prune.

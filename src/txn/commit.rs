@@ -25,7 +25,6 @@ use crate::mvcc::state::{Interrupted, Phase};
 use crate::mvcc::store::Store;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Step, step};
-use std::cell::Cell;
 
 /// What transactions stand on: records, and the log if there is one.
 #[derive(Clone, Copy)]
@@ -71,8 +70,6 @@ const PUSHES_MAX: u32 = 64;
 const UNLOGGED_BYTES: u64 = Lsn::ALIGN;
 /// How many keys are handled under one pin.
 const KEYS_PER_PIN: usize = 64;
-/// A thread raises the horizon once in so many commits.
-const COMMITS_PER_HORIZON: u32 = if cfg!(loom) { 1 } else { 64 };
 
 impl<'s> Commit<'_, 's> {
     /// Commits `writes`, which are not empty.
@@ -93,10 +90,10 @@ impl<'s> Commit<'_, 's> {
         let published = frame.map_or(Ok(()), |frame| self.publish(committed.lsn, &frame));
         step(Step::Published);
         let mut guard = epoch::pin();
-        stamp(&writes, committed.lsn);
+        stamp(&writes, committed.lsn, &mut guard);
         state.retire();
         step(Step::Stamped);
-        self.prune(&writes, &mut guard);
+        self.prune(writes, &mut guard);
         published.map_err(Failed::Log).map(|()| committed)
     }
 
@@ -215,20 +212,12 @@ impl<'s> Commit<'_, 's> {
         failed
     }
 
-    /// Unlinks what our versions superseded, as far as nobody can see it any more.
-    fn prune(&self, writes: &SortedWrites<'s>, guard: &mut Guard) {
-        if is_horizon_due() {
-            self.ground.store.advance_horizon(guard);
-        }
-        for (index, (key, write)) in writes.iter().enumerate() {
-            if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
-                guard.repin();
+    /// Sees to it that what our versions superseded is unlinked.
+    fn prune(&self, writes: SortedWrites<'s>, guard: &mut Guard) {
+        for (key, write) in writes {
+            if write.supersedes() {
+                self.ground.store.prune_soon(write.space, key, guard);
             }
-            let record = write.record().expect("installed");
-            // SAFETY: it has our version or a later one, all above our snapshot, whose slot is still registered: such a
-            // record does not die (`Record::bury`).
-            let record = unsafe { record.as_ref() };
-            let _ = write.space.prune(key, record, self.ground.store.active().horizon(guard), guard);
         }
     }
 }
@@ -245,10 +234,17 @@ impl From<Interrupted> for Undecided {
 }
 
 /// Step 5: from here on nobody needs the state to know.
-fn stamp(writes: &SortedWrites<'_>, lsn: Lsn) {
-    for (_, write) in writes {
-        // SAFETY: what is not stamped is not pruned, and nobody but us stamps.
-        unsafe { write.version().as_ref() }.set_stamp(lsn);
+fn stamp(writes: &SortedWrites<'_>, lsn: Lsn, guard: &mut Guard) {
+    for (index, (_, write)) in writes.iter().enumerate() {
+        if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
+            guard.repin();
+        }
+        let record = write.record().expect("installed");
+        // SAFETY: it has our version or a later one, all above our snapshot, whose slot is still registered: such a
+        // record does not die (`Record::bury`).
+        let record = unsafe { record.as_ref() };
+        // SAFETY: committed by us, not stamped yet, and what is not stamped is not pruned.
+        unsafe { record.settle(write.version(), lsn, guard) };
     }
 }
 
@@ -260,15 +256,4 @@ fn about_first(writes: &SortedWrites<'_>, kind: ConflictKind) -> Failed {
 
 fn conflict(kind: ConflictKind, space: u32, key: &Key, winner: Option<Lsn>) -> Conflict {
     Conflict { kind, space, key: key.to_vec(), winner }
-}
-
-fn is_horizon_due() -> bool {
-    thread_local! {
-        static COMMITS: Cell<u32> = const { Cell::new(0) };
-    }
-    COMMITS.with(|commits| {
-        let count = commits.get().wrapping_add(1);
-        commits.set(count);
-        count.is_multiple_of(COMMITS_PER_HORIZON)
-    })
 }

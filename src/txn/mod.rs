@@ -13,6 +13,7 @@ mod write_set;
 
 use crate::lsn::Lsn;
 use crate::map::Towards;
+use crate::mvcc::chain::ANY_BASE;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
@@ -41,9 +42,6 @@ pub(crate) struct Found<'t> {
     pub(crate) lsn: Option<Lsn>,
     pub(crate) value: Cow<'t, [u8]>,
 }
-
-/// A base that nothing is above: a blind write under read committed.
-const ANY_BASE: Lsn = Lsn::new(u64::MAX);
 
 /// A transaction, until it commits or is dropped, which takes nothing back because nothing was changed.
 pub(crate) struct Txn<'s> {

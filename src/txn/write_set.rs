@@ -21,6 +21,7 @@ pub(crate) struct PendingWrite<'s> {
     pub(crate) space: &'s Space,
     version: NonNull<Version>,
     record: Option<NonNull<Node<Record>>>,
+    supersedes: bool,
     /// The write knows what was committed below; above is a conflict.
     pub(crate) base: Lsn,
 }
@@ -30,7 +31,7 @@ unsafe impl Send for PendingWrite<'_> {}
 
 impl<'s> PendingWrite<'s> {
     pub(crate) fn new(space: &'s Space, value: Option<&[u8]>, base: Lsn) -> PendingWrite<'s> {
-        PendingWrite { space, version: Version::new(value), record: None, base }
+        PendingWrite { space, version: Version::new(value), record: None, supersedes: false, base }
     }
 
     /// `None` deletes.
@@ -46,6 +47,14 @@ impl<'s> PendingWrite<'s> {
     /// The version is in reach of others by now: it is not freed with this value, but retired by the commit protocol.
     pub(crate) fn mark_installed(&mut self, record: &Node<Record>) {
         self.record = Some(NonNull::from(record));
+        // SAFETY: installed, not stamped yet, so not pruned.
+        let version = unsafe { self.version.as_ref() };
+        self.supersedes = version.is_tombstone() || !version.older().is_null();
+    }
+
+    /// Whether, once committed, it leaves something to prune: what it was put upon, or itself with its record.
+    pub(crate) fn supersedes(&self) -> bool {
+        self.supersedes
     }
 
     /// Where the version was installed.

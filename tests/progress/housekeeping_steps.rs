@@ -2,7 +2,8 @@
 
 use super::harness::{CONTESTED, OPERATIONS, Store, while_parked};
 use crate::TransactionOptions;
-use crate::sync::{Step, epoch};
+use crate::mvcc::superseded::BATCH;
+use crate::sync::Step;
 
 #[test]
 fn registering_a_snapshot() {
@@ -27,8 +28,8 @@ fn registering_a_snapshot() {
 #[test]
 fn pruning() {
     let store = Store::in_memory();
-    store.engine.store().advance_horizon(&epoch::pin());
-    let parked = || store.write_contested(TransactionOptions::new()).unwrap();
+    // The last one fills the batch, and prunes.
+    let parked = || (0..BATCH).for_each(|_| store.write_contested(TransactionOptions::new()).unwrap());
     let ((), (others, contested)) = while_parked(Step::Pruning, parked, || {
         store.overwrite_contested();
         let contested = store.engine.sweep().versions;
