@@ -1,7 +1,7 @@
 //! Leader and followers: whoever needs the log flushed, and finds nobody flushing, writes for all.
 //!
 //! ```text
-//!   leader of flush n:   flight = (t, n) ─► one durable write ─► durable = t ─► hand over
+//!   leader of flush n:   flight = (t, n) ─► one durable write ─► durable = t ─► hand over ─► wake its followers
 //!   follower of n:       its end <= t: sleeps on doors[n % 2], which flush n opens for all
 //!   everybody else:      sleeps on doors[(n + 1) % 2], which flush n opens for one: the next leader
 //! ```
@@ -144,21 +144,28 @@ impl<S: LogSink> GroupCommit<S> {
             }
             match self.leader.try_with(|leader| self.lead(leader, &done)) {
                 Some(led) => {
+                    // The next leader first: its write is under way while the last flush's followers wake.
                     self.hand_over();
-                    led?;
+                    if let Some(flushed) = led? {
+                        self.announce(flushed);
+                    }
                 }
                 None => futex_wait(door, closed, None),
             }
         }
     }
 
-    /// Flushes until `done`, or once if that takes others' frames too.
-    fn lead(&self, leader: &mut Leader<S>, done: &impl Fn() -> bool) -> Result<(), IoError> {
+    /// Flushes until `done`. Returns the last flush, which is not announced yet.
+    fn lead(&self, leader: &mut Leader<S>, done: &impl Fn() -> bool) -> Result<Option<Flight>, IoError> {
         step(Step::Leading);
-        let mut looks = 0;
+        let (mut last, mut looks) = (None, 0);
         while !done() {
+            if let Some(flushed) = last.take() {
+                self.announce(flushed);
+            }
             self.health.check()?;
-            if self.flush(leader)? {
+            last = self.flush(leader)?;
+            if last.is_some() {
                 looks = 0;
                 continue;
             }
@@ -170,15 +177,15 @@ impl<S: LogSink> GroupCommit<S> {
             looks += 1;
             wait_for_publisher(looks);
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Writes the unbroken run of published frames, if there is one.
-    fn flush(&self, leader: &mut Leader<S>) -> Result<bool, IoError> {
+    fn flush(&self, leader: &mut Leader<S>) -> Result<Option<Flight>, IoError> {
         let from = self.durable();
         let end = self.ring.published(from, WRITE_BYTES_MAX.min(self.ring.capacity()));
         if end == from {
-            return Ok(false);
+            return Ok(None);
         }
         let flight = self.flight().next(end);
         // Release: pairs with the acquire in `flight`. Leaders alone write it.
@@ -191,9 +198,13 @@ impl<S: LogSink> GroupCommit<S> {
         self.durable.store(end.get(), Ordering::Release);
         // SAFETY: we lead, and everything below `end` is written.
         unsafe { self.ring.release(end) };
-        self.open(flight.door(), u32::MAX);
-        self.wake_tasks(end);
-        Ok(true)
+        Ok(Some(flight))
+    }
+
+    /// Wakes those who waited for a flush that is over.
+    fn announce(&self, flushed: Flight) {
+        self.open(flushed.door(), u32::MAX);
+        self.wake_tasks(flushed.target());
     }
 
     fn flight(&self) -> Flight {

@@ -86,10 +86,11 @@ impl<'s> Commit<'_, 's> {
             Err(failed) => return Err(self.withdraw(state, &writes, failed)),
         };
         step(Step::Committed);
-        drop(guard);
-        let published = frame.map_or(Ok(()), |frame| self.publish(committed.lsn, &frame));
+        let published = match frame {
+            Some(frame) => guard.unpinned(|| self.publish(committed.lsn, &frame)),
+            None => Ok(()),
+        };
         step(Step::Published);
-        let mut guard = epoch::pin();
         stamp(&writes, committed.lsn, &mut guard);
         state.retire();
         step(Step::Stamped);

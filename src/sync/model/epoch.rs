@@ -79,8 +79,14 @@ impl Guard {
     pub(crate) fn flush(&self) {}
 
     pub(crate) fn repin(&mut self) {
+        self.unpinned(|| ());
+    }
+
+    pub(crate) fn unpinned<R>(&mut self, act: impl FnOnce() -> R) -> R {
         unpin();
+        let result = act();
         std::mem::forget(std::mem::replace(self, pin()));
+        result
     }
 }
 

@@ -90,6 +90,11 @@ pub(crate) mod epoch {
             self.0.flush();
         }
 
+        /// Runs `act`, which may take its time, with nothing held back, at the price of everything reached through the guard so far.
+        pub(crate) fn unpinned<R>(&mut self, act: impl FnOnce() -> R) -> R {
+            self.0.repin_after(act)
+        }
+
         /// Lets the collector go on, at the price of everything reached through the guard so far.
         pub(crate) fn repin(&mut self) {
             self.0.repin();
