@@ -1,10 +1,10 @@
 //! Invariant 2: two transactions that wrote the same record from overlapping snapshots never both commit.
 
 use super::*;
-use crate::mvcc::chain::Record;
+use crate::mvcc::chain::{ANY_BASE, Record};
 use crate::mvcc::garbage::{self, OwnState};
 use crate::mvcc::state::{Interrupted, Phase};
-use crate::mvcc::version::Version;
+use crate::mvcc::version::{Stamp, Version};
 use loom::thread;
 use std::ptr::NonNull;
 
@@ -116,6 +116,10 @@ fn nobody_waits_for_one_that_sleeps() {
 /// A commit of one write to one record, with nothing around it; where it read and where it committed.
 fn write_once(record: &Record, end: &LogEnd) -> Option<(Lsn, Lsn)> {
     let base = end.load();
+    write_upon(record, end, base).map(|lsn| (base, lsn))
+}
+
+fn write_upon(record: &Record, end: &LogEnd, base: Lsn) -> Option<Lsn> {
     let (state, version) = (OwnState::new(), Version::new(Some(&[1])));
     // SAFETY: ours until it is retired below.
     let header: &Version = unsafe { version.as_ref() };
@@ -123,14 +127,15 @@ fn write_once(record: &Record, end: &LogEnd) -> Option<(Lsn, Lsn)> {
     record.install(version, base, &epoch::pin()).ok()?;
     let committed = position_once(&state, end);
     match committed {
-        Some(lsn) => header.set_stamp(lsn),
+        // SAFETY: installed above, stamped here, once.
+        Some(lsn) => unsafe { record.settle(version, lsn, &epoch::pin()) },
         None => {
             state.abort();
             withdraw(record, version);
         }
     }
     state.retire();
-    committed.map(|lsn| (base, lsn))
+    committed
 }
 
 /// Nobody pushes here; so a failure is a kill.
@@ -178,4 +183,31 @@ fn two_writers_of_one_record() {
         );
     });
     outcomes.expect(&["1", "2"]);
+}
+
+/// A blind write does not look at a version that is stamped, and is not put upon one that is undecided.
+#[test]
+fn blind_writers_of_one_record() {
+    explore("blind writers of one record", || {
+        let (record, end) = (Arc::new(Record::new()), Arc::new(LogEnd::new(Lsn::new(8))));
+        write_upon(&record, &end, ANY_BASE).expect("nobody is in the way");
+        let other = {
+            let (record, end) = (Arc::clone(&record), Arc::clone(&end));
+            thread::spawn(move || write_upon(&record, &end, ANY_BASE))
+        };
+        let mine = write_upon(&record, &end, ANY_BASE);
+        let committed: Vec<_> = [mine, other.join().unwrap()].into_iter().flatten().collect();
+        assert!(!committed.is_empty(), "somebody always goes on");
+        let guard = epoch::pin();
+        let positions: Vec<_> = record
+            .versions(&guard)
+            .unwrap()
+            .map(|version| match version.stamp() {
+                Stamp::At(lsn) => lsn,
+                Stamp::Pending(_) => panic!("everybody is through"),
+            })
+            .collect();
+        assert_eq!(positions.len(), committed.len() + 1);
+        assert!(positions.is_sorted_by(|above, below| above > below), "not in the order of commits");
+    });
 }
