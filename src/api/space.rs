@@ -22,7 +22,7 @@ unsafe impl Sync for SpaceHandle {}
 
 impl SpaceHandle {
     pub(super) fn new(engine: Arc<Engine>, name: &str, number: u32) -> SpaceHandle {
-        let space = NonNull::from(engine.store().space(number));
+        let space = NonNull::from(engine.store().space(number).named(name));
         SpaceHandle { engine, name: name.into(), space }
     }
 

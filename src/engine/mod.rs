@@ -123,20 +123,20 @@ impl Engine {
     }
 
     /// Commits, and returns when that is acknowledged at `durability`.
-    pub(crate) fn commit(&self, txn: Txn<'_>, durability: Durability) -> Result<Committed, Failed> {
+    pub(crate) fn commit<'s>(&self, txn: Txn<'s>, durability: Durability) -> Result<Committed, Failed<'s>> {
         let committed = txn.commit()?;
         self.acknowledge(committed, durability).map_err(Failed::Log)?;
         Ok(committed)
     }
 
     /// Writes one key, whatever is there, and returns when that is acknowledged at `durability`.
-    pub(crate) fn put_alone(
-        &self,
-        space: &Space,
+    pub(crate) fn put_alone<'s>(
+        &'s self,
+        space: &'s Space,
         key: &[u8],
         value: Option<&[u8]>,
         durability: Durability,
-    ) -> Result<Committed, Failed> {
+    ) -> Result<Committed, Failed<'s>> {
         let committed = txn::put_alone(self.ground(), space, key, value)?;
         self.acknowledge(committed, durability).map_err(Failed::Log)?;
         Ok(committed)
@@ -171,7 +171,7 @@ impl Engine {
     }
 
     /// The number of a name, which is added if it is not there.
-    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed> {
+    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed<'_>> {
         if let Some(number) = self.find(kind, name) {
             return Ok(number);
         }
