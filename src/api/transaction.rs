@@ -71,7 +71,7 @@ impl<'db> Transaction<'db> {
     ) -> Result<TransactionCollection<'t, 'db>> {
         super::check_open(self.engine)?;
         let space = collection.0.within(self.engine)?;
-        let documents = Documents { space, name: &collection.0.name, limits: self.engine.config().limits };
+        let documents = Documents { space, limits: self.engine.config().limits };
         Ok(TransactionCollection { txn: &mut self.txn, documents, collection })
     }
 
@@ -146,7 +146,7 @@ impl<'db> Transaction<'db> {
 /// A collection within a transaction.
 pub struct TransactionCollection<'t, 'db> {
     txn: &'t mut Txn<'db>,
-    documents: Documents<'db, 't>,
+    documents: Documents<'db>,
     collection: &'t Collection,
 }
 
@@ -297,7 +297,7 @@ impl<'db> TransactionCollection<'_, 'db> {
         towards: Towards,
     ) -> TransactionDocumentScan<'a, 'db> {
         let entries = self.txn.scan(self.documents.space, range, towards);
-        TransactionDocumentScan::new(entries, self.documents.name)
+        TransactionDocumentScan::new(entries, self.documents.space.name())
     }
 }
 
