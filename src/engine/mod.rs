@@ -160,6 +160,11 @@ impl Engine {
         self.log.as_ref().map_or(Lsn::ZERO, |log| log.durable())
     }
 
+    /// The first write or flush that failed, since which the store is read-only.
+    pub(crate) fn failure(&self) -> Option<IoError> {
+        self.log.as_ref().and_then(|log| log.check().err())
+    }
+
     /// Returns once everything below `end` is durable. In memory there is nothing to wait for.
     pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
         self.log.as_ref().map_or(Ok(()), |log| log.wait_durable(end))
