@@ -128,13 +128,14 @@ impl<'db> Transaction<'db> {
 
     /// Commits, and hands out what becomes ready when the commit is on stable storage, whatever the transaction's durability.
     ///
-    /// The commit is in effect, and seen by others, when this returns. Dropping the handle takes nothing back.
+    /// The commit is in effect, and seen by others, when this returns. Its flush is asked for by then too, in one load while it is asked for
+    /// already: nobody has to wait for the handle or poll it. Dropping the handle takes nothing back.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_async(self) -> Result<CommitHandle> {
         super::check_open(self.engine)?;
-        let committed = self.engine.commit(self.txn, Durability::None);
+        let committed = self.engine.commit_async(self.txn);
         let committed = committed.map_err(|failed| super::failed(self.engine, failed))?;
         Ok(CommitHandle::new(self.engine.log().cloned(), committed))
     }

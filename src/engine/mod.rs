@@ -129,6 +129,17 @@ impl Engine {
         Ok(committed)
     }
 
+    /// Commits, and sees to it that the commit becomes durable, without waiting for that.
+    pub(crate) fn commit_async<'s>(&self, txn: Txn<'s>) -> Result<Committed, Failed<'s>> {
+        let committed = txn.commit()?;
+        if let Some(log) = &self.log
+            && log.durable() < committed.end
+        {
+            log.request_flush(Urgency::Now);
+        }
+        Ok(committed)
+    }
+
     /// Writes one key, whatever is there, and returns when that is acknowledged at `durability`.
     pub(crate) fn put_alone<'s>(
         &'s self,
