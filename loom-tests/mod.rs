@@ -76,7 +76,7 @@ fn begin(store: &Store, isolation: Isolation) -> Txn<'_> {
 }
 
 /// Commits these writes, in one transaction at snapshot isolation.
-fn put(store: &Store, writes: &[(&[u8], Option<u8>)]) -> Result<Committed, Failed> {
+fn put<'s>(store: &'s Store, writes: &[(&[u8], Option<u8>)]) -> Result<Committed, Failed<'s>> {
     let mut txn = begin(store, Isolation::Snapshot);
     for (key, value) in writes {
         txn.put(space(store), key, value.as_ref().map(std::slice::from_ref));

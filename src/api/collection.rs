@@ -32,7 +32,7 @@ pub struct Collection(pub(super) SpaceHandle);
 impl Collection {
     /// The name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        self.0.name()
     }
 
     pub(super) fn prepare(&self, document: impl IntoDocument) -> Result<Prepared> {
@@ -48,14 +48,13 @@ impl Collection {
     /// Runs `operate` in a transaction of its own, until it does not conflict.
     fn alone<T>(
         &self,
-        mut operate: impl for<'s> FnMut(Documents<'s, '_>, &mut Txn<'s>) -> Result<T>,
+        mut operate: impl for<'s> FnMut(Documents<'s>, &mut Txn<'s>) -> Result<T>,
     ) -> Result<T> {
         let engine = &*self.0.engine;
         retry(engine.config().retries_max, || {
             super::check_open(engine)?;
             let mut txn = engine.begin(Isolation::Snapshot);
-            let documents =
-                Documents { space: self.0.space(), name: &self.0.name, limits: engine.config().limits };
+            let documents = Documents { space: self.0.space(), limits: engine.config().limits };
             let result = operate(documents, &mut txn)?;
             engine.commit(txn, engine.config().durability).map_err(|failed| super::failed(engine, failed))?;
             Ok(result)
@@ -123,7 +122,7 @@ impl Collection {
         super::check_open(&self.0.engine)?;
         let target = Target::new(id)?;
         let found = txn::newest(self.0.space(), &target.key, |lsn, value| (lsn, value.to_vec()));
-        let document = |(lsn, value)| DocRef::new(Cow::Owned(value), Some(lsn), &self.0.name, &target.key);
+        let document = |(lsn, value)| DocRef::new(Cow::Owned(value), Some(lsn), self.name(), &target.key);
         found.map(document).transpose()
     }
 

@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 
 /// A commit that is in effect, and on its way to stable storage.
 ///
-/// A future that needs no thread of its own; or [`CommitHandle::wait`]. Dropping it takes nothing back.
+/// The store's flusher takes care of that, whether anybody waits or not. A future that needs no thread of its own; or
+/// [`CommitHandle::wait`]. Dropping it takes nothing back.
 #[must_use = "the commit is not known to be on stable storage before this is ready"]
 pub struct CommitHandle {
     log: Option<Arc<Log>>,

@@ -254,7 +254,11 @@ impl Database {
         Ok(())
     }
 
-    /// Makes everything durable and closes the store; from then on every call on any handle fails with [`Error::Closed`].
+    /// Makes everything durable and closes the store. From then on nothing begins and nothing commits, on any handle: such calls fail with
+    /// [`Error::Closed`].
+    ///
+    /// What was open before can be read to its end: a collection or keyspace that was taken from a snapshot or a transaction, its scans, and
+    /// the documents from there. [`CommitHandle`](crate::CommitHandle)s become ready. Positions, figures and [`Database::wait_durable`] answer on.
     ///
     /// The directory is free for another opener when the last handle, transaction and snapshot are dropped too.
     ///

@@ -9,9 +9,8 @@ use bson::{RawDocument, RawDocumentBuf};
 
 /// A collection, for the length of one call.
 #[derive(Clone, Copy)]
-pub(super) struct Documents<'s, 'n> {
+pub(super) struct Documents<'s> {
     pub(super) space: &'s Space,
-    pub(super) name: &'n str,
     pub(super) limits: Limits,
 }
 
@@ -41,21 +40,22 @@ enum Next {
     Delete,
 }
 
-impl<'s> Documents<'s, '_> {
+impl<'s> Documents<'s> {
     pub(super) fn get<'t>(&self, txn: &'t Txn<'s>, target: &Target) -> Result<Option<DocRef<'t>>> {
         let Some(found) = txn.get(self.space, &target.key) else {
             return Ok(None);
         };
-        DocRef::new(found.value, found.lsn, self.name, &target.key).map(Some)
+        DocRef::new(found.value, found.lsn, self.space.name(), &target.key).map(Some)
     }
 
     pub(super) fn insert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<()> {
         let target = Target::new(document.id.clone())?;
         txn.modify(self.space, &target.key, |found| match found {
             None => Ok((Change::Put(encode(1, &document.raw)), ())),
-            Some(_) => {
-                Err(Error::AlreadyExists { collection: self.name.to_owned(), id: document.id.clone() })
-            }
+            Some(_) => Err(Error::AlreadyExists {
+                collection: self.space.name().to_owned(),
+                id: document.id.clone(),
+            }),
         })
     }
 
@@ -91,7 +91,7 @@ impl<'s> Documents<'s, '_> {
     ) -> Result<u64> {
         self.change(txn, target, if_version, |raw| {
             let mut document = bson::Document::try_from(raw).map_err(|_| Error::NotADocument {
-                collection: self.name.to_owned(),
+                collection: self.space.name().to_owned(),
                 key: target.key.clone(),
             })?;
             update(&mut document);
@@ -128,7 +128,7 @@ impl<'s> Documents<'s, '_> {
         change: impl FnOnce(&RawDocument) -> Result<Next>,
     ) -> Result<u64> {
         txn.modify(self.space, &target.key, |found| {
-            let (collection, id) = (|| self.name.to_owned(), || target.id.clone());
+            let (collection, id) = (|| self.space.name().to_owned(), || target.id.clone());
             let value = found.ok_or_else(|| Error::NotFound { collection: collection(), id: id() })?;
             let (version, raw) = self.decode(value, target)?;
             if let Some(expected) = if_version.filter(|&expected| expected != version) {
@@ -147,7 +147,8 @@ impl<'s> Documents<'s, '_> {
     }
 
     fn decode<'v>(&self, value: &'v [u8], target: &Target) -> Result<(u64, &'v RawDocument)> {
-        let not_one = || Error::NotADocument { collection: self.name.to_owned(), key: target.key.clone() };
+        let not_one =
+            || Error::NotADocument { collection: self.space.name().to_owned(), key: target.key.clone() };
         decode(value).ok_or_else(not_one)
     }
 

@@ -80,7 +80,7 @@ pub enum Error {
         /// The ring's size in bytes.
         ring_bytes: u64,
     },
-    /// The store was closed.
+    /// The store was closed, see [`Database::close`](crate::Database::close).
     #[error("the store is closed; open it again")]
     Closed,
     /// A handle of one store was used with a transaction or snapshot of another.

@@ -37,7 +37,7 @@ pub(super) fn check_sizes(key: &[u8], value: &[u8], limits: &Limits) -> Result<(
 impl Keyspace {
     /// The name.
     pub fn name(&self) -> &str {
-        &self.0.name
+        self.0.name()
     }
 
     /// Writes a value, whatever is there.

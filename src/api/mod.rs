@@ -29,7 +29,7 @@ pub use stats::Stats;
 pub use transaction::{Savepoint, Transaction, TransactionCollection, TransactionKeyspace};
 pub use value::{DocRef, Document};
 
-use crate::engine::{Engine, catalog};
+use crate::engine::Engine;
 use crate::txn::commit::Failed;
 
 #[inline]
@@ -38,15 +38,12 @@ fn check_open(engine: &Engine) -> Result<()> {
 }
 
 /// A failed commit in a caller's terms.
-fn failed(engine: &Engine, failed: Failed) -> Error {
+fn failed(engine: &Engine, failed: Failed<'_>) -> Error {
     match failed {
         Failed::Log(cause) => Error::ReadOnly { cause },
         Failed::TooLarge => Error::TransactionTooLarge { ring_bytes: engine.config().ring_bytes },
-        Failed::Conflict(conflict) => {
-            let store = engine.store();
-            let name = catalog::name_of(&store.snapshot(), store, conflict.space);
-            let keyspace = name.unwrap_or_else(|| "the catalog".to_owned());
-            Error::Conflict { keyspace, conflict, attempts: 1 }
+        Failed::Conflict { space, conflict } => {
+            Error::Conflict { keyspace: space.name().to_owned(), conflict, attempts: 1 }
         }
     }
 }

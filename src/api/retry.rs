@@ -44,7 +44,7 @@ mod tests {
     use crate::txn::error::{Conflict, ConflictKind};
 
     fn conflict() -> Error {
-        let conflict = Conflict { kind: ConflictKind::Write, space: 1, key: vec![7], winner: None };
+        let conflict = Conflict { kind: ConflictKind::Write, key: vec![7], winner: None };
         Error::Conflict { keyspace: "k".into(), conflict, attempts: 1 }
     }
 

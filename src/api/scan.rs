@@ -8,7 +8,6 @@ use crate::mvcc::store::Space;
 use crate::txn;
 use std::borrow::Cow;
 use std::ops::Bound;
-use std::sync::Arc;
 
 /// A range of keys, in its order or against it.
 #[derive(Clone, Copy)]
@@ -21,17 +20,13 @@ pub(super) struct Span<'a> {
 /// Documents as of a snapshot, in the order of their ids or against it. Holds some dozens of references at a time, and no lock.
 pub struct DocumentScan<'s> {
     entries: snapshot::Scan<'s>,
-    name: Arc<str>,
+    name: &'s str,
 }
 
 impl<'s> DocumentScan<'s> {
-    pub(super) fn new(
-        snapshot: &'s Snapshot,
-        space: &'s Space,
-        name: Arc<str>,
-        span: Span<'_>,
-    ) -> DocumentScan<'s> {
-        DocumentScan { entries: snapshot.scan(space, (span.low, span.high), span.towards), name }
+    pub(super) fn new(snapshot: &'s Snapshot, space: &'s Space, span: Span<'_>) -> DocumentScan<'s> {
+        let entries = snapshot.scan(space, (span.low, span.high), span.towards);
+        DocumentScan { entries, name: space.name() }
     }
 }
 
@@ -40,7 +35,7 @@ impl<'s> Iterator for DocumentScan<'s> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (key, seen) = self.entries.next()?;
-        Some(DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), &self.name, key))
+        Some(DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), self.name, key))
     }
 }
 

@@ -12,7 +12,6 @@ use crate::map::Towards;
 use crate::mvcc::{snapshot, store::Space};
 use std::borrow::Cow;
 use std::ops::{Bound, RangeBounds};
-use std::sync::Arc;
 
 /// A view of the whole store as of one position: it never changes, and it holds up nobody.
 ///
@@ -65,8 +64,7 @@ impl<'db> Snapshot<'db> {
 
     fn view<'s>(&'s self, handle: &SpaceHandle) -> Result<View<'s>> {
         super::check_open(self.engine)?;
-        let space = handle.within(self.engine)?;
-        Ok(View { snapshot: &self.snapshot, space, name: Arc::clone(&handle.name) })
+        Ok(View { snapshot: &self.snapshot, space: handle.within(self.engine)? })
     }
 
     /// The value of a key of a keyspace, in place: the shortest way for one read.
@@ -84,7 +82,6 @@ impl<'db> Snapshot<'db> {
 struct View<'s> {
     snapshot: &'s snapshot::Snapshot,
     space: &'s Space,
-    name: Arc<str>,
 }
 
 /// A collection as of a snapshot.
@@ -100,7 +97,7 @@ impl<'s> SnapshotCollection<'s> {
         let Some(seen) = self.0.snapshot.get(self.0.space, &target.key) else {
             return Ok(None);
         };
-        DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), &self.0.name, &target.key).map(Some)
+        DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), self.0.space.name(), &target.key).map(Some)
     }
 
     /// All documents in the order of their ids.
@@ -132,8 +129,7 @@ impl<'s> SnapshotCollection<'s> {
     }
 
     fn walk(&self, range: (Bound<&[u8]>, Bound<&[u8]>), towards: Towards) -> DocumentScan<'s> {
-        let span = Span { low: range.0, high: range.1, towards };
-        DocumentScan::new(self.0.snapshot, self.0.space, Arc::clone(&self.0.name), span)
+        DocumentScan::new(self.0.snapshot, self.0.space, Span { low: range.0, high: range.1, towards })
     }
 
     /// How many documents there are. Walks all of them.

@@ -11,7 +11,6 @@ use std::ptr::NonNull;
 #[derive(Clone)]
 pub(super) struct SpaceHandle {
     pub(super) engine: Arc<Engine>,
-    pub(super) name: Arc<str>,
     space: NonNull<Space>,
 }
 
@@ -22,8 +21,8 @@ unsafe impl Sync for SpaceHandle {}
 
 impl SpaceHandle {
     pub(super) fn new(engine: Arc<Engine>, name: &str, number: u32) -> SpaceHandle {
-        let space = NonNull::from(engine.store().space(number));
-        SpaceHandle { engine, name: name.into(), space }
+        let space = NonNull::from(engine.store().space(number).named(name));
+        SpaceHandle { engine, space }
     }
 
     #[inline]
@@ -32,10 +31,14 @@ impl SpaceHandle {
         unsafe { self.space.as_ref() }
     }
 
+    pub(super) fn name(&self) -> &str {
+        self.space().name()
+    }
+
     /// The space, for as long as the engine that a transaction or snapshot borrows; it must be this handle's.
     pub(super) fn within<'e>(&self, engine: &'e Engine) -> Result<&'e Space> {
         if !std::ptr::eq(engine, &*self.engine) {
-            return Err(Error::ForeignHandle { name: self.name.to_string() });
+            return Err(Error::ForeignHandle { name: self.name().to_owned() });
         }
         // SAFETY: spaces live as long as their store, which is `engine`'s.
         Ok(unsafe { self.space.as_ref() })
@@ -44,6 +47,6 @@ impl SpaceHandle {
 
 impl fmt::Debug for SpaceHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Space").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Space").field("name", &self.name()).finish_non_exhaustive()
     }
 }

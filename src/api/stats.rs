@@ -1,6 +1,7 @@
 //! Figures of an open store.
 
 use crate::engine::Engine;
+use crate::io::IoError;
 use crate::lsn::Lsn;
 
 /// Figures of one moment; each is read by itself.
@@ -21,6 +22,8 @@ pub struct Stats {
     pub log_segments: u64,
     /// How the files are reached: `io_uring`, `portable`; `none` in memory.
     pub device: &'static str,
+    /// The failure since which the store takes no more writes, until it is opened again; none as long as it takes them.
+    pub read_only: Option<IoError>,
 }
 
 impl Stats {
@@ -35,6 +38,7 @@ impl Stats {
             oldest_snapshot,
             log_segments: engine.log().map_or(0, |log| log.segments().count()),
             device: engine.device_name(),
+            read_only: engine.failure(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl<'db> Transaction<'db> {
     ) -> Result<TransactionCollection<'t, 'db>> {
         super::check_open(self.engine)?;
         let space = collection.0.within(self.engine)?;
-        let documents = Documents { space, name: &collection.0.name, limits: self.engine.config().limits };
+        let documents = Documents { space, limits: self.engine.config().limits };
         Ok(TransactionCollection { txn: &mut self.txn, documents, collection })
     }
 
@@ -128,13 +128,14 @@ impl<'db> Transaction<'db> {
 
     /// Commits, and hands out what becomes ready when the commit is on stable storage, whatever the transaction's durability.
     ///
-    /// The commit is in effect, and seen by others, when this returns. Dropping the handle takes nothing back.
+    /// The commit is in effect, and seen by others, when this returns. Its flush is asked for by then too, in one load while it is asked for
+    /// already: nobody has to wait for the handle or poll it. Dropping the handle takes nothing back.
     ///
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_async(self) -> Result<CommitHandle> {
         super::check_open(self.engine)?;
-        let committed = self.engine.commit(self.txn, Durability::None);
+        let committed = self.engine.commit_async(self.txn);
         let committed = committed.map_err(|failed| super::failed(self.engine, failed))?;
         Ok(CommitHandle::new(self.engine.log().cloned(), committed))
     }
@@ -146,7 +147,7 @@ impl<'db> Transaction<'db> {
 /// A collection within a transaction.
 pub struct TransactionCollection<'t, 'db> {
     txn: &'t mut Txn<'db>,
-    documents: Documents<'db, 't>,
+    documents: Documents<'db>,
     collection: &'t Collection,
 }
 
@@ -297,7 +298,7 @@ impl<'db> TransactionCollection<'_, 'db> {
         towards: Towards,
     ) -> TransactionDocumentScan<'a, 'db> {
         let entries = self.txn.scan(self.documents.space, range, towards);
-        TransactionDocumentScan::new(entries, self.documents.name)
+        TransactionDocumentScan::new(entries, self.documents.space.name())
     }
 }
 

@@ -5,12 +5,12 @@
 
 use crate::map::Towards;
 use crate::mvcc::snapshot::Snapshot;
-use crate::mvcc::store::Store;
+use crate::mvcc::store::{Space, Store};
 use crate::txn::Txn;
 use std::ops::Bound;
 
 /// The catalog's own number.
-pub(crate) const CATALOG_SPACE: u32 = 0;
+const CATALOG_SPACE: u32 = 0;
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +19,11 @@ pub(crate) enum Kind {
     Collection = b'c' as isize,
     /// Bytes.
     Keyspace = b'k' as isize,
+}
+
+/// The catalog itself.
+fn space(store: &Store) -> &Space {
+    store.space(CATALOG_SPACE).named("the catalog")
 }
 
 /// A name's key in the catalog.
@@ -34,12 +39,12 @@ fn number(value: &[u8]) -> Option<u32> {
 
 /// The number of a name, if it is there.
 pub(crate) fn find(snapshot: &Snapshot, store: &Store, kind: Kind, name: &str) -> Option<u32> {
-    snapshot.get(store.space(CATALOG_SPACE), &key(kind, name)).and_then(|seen| number(seen.value))
+    snapshot.get(space(store), &key(kind, name)).and_then(|seen| number(seen.value))
 }
 
 /// Gives a new name the next number. The caller commits, and holds off others who add names meanwhile.
 pub(crate) fn add<'s>(txn: &mut Txn<'s>, store: &'s Store, kind: Kind, name: &str) -> u32 {
-    let catalog = store.space(CATALOG_SPACE);
+    let catalog = space(store);
     let taken = txn.scan(catalog, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
     let next = taken.filter_map(|entry| number(&entry.value)).max().unwrap_or(CATALOG_SPACE) + 1;
     txn.put(catalog, &key(kind, name), Some(&next.to_le_bytes()));
@@ -51,15 +56,7 @@ pub(crate) fn list(snapshot: &Snapshot, store: &Store, kind: Kind) -> Vec<(Strin
     let (low, high) = ([kind as u8], [kind as u8 + 1]);
     let range = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
     snapshot
-        .scan(store.space(CATALOG_SPACE), range, Towards::Greater)
+        .scan(space(store), range, Towards::Greater)
         .filter_map(|(key, seen)| Some((String::from_utf8(key[1..].to_vec()).ok()?, number(seen.value)?)))
         .collect()
-}
-
-/// The name of a number, for messages.
-pub(crate) fn name_of(snapshot: &Snapshot, store: &Store, space: u32) -> Option<String> {
-    [Kind::Collection, Kind::Keyspace]
-        .into_iter()
-        .flat_map(|kind| list(snapshot, store, kind))
-        .find_map(|(name, number)| (number == space).then_some(name))
 }

@@ -123,20 +123,31 @@ impl Engine {
     }
 
     /// Commits, and returns when that is acknowledged at `durability`.
-    pub(crate) fn commit(&self, txn: Txn<'_>, durability: Durability) -> Result<Committed, Failed> {
+    pub(crate) fn commit<'s>(&self, txn: Txn<'s>, durability: Durability) -> Result<Committed, Failed<'s>> {
         let committed = txn.commit()?;
         self.acknowledge(committed, durability).map_err(Failed::Log)?;
         Ok(committed)
     }
 
+    /// Commits, and sees to it that the commit becomes durable, without waiting for that.
+    pub(crate) fn commit_async<'s>(&self, txn: Txn<'s>) -> Result<Committed, Failed<'s>> {
+        let committed = txn.commit()?;
+        if let Some(log) = &self.log
+            && log.durable() < committed.end
+        {
+            log.request_flush(Urgency::Now);
+        }
+        Ok(committed)
+    }
+
     /// Writes one key, whatever is there, and returns when that is acknowledged at `durability`.
-    pub(crate) fn put_alone(
-        &self,
-        space: &Space,
+    pub(crate) fn put_alone<'s>(
+        &'s self,
+        space: &'s Space,
         key: &[u8],
         value: Option<&[u8]>,
         durability: Durability,
-    ) -> Result<Committed, Failed> {
+    ) -> Result<Committed, Failed<'s>> {
         let committed = txn::put_alone(self.ground(), space, key, value)?;
         self.acknowledge(committed, durability).map_err(Failed::Log)?;
         Ok(committed)
@@ -160,6 +171,11 @@ impl Engine {
         self.log.as_ref().map_or(Lsn::ZERO, |log| log.durable())
     }
 
+    /// The first write or flush that failed, since which the store is read-only.
+    pub(crate) fn failure(&self) -> Option<IoError> {
+        self.log.as_ref().and_then(|log| log.check().err())
+    }
+
     /// Returns once everything below `end` is durable. In memory there is nothing to wait for.
     pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
         self.log.as_ref().map_or(Ok(()), |log| log.wait_durable(end))
@@ -171,7 +187,7 @@ impl Engine {
     }
 
     /// The number of a name, which is added if it is not there.
-    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed> {
+    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed<'_>> {
         if let Some(number) = self.find(kind, name) {
             return Ok(number);
         }

@@ -3,50 +3,34 @@
 //! It asks nothing of kernel or file system, and is chosen where io_uring is missing. A write costs one system call
 //! more than through io_uring's device, and a copy.
 
-use super::directory::Directory;
+use super::directory::{Access, Directory};
 use super::raw::{self, RawFile};
-use super::{BlockFile, Device, IoError, IoOperation, request};
-use std::fs::{File, OpenOptions};
+use super::{BlockFile, IoError, IoOperation, request};
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// A directory, reached with plain system calls.
-pub(super) struct PortableDevice {
-    directory: Directory,
-}
+pub(super) type PortableDevice = Directory<Portable>;
+
+pub(super) struct Portable;
 
 impl PortableDevice {
     pub(super) fn open(dir: &Path) -> Result<PortableDevice, IoError> {
-        Ok(PortableDevice { directory: Directory::open(dir)? })
+        Directory::with(Portable, dir)
     }
 }
 
-impl Device for PortableDevice {
-    fn list(&self) -> Result<Vec<String>, IoError> {
-        self.directory.list()
-    }
+impl Access for Portable {
+    const NAME: &'static str = "portable";
 
-    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, IoError> {
-        let (file, path, len) = self.directory.open_file(name, OpenOptions::new().read(true).write(true))?;
+    fn adopt(&self, file: File, path: PathBuf, len: u64) -> Result<Box<dyn BlockFile>, IoError> {
         Ok(Box::new(PortableFile { file, path, len }))
     }
 
-    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
-        self.directory.create(name, bytes, |file, path| raw::zero_fill(file, path, bytes))?;
-        self.open(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
-        self.directory.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> Result<(), IoError> {
-        self.directory.remove(name)
-    }
-
-    fn name(&self) -> &'static str {
-        "portable"
+    fn zero_fill(&self, file: &File, path: &Path, bytes: u64) -> Result<(), IoError> {
+        raw::zero_fill(file, path, bytes)
     }
 }
 
@@ -88,7 +72,7 @@ impl RawFile for File {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::io::contract;
+    use crate::io::{Device, contract};
 
     fn open(dir: &Path) -> Result<Box<dyn Device>, IoError> {
         Ok(Box::new(PortableDevice::open(dir)?))

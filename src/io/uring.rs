@@ -19,15 +19,15 @@
 //! the page cache, `RWF_DSYNC` all the same. So does a file whose length is no multiple of [`BLOCK`], which is not
 //! one of ours and can only be read.
 
-use super::directory::Directory;
+use super::directory::{Access, Directory};
 use super::pieces::TransferError;
 use super::raw::{self, RawFile};
 use super::ring::{PIECE_BYTES, Ring};
-use super::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, request};
+use super::{AlignedBuf, BLOCK, BlockFile, IoError, IoOperation, request};
 use crate::sync::{Arc, Mutex, lock};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{ReadWriteFlags, pwritev2};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -38,8 +38,9 @@ const PARTS_MAX: usize = 1024;
 const BOUNCE_BYTES_MAX: usize = 4 * PIECE_BYTES;
 
 /// A directory, reached with direct I/O, and one ring for it.
-pub(super) struct UringDevice {
-    directory: Directory,
+pub(super) type UringDevice = Directory<Uring>;
+
+pub(super) struct Uring {
     ring: Arc<Mutex<Ring>>,
     /// Whether direct I/O is tried at all; tests turn it off to run what refusing file systems get.
     try_direct: bool,
@@ -52,9 +53,19 @@ pub(super) fn available() -> bool {
 
 impl UringDevice {
     pub(super) fn open(dir: &Path) -> Result<UringDevice, IoError> {
-        let directory = Directory::open(dir)?;
         let ring = Ring::new().map_err(|error| IoError::new(IoOperation::Ring, dir, error))?;
-        Ok(UringDevice { directory, ring: Arc::new(Mutex::new(ring)), try_direct: true })
+        Directory::with(Uring { ring: Arc::new(Mutex::new(ring)), try_direct: true }, dir)
+    }
+}
+
+impl Access for Uring {
+    const NAME: &'static str = "io_uring";
+
+    fn adopt(&self, file: File, path: PathBuf, len: u64) -> Result<Box<dyn BlockFile>, IoError> {
+        let try_direct = self.try_direct && len > 0 && len.is_multiple_of(BLOCK as u64);
+        let direct = try_direct
+            && go_direct(&file).map_err(|error| IoError::at(IoOperation::Read, &path, 0, error))?;
+        Ok(Box::new(UringFile { file, path, len, direct, ring: Arc::clone(&self.ring) }))
     }
 
     fn zero_fill(&self, file: &File, path: &Path, bytes: u64) -> Result<(), IoError> {
@@ -69,37 +80,6 @@ impl UringDevice {
         ring.write_zeros(file, bytes, &zeros)
             .map_err(|TransferError { start, source }| failed(start, source))?;
         file.sync_data().map_err(|error| IoError::new(IoOperation::Flush, path, error))
-    }
-}
-
-impl Device for UringDevice {
-    fn list(&self) -> Result<Vec<String>, IoError> {
-        self.directory.list()
-    }
-
-    fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, IoError> {
-        let (file, path, len) = self.directory.open_file(name, OpenOptions::new().read(true).write(true))?;
-        let try_direct = self.try_direct && len > 0 && len.is_multiple_of(BLOCK as u64);
-        let direct = try_direct
-            && go_direct(&file).map_err(|error| IoError::at(IoOperation::Read, &path, 0, error))?;
-        Ok(Box::new(UringFile { file, path, len, direct, ring: Arc::clone(&self.ring) }))
-    }
-
-    fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
-        self.directory.create(name, bytes, |file, path| self.zero_fill(file, path, bytes))?;
-        self.open(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
-        self.directory.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> Result<(), IoError> {
-        self.directory.remove(name)
-    }
-
-    fn name(&self) -> &'static str {
-        "io_uring"
     }
 }
 
@@ -201,14 +181,16 @@ impl RawFile for UringFile {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::io::contract;
+    use crate::io::{Device, contract};
 
     fn open(dir: &Path) -> Result<Box<dyn Device>, IoError> {
         Ok(Box::new(UringDevice::open(dir)?))
     }
 
     fn open_refusing_direct(dir: &Path) -> Result<Box<dyn Device>, IoError> {
-        Ok(Box::new(UringDevice { try_direct: false, ..UringDevice::open(dir)? }))
+        let mut device = UringDevice::open(dir)?;
+        device.access.try_direct = false;
+        Ok(Box::new(device))
     }
 
     #[test]
@@ -249,7 +231,7 @@ mod tests {
         let mut written = AlignedBuf::zeroed(bytes);
         written.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index * 7 + (index >> 12)) as u8);
         file.write_durable(0, &[&written]).unwrap();
-        for busy in [None, Some(device.ring.lock().unwrap())] {
+        for busy in [None, Some(device.access.ring.lock().unwrap())] {
             let mut found = vec![0; bytes - 1001];
             file.read_at(1000, &mut found).unwrap();
             assert!(found == written[1000..bytes - 1], "ring in use: {}", busy.is_some());

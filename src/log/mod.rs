@@ -185,13 +185,9 @@ impl Log {
         self.group.wait_durable(end)
     }
 
-    /// True if everything below `end` is durable or never will be; else `waker` is woken when that is so.
+    /// True if everything below `end` is durable or never will be; else `waker` is woken when that is so. Asks for no flush.
     pub(crate) fn poll_durable(&self, end: Lsn, waker: &Waker) -> bool {
-        let over = self.group.wake_when_durable(end, waker);
-        if !over {
-            self.request_flush(Urgency::Now);
-        }
-        over
+        self.group.wake_when_durable(end, waker)
     }
 
     /// Asks the flusher to see to it that what is published becomes durable.

@@ -4,7 +4,6 @@
 //!   of the transaction that is about to decide.
 //! - `active`, `horizon`: live snapshots, and how far pruning may go.
 //! - `superseded`, `prune`, `garbage`, `pool`: when and what to unlink, reclaiming and recycling versions.
-//! - `installed`: the versions of one transaction on their way to a decision.
 //!
 //! Nothing here knows the log: positions come from a [`crate::lsn::LogEnd`].
 

@@ -13,18 +13,34 @@ use crate::map::{Key, Map, Node, Towards};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Mutex, lock};
+use std::fmt;
 use std::ops::Bound;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 /// A keyspace: ordered keys with a record each.
 pub(crate) struct Space {
     id: u32,
+    /// For messages. Recovery makes spaces before it knows their names.
+    name: OnceLock<Box<str>>,
     records: Map<Record>,
 }
 
 impl Space {
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Says what its user calls it, once and for all.
+    pub(crate) fn named(&self, name: &str) -> &Space {
+        let kept = self.name.get_or_init(|| name.into());
+        debug_assert_eq!(**kept, *name);
+        self
+    }
+
+    /// What its user calls it; empty before anybody uses it. One load.
+    pub(crate) fn name(&self) -> &str {
+        self.name.get().map_or("", |name| name)
     }
 
     pub(crate) fn records(&self) -> &Map<Record> {
@@ -62,6 +78,12 @@ impl Space {
         let node = self.records.get_or_insert(key, Record::new, &guard);
         let installed = node.install(version, lsn, &guard);
         assert!(installed.is_ok(), "recovery puts each key once");
+    }
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Space").field("id", &self.id).field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
@@ -119,7 +141,7 @@ impl Store {
         let space = match spaces.iter().find(|space| space.id == id) {
             Some(space) => NonNull::from(&**space),
             None => {
-                spaces.push(Box::new(Space { id, records: Map::new() }));
+                spaces.push(Box::new(Space { id, name: OnceLock::new(), records: Map::new() }));
                 NonNull::from(&**spaces.last().expect("pushed right above"))
             }
         };
@@ -202,6 +224,13 @@ impl Store {
             left > 0
         });
         last.filter(|_| left == 0).cloned()
+    }
+
+    /// Runs something while nobody else gets at the list of spaces.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn with_list_locked<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _locked = lock(&self.spaces);
+        run()
     }
 
     /// How many records there are, roughly; those of deleted keys that wait for their end included.

@@ -22,7 +22,7 @@ use crate::map::Key;
 use crate::mvcc::chain::{Record, Refused};
 use crate::mvcc::garbage::{self, OwnState};
 use crate::mvcc::state::{Interrupted, Phase};
-use crate::mvcc::store::Store;
+use crate::mvcc::store::{Space, Store};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Step, step};
 
@@ -44,9 +44,9 @@ pub(crate) struct Commit<'a, 's> {
 
 /// Why nothing was changed, or why it is not known to last.
 #[derive(Debug)]
-pub(crate) enum Failed {
-    /// Nothing was changed.
-    Conflict(Conflict),
+pub(crate) enum Failed<'s> {
+    /// Nothing was changed. The key of the conflict is in `space`.
+    Conflict { space: &'s Space, conflict: Conflict },
     /// Nothing was changed: the log's ring is too small for a transaction of this size.
     TooLarge,
     /// The log takes nothing any more. Whether the transaction is there after the store is opened again is open.
@@ -73,7 +73,7 @@ const KEYS_PER_PIN: usize = 64;
 
 impl<'s> Commit<'_, 's> {
     /// Commits `writes`, which are not empty.
-    pub(crate) fn run(&self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed> {
+    pub(crate) fn run(&self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed<'s>> {
         let frame = self.prepare(&writes)?;
         // One pin for all of a small transaction's look-ups; no pin while waiting for room in the log.
         let mut guard = epoch::pin();
@@ -98,7 +98,7 @@ impl<'s> Commit<'_, 's> {
         published.map_err(Failed::Log).map(|()| committed)
     }
 
-    fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared>, Failed> {
+    fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared>, Failed<'s>> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
@@ -117,7 +117,7 @@ impl<'s> Commit<'_, 's> {
         state: &OwnState,
         writes: &mut SortedWrites<'s>,
         guard: &mut Guard,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), Failed<'s>> {
         for (index, (key, write)) in writes.iter_mut().enumerate() {
             if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
                 guard.repin();
@@ -130,8 +130,7 @@ impl<'s> Commit<'_, 's> {
                     Ok(()) => break record,
                     Err(Refused::Dead) => write.space.unlink(key, record, guard),
                     Err(Refused::Superseded(winner)) => {
-                        let conflict = conflict(ConflictKind::Write, write.space.id(), key, Some(winner));
-                        return Err(Failed::Conflict(conflict));
+                        return Err(conflict(ConflictKind::Write, write.space, key, Some(winner)));
                     }
                 }
             };
@@ -147,7 +146,7 @@ impl<'s> Commit<'_, 's> {
         state: &OwnState,
         writes: &SortedWrites<'s>,
         frame: Option<&Prepared>,
-    ) -> Result<Committed, Failed> {
+    ) -> Result<Committed, Failed<'s>> {
         let bytes = frame.map_or(UNLOGGED_BYTES, Prepared::bytes);
         let mut pushes = 0;
         loop {
@@ -169,7 +168,7 @@ impl<'s> Commit<'_, 's> {
                     Some(about_first(writes, ConflictKind::Overtaken))
                 }
                 Err(Undecided::Stale(stale)) => {
-                    Some(Failed::Conflict(conflict(stale.kind, stale.space, &stale.key, stale.winner)))
+                    Some(conflict(stale.kind, stale.space, &stale.key, stale.winner))
                 }
             };
             // The range is not ours to use any more; the log must not have a hole.
@@ -181,7 +180,7 @@ impl<'s> Commit<'_, 's> {
         }
     }
 
-    fn decide_at(&self, state: &OwnState, before: Lsn, lsn: Lsn) -> Result<(), Undecided> {
+    fn decide_at(&self, state: &OwnState, before: Lsn, lsn: Lsn) -> Result<(), Undecided<'s>> {
         let Some(reads) = self.reads else {
             return Ok(state.commit(Phase::Positioning(before), lsn)?);
         };
@@ -198,7 +197,7 @@ impl<'s> Commit<'_, 's> {
     }
 
     /// Gives up: takes the versions off again, unless somebody already did, and retires them.
-    fn withdraw(&self, state: OwnState, writes: &SortedWrites<'s>, failed: Failed) -> Failed {
+    fn withdraw(&self, state: OwnState, writes: &SortedWrites<'s>, failed: Failed<'s>) -> Failed<'s> {
         state.abort();
         for (key, write) in writes.iter().filter(|(_, write)| write.record().is_some()) {
             let guard = epoch::pin();
@@ -223,13 +222,13 @@ impl<'s> Commit<'_, 's> {
     }
 }
 
-enum Undecided {
+enum Undecided<'s> {
     Interrupted(Interrupted),
-    Stale(Stale),
+    Stale(Stale<'s>),
 }
 
-impl From<Interrupted> for Undecided {
-    fn from(interrupted: Interrupted) -> Undecided {
+impl From<Interrupted> for Undecided<'_> {
+    fn from(interrupted: Interrupted) -> Self {
         Undecided::Interrupted(interrupted)
     }
 }
@@ -250,11 +249,11 @@ fn stamp(writes: &SortedWrites<'_>, lsn: Lsn, guard: &mut Guard) {
 }
 
 /// A conflict that is not about one key rather than another.
-fn about_first(writes: &SortedWrites<'_>, kind: ConflictKind) -> Failed {
+fn about_first<'s>(writes: &SortedWrites<'s>, kind: ConflictKind) -> Failed<'s> {
     let (key, write) = writes.first().expect("there is a write");
-    Failed::Conflict(conflict(kind, write.space.id(), key, None))
+    conflict(kind, write.space, key, None)
 }
 
-fn conflict(kind: ConflictKind, space: u32, key: &Key, winner: Option<Lsn>) -> Conflict {
-    Conflict { kind, space, key: key.to_vec(), winner }
+fn conflict<'s>(kind: ConflictKind, space: &'s Space, key: &Key, winner: Option<Lsn>) -> Failed<'s> {
+    Failed::Conflict { space, conflict: Conflict { kind, key: key.to_vec(), winner } }
 }

@@ -28,9 +28,7 @@ pub enum ConflictKind {
 pub struct Conflict {
     /// What the disagreement is about.
     pub kind: ConflictKind,
-    /// The number of the keyspace; [`crate::Error`] carries its name.
-    pub(crate) space: u32,
-    /// The key, as the keyspace orders it.
+    /// The key, as its keyspace orders it; [`crate::Error`] names the keyspace.
     pub key: Vec<u8>,
     /// Where the other transaction committed, if it has.
     pub winner: Option<Lsn>,

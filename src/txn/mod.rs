@@ -162,7 +162,7 @@ impl<'s> Txn<'s> {
     }
 
     /// Commits. A transaction that wrote nothing has nothing to decide: it is where its snapshot is.
-    pub(crate) fn commit(self) -> Result<Committed, Failed> {
+    pub(crate) fn commit(self) -> Result<Committed, Failed<'s>> {
         if self.writes.is_empty() {
             return Ok(Committed { lsn: self.position(), end: self.position() });
         }
@@ -175,12 +175,12 @@ impl<'s> Txn<'s> {
 }
 
 /// Writes one key, whatever is there: a transaction of its own, without the book-keeping of one.
-pub(crate) fn put_alone(
-    ground: Ground<'_>,
-    space: &Space,
+pub(crate) fn put_alone<'s>(
+    ground: Ground<'s>,
+    space: &'s Space,
     key: &[u8],
     value: Option<&[u8]>,
-) -> Result<Committed, Failed> {
+) -> Result<Committed, Failed<'s>> {
     // Its slot is held until the version is stamped and what it superseded is pruned.
     let snapshot = ground.store.snapshot();
     let write = PendingWrite::new(space, value, ANY_BASE);

@@ -53,9 +53,9 @@ fn judge(phase: Phase, snapshot: Lsn, own: Lsn) -> Judgement {
 }
 
 /// A read that does not hold any more.
-pub(crate) struct Stale {
+pub(crate) struct Stale<'s> {
     pub(crate) kind: ConflictKind,
-    pub(crate) space: u32,
+    pub(crate) space: &'s Space,
     pub(crate) key: Key,
     pub(crate) winner: Option<Lsn>,
 }
@@ -72,14 +72,14 @@ pub(crate) struct Validator {
 const BATCH: usize = 256;
 
 impl Validator {
-    pub(crate) fn validate(&self, reads: &ReadSet<'_>) -> Result<(), Stale> {
+    pub(crate) fn validate<'s>(&self, reads: &ReadSet<'s>) -> Result<(), Stale<'s>> {
         for (space, key) in &reads.keys {
             self.validate_key(space, key)?;
         }
         reads.ranges.iter().try_for_each(|range| self.validate_range(range))
     }
 
-    fn validate_key(&self, space: &Space, key: &Key) -> Result<(), Stale> {
+    fn validate_key<'s>(&self, space: &'s Space, key: &Key) -> Result<(), Stale<'s>> {
         let guard = epoch::pin();
         match space.records().get(key, &guard) {
             Some(record) => self.check(space, key, record, ConflictKind::Read, &guard),
@@ -87,7 +87,7 @@ impl Validator {
         }
     }
 
-    fn validate_range(&self, range: &ReadRange<'_>) -> Result<(), Stale> {
+    fn validate_range<'s>(&self, range: &ReadRange<'s>) -> Result<(), Stale<'s>> {
         let mut low = range.low.clone();
         loop {
             let guard = epoch::pin();
@@ -107,19 +107,19 @@ impl Validator {
         }
     }
 
-    fn check(
+    fn check<'s>(
         &self,
-        space: &Space,
+        space: &'s Space,
         key: &Key,
         record: &Node<Record>,
         kind: ConflictKind,
         guard: &Guard,
-    ) -> Result<(), Stale> {
+    ) -> Result<(), Stale<'s>> {
         match self.changed(record, guard) {
             None => Ok(()),
             Some(winner) => {
                 let kind = if winner.is_none() { ConflictKind::Undecided } else { kind };
-                Err(Stale { kind, space: space.id(), key: key.clone(), winner })
+                Err(Stale { kind, space, key: key.clone(), winner })
             }
         }
     }

@@ -4,7 +4,7 @@ use super::harness::{Opened, open, outcomes, put, stage};
 use crate::engine::catalog::Kind;
 use crate::io::SimulatedDisk;
 use crate::map::Towards;
-use crate::{Durability, Lsn, TransactionOptions};
+use crate::{Durability, Isolation, Lsn, TransactionOptions};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -26,24 +26,22 @@ fn write(opened: &Opened, thread: u64) -> Vec<Known> {
     for n in 0..COMMITS_EACH {
         let marker = format!("{thread}-{n}");
         let writes = [put(&marker, vec![n as u8; random.usize(..1500)]), put(SHARED, &marker)];
-        let options = TransactionOptions::new().isolation(crate::Isolation::ReadCommitted);
+        let durability = [Durability::Sync, Durability::Buffered, Durability::None][random.usize(..3)];
+        let options = TransactionOptions::new().isolation(Isolation::ReadCommitted).durability(durability);
         let mut transaction = opened.db.begin_with(options).unwrap();
         stage(&mut transaction, &keyspace, &writes).unwrap();
-        let handle = match transaction.commit_async() {
-            Ok(handle) => handle,
-            Err(error) if error.is_conflict() => continue,
+        let committed = match durability {
+            // A handle has the position of a commit that fails to become durable, too.
+            Durability::Sync => {
+                transaction.commit_async().map(|handle| (handle.position(), handle.wait().is_ok()))
+            }
+            _ => transaction.commit().map(|lsn| (lsn, false)),
+        };
+        match committed {
+            Ok((lsn, durable)) => known.push(Known { marker, lsn, durable }),
+            Err(error) if error.is_conflict() => {}
             Err(_) => return known,
-        };
-        let lsn = handle.position();
-        let durability = [Durability::Sync, Durability::Buffered, Durability::None][random.usize(..3)];
-        let durable = match durability {
-            Durability::Sync => handle.wait().is_ok(),
-            _ => false,
-        };
-        if durability == Durability::Buffered {
-            opened.engine.log().unwrap().request_flush(crate::log::Urgency::Soon);
         }
-        known.push(Known { marker, lsn, durable });
     }
     known
 }

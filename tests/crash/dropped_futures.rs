@@ -78,8 +78,8 @@ fn dropped_when_the_power_has_failed() {
     let disk = SimulatedDisk::new(8);
     let opened = open(&disk).unwrap();
     opened.commit(&[put([0, 0], vec![0; 900]), put([0, 1], [0])], Durability::Sync).unwrap();
-    let mut held = begin(&opened, 1);
     disk.crash_after(1);
+    let mut held = begin(&opened, 1);
     assert!(opened.commit(&[put("lost", "x")], Durability::Sync).is_err());
     let mut context = Context::from_waker(Waker::noop());
     assert!(held.as_mut().poll(&mut context).is_ready(), "there is nothing to wait for any more");

@@ -35,6 +35,7 @@ fn is_harmless(fault: Fault) {
         let run = history.run(&opened);
         assert_eq!((run.acknowledged, run.error), (history.len(), None), "{context}");
         assert_eq!(opened.state(), *history.state(history.len()), "{context}");
+        assert!(opened.db.stats().read_only.is_none(), "{context}");
     });
 }
 
@@ -61,6 +62,8 @@ fn assert_read_only(opened: &Opened, fault: Fault, context: &str) {
             );
         }
     }
+    let read_only = opened.db.stats().read_only.expect(context);
+    assert!(read_only.to_string().contains(&cause), "{read_only}: {context}");
     // A fault that struck while nothing was on its way leaves nothing to wait for.
     let waited = opened.db.wait_durable(opened.db.position());
     assert_eq!(waited.is_ok(), opened.db.position() <= durable, "{context}");
@@ -71,8 +74,7 @@ fn assert_read_only(opened: &Opened, fault: Fault, context: &str) {
 /// A fault that struck the flusher, as it made the next segment, is known to others a moment later.
 fn await_poison(opened: &Opened, context: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
-    let log = opened.engine.log().expect("the store is on a disk");
-    while log.check().is_ok() {
+    while opened.db.stats().read_only.is_none() {
         assert!(Instant::now() < deadline, "a fault struck, and the store goes on writing: {context}");
         std::thread::yield_now();
     }

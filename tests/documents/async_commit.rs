@@ -177,6 +177,27 @@ fn the_durable_position_only_grows() {
     });
 }
 
+fn await_durable(db: &Database, position: Lsn) {
+    let began = std::time::Instant::now();
+    while db.durable_position() <= position {
+        assert!(began.elapsed().as_secs() < 20, "it never became durable");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Whoever commits asks for the flush, not whoever polls: a handle that nobody looks at is as good.
+#[test]
+fn a_commit_whose_handle_is_left_alone_becomes_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Database::builder().path(dir.path().join("store"));
+    let db = builder.buffered_interval(std::time::Duration::from_secs(3600)).open().unwrap();
+    let kept = commit(&db, 1);
+    await_durable(&db, kept.position());
+    let dropped = commit(&db, 2).position();
+    await_durable(&db, dropped);
+    assert!(block_on(kept).unwrap() < dropped);
+}
+
 /// What is buffered becomes durable by itself, within its interval.
 #[test]
 fn buffered_commits_become_durable_by_themselves() {
@@ -187,10 +208,5 @@ fn buffered_commits_become_durable_by_themselves() {
         tx.collection(&things)?.insert(doc! {})?;
         Ok(tx.position())
     });
-    let position = position.unwrap();
-    let began = std::time::Instant::now();
-    while db.durable_position() <= position {
-        assert!(began.elapsed().as_secs() < 20, "it never became durable");
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    await_durable(&db, position.unwrap());
 }

@@ -29,6 +29,28 @@ fn a_conflict_names_collection_key_and_winner() {
     assert_eq!(n(&things.get("town").unwrap().unwrap()), 3);
 }
 
+/// Also in a store that was opened again, whose records were there before their names.
+#[test]
+fn of_several_keyspaces_the_right_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["first", "second", "third"];
+    for round in 0..2 {
+        let db = Database::open(dir.path().join("store")).unwrap();
+        let spaces = names.map(|name| db.keyspace(name).unwrap());
+        for contested in &spaces {
+            let mut loser = db.begin().unwrap();
+            for space in &spaces {
+                let key = if space.name() == contested.name() { &b"contested"[..] } else { b"own" };
+                loser.keyspace(space).unwrap().put(key, b"lost").unwrap();
+            }
+            contested.put(b"contested", b"won").unwrap();
+            let Error::Conflict { keyspace, .. } = loser.commit().unwrap_err() else { panic!("no conflict") };
+            assert_eq!(keyspace, contested.name(), "round {round}");
+        }
+        db.close().unwrap();
+    }
+}
+
 #[test]
 fn serializable_conflicts_say_what_was_read() {
     let (db, things) = collection();

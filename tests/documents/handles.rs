@@ -2,7 +2,7 @@
 
 use crate::collection;
 use skipstone::bson::doc;
-use skipstone::{Database, Error, Patch, Result};
+use skipstone::{Database, DocumentId, Error, Patch, Result};
 
 fn foreign<T>(result: Result<T>) {
     match result.err().expect("a handle of another store") {
@@ -37,7 +37,7 @@ fn closed<T>(result: Result<T>) {
 }
 
 #[test]
-fn after_closing_every_call_says_so() {
+fn after_closing_nothing_begins_and_nothing_commits() {
     let (db, things) = collection();
     let bytes = db.keyspace("bytes").unwrap();
     things.insert(doc! { "_id": 1 }).unwrap();
@@ -79,6 +79,36 @@ fn after_closing_every_call_says_so() {
     closed(snapshot.collection(&things).map(drop));
     closed(snapshot.get(&bytes, b"x"));
     db.clone().close().unwrap();
+}
+
+/// Views that were taken before show what they showed, in every way of reading.
+#[test]
+fn what_was_open_before_the_store_was_closed_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path().join("store")).unwrap();
+    let things = db.collection("things").unwrap();
+    let bytes = db.keyspace("bytes").unwrap();
+    things.insert_many([doc! { "_id": 1 }, doc! { "_id": 2 }]).unwrap();
+    bytes.put(b"a", b"1").unwrap();
+    bytes.put(b"b", b"2").unwrap();
+    let snapshot = db.snapshot().unwrap();
+    let (documents, entries) = (snapshot.collection(&things).unwrap(), snapshot.keyspace(&bytes).unwrap());
+    let mut scan = documents.scan();
+    assert_eq!(scan.next().unwrap().unwrap().id().unwrap(), 1.into());
+    let mut transaction = db.begin().unwrap();
+    let mut within = transaction.collection(&things).unwrap();
+    within.insert(doc! { "_id": 3 }).unwrap();
+
+    db.clone().close().unwrap();
+    assert_eq!(scan.next().unwrap().unwrap().id().unwrap(), 2.into());
+    assert!(scan.next().is_none());
+    assert!(documents.get(1).unwrap().is_some());
+    assert_eq!((documents.count(), documents.range(DocumentId::from(2)..).unwrap().count()), (2, 1));
+    assert_eq!((entries.get(b"a"), entries.prefix(b"b").count()), (Some(&b"1"[..]), 1));
+    assert_eq!((within.scan().count(), within.get(3).unwrap().is_some()), (3, true));
+    closed(transaction.commit());
+    db.wait_durable(snapshot.position()).unwrap();
+    assert!(db.durable_position() >= snapshot.position() && db.stats().position == db.position());
 }
 
 #[test]

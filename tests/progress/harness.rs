@@ -5,9 +5,9 @@ use crate::engine::config::Config;
 use crate::sync::{Step, park_at, release_parked};
 use crate::{Database, Error, Keyspace, TransactionOptions};
 use std::panic::resume_unwind;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 /// What each thread does of each kind while another is parked.
@@ -98,6 +98,30 @@ impl Store {
     }
 }
 
+/// Runs `others` on a thread of its own; returns it, and whether it was done in time.
+fn in_time<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    others: impl FnOnce() -> T + Send + 'scope,
+) -> (ScopedJoinHandle<'scope, T>, bool) {
+    let (done, is_done) = channel();
+    let others = scope.spawn(move || {
+        let result = others();
+        let _ = done.send(());
+        result
+    });
+    (others, is_done.recv_timeout(DEADLINE) != Err(RecvTimeoutError::Timeout))
+}
+
+/// Runs `meanwhile` while the list of keyspaces is locked.
+pub(super) fn while_list_is_locked(store: &Store, meanwhile: impl FnOnce() + Send) {
+    thread::scope(|scope| {
+        let list = store.engine.store();
+        let (meanwhile, in_time) = list.with_list_locked(|| in_time(scope, meanwhile));
+        meanwhile.join().unwrap_or_else(|panic| resume_unwind(panic));
+        assert!(in_time, "the others waited for the list of keyspaces");
+    });
+}
+
 /// Parks a thread that runs `parked` at `step`, runs `meanwhile` while it stands there, and lets it go; returns what both returned.
 ///
 /// Whatever happens meanwhile, the thread is let go: a failure is a failure, not a test that hangs.
@@ -112,16 +136,7 @@ pub(super) fn while_parked<P: Send, M: Send>(
             park_at(step);
             parked()
         });
-        let (done, is_done) = channel();
-        let (meanwhile, in_time) = release_parked(1, || {
-            let others = scope.spawn(move || {
-                let result = meanwhile();
-                let _ = done.send(());
-                result
-            });
-            let in_time = is_done.recv_timeout(DEADLINE) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
-            (others, in_time)
-        });
+        let (meanwhile, in_time) = release_parked(1, || in_time(scope, meanwhile));
         let parked = parked.join().unwrap_or_else(|panic| resume_unwind(panic));
         let meanwhile = meanwhile.join().unwrap_or_else(|panic| resume_unwind(panic));
         assert!(in_time, "the others waited for the thread that was parked at {step:?}");

@@ -1,6 +1,6 @@
 //! A thread parked while it registers a snapshot, prunes a record or unlinks a dead one: nobody waits for it.
 
-use super::harness::{CONTESTED, OPERATIONS, Store, while_parked};
+use super::harness::{CONTESTED, OPERATIONS, Store, while_list_is_locked, while_parked};
 use crate::TransactionOptions;
 use crate::mvcc::superseded::BATCH;
 use crate::sync::Step;
@@ -62,4 +62,22 @@ fn unlinking_a_dead_record() {
     assert_eq!(swept.died, 1);
     let last = (OPERATIONS - 1).to_string();
     assert_eq!(store.keyspace.get(CONTESTED).unwrap().as_deref(), Some(last.as_bytes()), "nothing is lost");
+}
+
+/// Nothing but making a handle, a sweep's start and figures looks at the list: reads, commits and conflicts do not.
+#[test]
+fn the_list_of_keyspaces() {
+    let store = Store::in_memory();
+    while_list_is_locked(&store, || {
+        store.overwrite_contested();
+        store.read_contested((OPERATIONS - 1).to_string().as_bytes());
+        store.use_others();
+        for _ in 0..OPERATIONS {
+            let mut loser = store.db.begin().unwrap();
+            loser.keyspace(&store.keyspace).unwrap().put(CONTESTED, b"lost").unwrap();
+            store.keyspace.put(CONTESTED, b"won").unwrap();
+            let error = loser.commit().unwrap_err();
+            assert!(error.is_conflict() && error.to_string().contains("`k`"), "{error}");
+        }
+    });
 }

@@ -30,6 +30,7 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
         "log_segments": stats.log_segments,
         "file_bytes": file_bytes,
         "device": stats.device,
+        "read_only": stats.read_only.as_ref().map(ToString::to_string),
         "recovery": {
             "frames": recovery.frames,
             "writes": recovery.writes,
@@ -50,6 +51,10 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
     line(stats.log_segments.to_string(), "segments of the log");
     line(HumanBytes(file_bytes).to_string(), "in files");
     line(stats.device.to_owned(), "is the device");
+    match &stats.read_only {
+        Some(failure) => line("read-only".to_owned(), &format!("since this failed: {failure}")),
+        None => line("writable".to_owned(), "no write has failed"),
+    }
     line(HumanCount(recovery.frames).to_string(), "frames read when opening");
     line(format!("{:.1} ms", recovery.time.as_secs_f64() * 1e3), "to read them");
     line(HumanBytes(recovery.cut_bytes).to_string(), "cut off: in flight when the store was killed");

@@ -108,16 +108,15 @@ impl Input {
     /// Puts the next records into `batch`, `records_max` at most; none are left when it stays empty.
     pub(crate) fn fill(&mut self, batch: &mut Batch, records_max: usize) -> Result<(), InputError> {
         batch.clear();
-        match &mut self.records {
-            Records::Text(text) => text.fill(&self.name, batch, records_max),
-            Records::Table(table) => table.fill(&self.name, batch, records_max),
+        let mut goes_on = true;
+        while goes_on && batch.len() < records_max && batch.text_bytes() < BATCH_BYTES_MAX {
+            goes_on = match &mut self.records {
+                Records::Text(text) => text.advance(&self.name, batch)?,
+                Records::Table(table) => table.advance(&self.name, batch)?,
+            };
         }
+        Ok(())
     }
-}
-
-/// Whether a batch should not take another record.
-fn is_full(batch: &Batch, records_max: usize) -> bool {
-    batch.len() >= records_max || batch.text_bytes() >= BATCH_BYTES_MAX
 }
 
 /// Reads up to the first byte that is not blank; a byte order mark is left out.

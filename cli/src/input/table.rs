@@ -4,7 +4,7 @@
 //! and fits 64 bits, or a decimal of up to 15 digits. `01234`, `+1` and `1e3` stay text. `true` and `false` become
 //! booleans, an empty cell becomes null.
 
-use super::{Batch, InputError, Place, RecordError, is_full};
+use super::{Batch, InputError, Place, RecordError};
 use crate::args::Cells;
 use std::io::{self, Read};
 
@@ -63,25 +63,19 @@ impl<R: Read> TableRecords<R> {
         self.reader.position().byte() - u64::from(self.ended)
     }
 
-    pub(super) fn fill(
-        &mut self,
-        name: &str,
-        batch: &mut Batch,
-        records_max: usize,
-    ) -> Result<(), InputError> {
-        while !is_full(batch, records_max) {
-            if !self.reader.read_byte_record(&mut self.row).map_err(|error| unreadable(name, error))? {
-                self.ended = true;
-                break;
-            }
-            let lines = memchr::memchr_iter(b'\n', self.row.as_slice()).count() as u64;
-            let line = self.reader.position().line() - 1 - lines;
-            drop_carriage_return(&mut self.row);
-            if !self.row.is_empty() {
-                batch.push_with(Place { line, column: 1 }, |out| self.push_object(out));
-            }
+    /// Puts the next row into `batch`, unless it is blank; false when none is left.
+    pub(super) fn advance(&mut self, name: &str, batch: &mut Batch) -> Result<bool, InputError> {
+        if !self.reader.read_byte_record(&mut self.row).map_err(|error| unreadable(name, error))? {
+            self.ended = true;
+            return Ok(false);
         }
-        Ok(())
+        let lines = memchr::memchr_iter(b'\n', self.row.as_slice()).count() as u64;
+        let line = self.reader.position().line() - 1 - lines;
+        drop_carriage_return(&mut self.row);
+        if !self.row.is_empty() {
+            batch.push_with(Place { line, column: 1 }, |out| self.push_object(out));
+        }
+        Ok(true)
     }
 
     fn push_object(&self, out: &mut Vec<u8>) -> Result<(), RecordError> {

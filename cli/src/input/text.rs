@@ -5,7 +5,7 @@
 
 use super::array::Array;
 use super::lines::Lines;
-use super::{Batch, InputError, Place, RECORD_BYTES_MAX, RecordError, is_full};
+use super::{Batch, InputError, Place, RECORD_BYTES_MAX, RecordError};
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -64,22 +64,14 @@ impl<R: Read> TextRecords<R> {
         self.cut.window_offset + self.window.len() as u64
     }
 
-    pub(super) fn fill(
-        &mut self,
-        name: &str,
-        batch: &mut Batch,
-        records_max: usize,
-    ) -> Result<(), InputError> {
-        while !is_full(batch, records_max) {
-            match self.next(name)? {
-                Some(found) => self.push(found, batch),
-                None if self.ended => break,
-                None => {
-                    self.read().map_err(|source| InputError::Io { name: name.to_owned(), source })?;
-                }
-            }
+    /// Puts the next record into `batch`, or reads more of it; false when none is left.
+    pub(super) fn advance(&mut self, name: &str, batch: &mut Batch) -> Result<bool, InputError> {
+        match self.next(name)? {
+            Some(found) => self.push(found, batch),
+            None if self.ended => return Ok(false),
+            None => self.read().map_err(|source| InputError::Io { name: name.to_owned(), source })?,
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next record; without one, more has to be read, or nothing is left.

@@ -10,11 +10,13 @@ fn statistics_tell_what_is_in_a_store() {
     let stats = place.run(&["stats", "s"]).expect(0).value();
     assert_eq!(stats["collections"], json!({"c": 2, "d": 1}));
     assert_eq!(stats["keyspaces"], json!([]));
+    assert_eq!(stats.get("read_only"), Some(&json!(null)));
     assert_eq!(stats["recovery"]["closed"], true);
     assert_eq!(stats["recovery"]["cut_bytes"], 0);
     let on_disk: usize = place.contents("s").iter().map(|(_, bytes)| bytes.len()).sum();
     assert_eq!(stats["file_bytes"], on_disk);
     let human = place.run(&["stats", "s", "--human"]).expect(0).out;
+    assert!(human.contains("      writable  no write has failed\n"), "{human}");
     assert!(human.contains("2  documents in `c`\n") && human.contains("1  documents in `d`\n"), "{human}");
 }
 
