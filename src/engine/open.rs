@@ -4,7 +4,9 @@ use super::config::Config;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
 use crate::io::{BLOCK, BlockFile, Device, DirLock, open_device};
+use crate::log::reader::{self, End, Frames, LogError};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
+use crate::lsn::Lsn;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,9 +82,23 @@ pub(crate) fn open_segments(
     let gap = (first..).zip(files.keys()).find(|(expected, found)| expected != *found);
     let missing = gap.map(|(expected, _)| expected).or((first > 0 || files.is_empty()).then_some(0));
     if let Some(index) = missing {
-        return Err(OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" });
+        return Err(missing_segment(dir, index));
     }
     Ok(Arc::new(Segments::new(Arc::clone(device), store.id, store.geometry, files)))
+}
+
+fn missing_segment(dir: &Path, index: u64) -> OpenError {
+    OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
+}
+
+/// Reads the whole log, and hands its frames to `visit`.
+pub(super) fn read_log(
+    segments: &Segments,
+    dir: &Path,
+    visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
+) -> Result<End, OpenError> {
+    let end = reader::read(segments, Lsn::ZERO, visit)?;
+    end.missing_segment.map_or(Ok(end), |index| Err(missing_segment(dir, index)))
 }
 
 fn create(

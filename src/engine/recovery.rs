@@ -4,9 +4,11 @@
 //! parallel, its writes are dealt out by key to shards, each shard keeps the newest write per key, and in the end the shards put what
 //! they have into the records.
 
+use super::error::OpenError;
+use super::open::read_log;
 use crate::log::batch::{self, Write};
 use crate::log::frame::{Header, Kind, Session};
-use crate::log::reader::{self, End, Frames, LogError, senseless};
+use crate::log::reader::{End, Frames, LogError, senseless};
 use crate::log::segment::Segments;
 use crate::log::{self, Log};
 use crate::lsn::Lsn;
@@ -16,6 +18,7 @@ use crate::sync::Arc;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What opening a store did.
@@ -56,12 +59,13 @@ struct Dealt<'a> {
     write: Write<'a>,
 }
 
-/// Opens the log of `segments`: replays it, cuts what was in flight, and goes on with a new session.
+/// Opens the log of `segments`, the files in `dir`: replays it, cuts what was in flight, and goes on with a new session.
 pub(super) fn recover(
     segments: Arc<Segments>,
+    dir: &Path,
     ring_bytes: usize,
     retained_bytes: u64,
-) -> Result<(Store, Log, Recovery), LogError> {
+) -> Result<(Store, Log, Recovery), OpenError> {
     let started = Instant::now();
     let shard_count = rayon::current_num_threads() * 4;
     let mut replay = Replay {
@@ -71,7 +75,7 @@ pub(super) fn recover(
         chunks: HashMap::new(),
         writes: 0,
     };
-    let end = reader::read(&segments, Lsn::ZERO, &mut |frames| replay.apply(frames))?;
+    let end = read_log(&segments, dir, &mut |frames| replay.apply(frames))?;
     let (shards, writes) = (replay.shards, replay.writes);
     log::settle(&segments, end.durable, end.lsn, end.cut_bytes)?;
     let log = Log::start(Arc::clone(&segments), end.lsn, next_session(&end), ring_bytes)?;

@@ -41,7 +41,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let opened = open::open_directory(path, &config)?;
     let segments = open::open_segments(&opened.device, path, &config)?;
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
-    let end = reader::read(&segments, Lsn::ZERO, &mut |frames| {
+    let end = open::read_log(&segments, path, &mut |frames| {
         for header in frames.headers.iter().filter(|header| header.kind == Kind::Commit) {
             let bad = |what| reader::senseless(&segments, header.lsn, what);
             let (chunks, stream) =

@@ -13,6 +13,7 @@ mod flipped_bytes;
 mod foreign_headers;
 mod frame_fields;
 mod harness;
+mod missing_segments;
 mod reopened_after_fault;
 mod stale_frames;
 mod three_crashes;
