@@ -36,6 +36,7 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
 }
 
 /// A directory without a store that is not to become one: refused before anything is written to it, the lock file included.
+/// One with segments is looked at under the lock: it may be a store that lost its file.
 fn refuse_foreign(path: &Path, config: &Config) -> Result<(), OpenError> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| crate::io::IoError::new(crate::io::IoOperation::List, path, error))?;
@@ -47,7 +48,9 @@ fn refuse_foreign(path: &Path, config: &Config) -> Result<(), OpenError> {
     }
     match names.iter().find(|name| !is_ours(name)) {
         Some(found) => Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() }),
-        None if !config.create => Err(OpenError::Missing { path: path.to_path_buf() }),
+        None if !config.create && !names.iter().any(|name| parse_file_name(name).is_some()) => {
+            Err(OpenError::Missing { path: path.to_path_buf() })
+        }
         None => Ok(()),
     }
 }
@@ -69,10 +72,12 @@ pub(crate) fn open_segments(
     let names = device.list()?;
     let store = if names.iter().any(|name| name == NAME) {
         StoreFile::read(&**device, dir)?
-    } else if config.create {
-        create(device, dir, &names, config)?
     } else {
-        return Err(OpenError::Missing { path: dir.to_path_buf() });
+        refuse_orphaned_log(device, dir, &names)?;
+        if !config.create {
+            return Err(OpenError::Missing { path: dir.to_path_buf() });
+        }
+        create(device, &names, config)?
     };
     let mut files = BTreeMap::new();
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
@@ -101,18 +106,18 @@ pub(super) fn read_log(
     end.missing_segment.map_or(Ok(end), |index| Err(missing_segment(dir, index)))
 }
 
-fn create(
-    device: &Arc<dyn Device>,
-    dir: &Path,
-    names: &[String],
-    config: &Config,
-) -> Result<StoreFile, OpenError> {
+/// A log without its store file is damage, and never overwritten.
+fn refuse_orphaned_log(device: &Arc<dyn Device>, dir: &Path, names: &[String]) -> Result<(), OpenError> {
     for name in names.iter().filter(|name| parse_file_name(name).is_some()) {
         if has_frames(device, name)? {
             let what = "it is missing, but the log is there";
             return Err(OpenError::Damaged { file: dir.join(NAME), what });
         }
     }
+    Ok(())
+}
+
+fn create(device: &Arc<dyn Device>, names: &[String], config: &Config) -> Result<StoreFile, OpenError> {
     // What a creation that was interrupted left behind.
     for name in names.iter().filter(|name| is_ours(name)) {
         device.remove(name)?;
