@@ -41,7 +41,6 @@ fn check_open(engine: &Engine) -> Result<()> {
 fn failed(engine: &Engine, failed: Failed) -> Error {
     match failed {
         Failed::Log(cause) => Error::ReadOnly { cause },
-        Failed::TooLarge => Error::TransactionTooLarge { ring_bytes: engine.config().ring_bytes },
         Failed::Conflict(conflict) => {
             let store = engine.store();
             let name = catalog::name_of(&store.snapshot(), store, conflict.space);

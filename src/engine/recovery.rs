@@ -7,6 +7,7 @@
 use super::error::OpenError;
 use super::open::read_log;
 use crate::log::batch::{self, Write};
+use crate::log::chunks::{self, ChunkMissing, Chunks};
 use crate::log::frame::{Header, Kind, Session};
 use crate::log::reader::{End, Frames, LogError, senseless};
 use crate::log::segment::Segments;
@@ -48,8 +49,7 @@ struct Replay<'a> {
     segments: &'a Segments,
     shards: Vec<Shard>,
     hasher: foldhash::fast::RandomState,
-    /// Chunks that no commit has named yet, by position.
-    chunks: HashMap<Lsn, Box<[u8]>>,
+    chunks: Chunks,
     writes: u64,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn recover(
         segments: &segments,
         shards: (0..shard_count).map(|_| Shard::default()).collect(),
         hasher: foldhash::fast::RandomState::default(),
-        chunks: HashMap::new(),
+        chunks: Chunks::default(),
         writes: 0,
     };
     let end = read_log(&segments, dir, &mut |frames| replay.apply(frames))?;
@@ -117,11 +117,11 @@ impl Replay<'_> {
         let mut streams = Vec::with_capacity(frames.headers.len());
         for header in frames.headers {
             match header.kind {
-                Kind::Chunk => {
-                    self.chunks.insert(header.lsn, frames.payload(header).into());
-                }
+                Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
+                Kind::Chunk => return Err(senseless(self.segments, header.lsn, NO_LINK)),
                 Kind::Commit => streams.push((header.lsn, self.stream(frames, header)?)),
-                Kind::Void | Kind::Open | Kind::Close => {}
+                Kind::Void => {}
+                Kind::Open | Kind::Close => self.chunks.end_session(),
             }
         }
         Ok(streams)
@@ -129,18 +129,12 @@ impl Replay<'_> {
 
     fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {
         let bad = |what| senseless(self.segments, header.lsn, what);
-        let (chunks, rest) =
-            batch::decode_chunks(frames.payload(header)).ok_or_else(|| bad("names no chunks"))?;
-        if chunks.is_empty() {
+        let (last, rest) = chunks::decode_link(frames.payload(header)).ok_or_else(|| bad(NO_LINK))?;
+        let Some(last) = last else {
             return Ok(Stream::Whole(rest));
-        }
-        let mut joined = Vec::new();
-        for lsn in chunks {
-            let chunk = self.chunks.remove(&lsn).ok_or_else(|| bad("names a chunk that is not there"))?;
-            joined.extend_from_slice(&chunk);
-        }
-        joined.extend_from_slice(rest);
-        Ok(Stream::Joined(joined))
+        };
+        let joined = self.chunks.join(last, rest);
+        joined.map(Stream::Joined).map_err(|ChunkMissing| bad("leads to a chunk that is not there"))
     }
 
     fn deal<'s>(&self, streams: &'s [(Lsn, Stream<'_>)]) -> Result<Vec<Vec<Dealt<'s>>>, LogError> {
@@ -157,6 +151,8 @@ impl Replay<'_> {
         Ok(dealt)
     }
 }
+
+pub(super) const NO_LINK: &str = "does not say which chunk is before it";
 
 enum Stream<'f> {
     Whole(&'f [u8]),

@@ -4,7 +4,7 @@
 //! place *was durable* when that frame was written, the place is damaged, and reading is an error that names file and offset.
 //! Otherwise what is behind the place was in flight when the power went, and is cut.
 
-use super::frame::{self, HEADER_BYTES, Header, Kind, Session};
+use super::frame::{self, FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, Session};
 use super::segment::{Segments, file_name};
 use crate::io::IoError;
 use crate::lsn::Lsn;
@@ -12,10 +12,6 @@ use rayon::prelude::*;
 
 /// How much is read and checked at a time.
 const READ_BYTES: usize = 8 << 20;
-/// No frame is longer.
-const FRAME_BYTES_MAX: usize = 64 << 20;
-/// What of one window is looked at again with the next when searching: longer than almost all frames.
-const OVERLAP_BYTES: usize = 2 << 20;
 
 /// Why a log could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -228,7 +224,7 @@ impl Window<'_> {
                 return Ok(cut_bytes);
             }
             // A frame may begin here and end behind.
-            let kept = self.bytes.len().min(OVERLAP_BYTES) as u64;
+            let kept = self.bytes.len().min(FRAME_BYTES_MAX) as u64;
             self.drop_before(Lsn::new(self.end().get() - kept));
         }
     }
