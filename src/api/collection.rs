@@ -56,7 +56,7 @@ impl Collection {
             let mut txn = engine.begin(Isolation::Snapshot);
             let documents = Documents { space: self.0.space(), limits: engine.config().limits };
             let result = operate(documents, &mut txn)?;
-            engine.commit(txn, engine.config().durability).map_err(|failed| super::failed(engine, failed))?;
+            engine.commit(txn, engine.config().durability).map_err(super::failed)?;
             Ok(result)
         })
     }

@@ -106,8 +106,7 @@ impl Database {
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
             return Err(Error::Name { name: name.to_owned(), max: NAME_BYTES_MAX });
         }
-        let number =
-            self.engine.find_or_add(kind, name).map_err(|failed| super::failed(&self.engine, failed))?;
+        let number = self.engine.find_or_add(kind, name).map_err(super::failed)?;
         Ok(SpaceHandle::new(self.engine.clone(), name, number))
     }
 

@@ -71,15 +71,6 @@ pub enum Error {
         /// The first failure.
         cause: IoError,
     },
-    /// A transaction is too large for the log's ring: thousands of times its size.
-    #[error(
-        "the transaction is too large for a ring of {ring_bytes} bytes: commit in parts, or set a larger `Builder::ring_bytes`"
-    )]
-    #[non_exhaustive]
-    TransactionTooLarge {
-        /// The ring's size in bytes.
-        ring_bytes: u64,
-    },
     /// The store was closed, see [`Database::close`](crate::Database::close).
     #[error("the store is closed; open it again")]
     Closed,

@@ -71,7 +71,7 @@ impl Keyspace {
         retry(engine.config().retries_max, || {
             super::check_open(engine)?;
             let committed = engine.put_alone(self.0.space(), key, value, durability);
-            committed.map(drop).map_err(|failed| super::failed(engine, failed))
+            committed.map(drop).map_err(super::failed)
         })
     }
 

@@ -38,10 +38,9 @@ fn check_open(engine: &Engine) -> Result<()> {
 }
 
 /// A failed commit in a caller's terms.
-fn failed(engine: &Engine, failed: Failed<'_>) -> Error {
+fn failed(failed: Failed<'_>) -> Error {
     match failed {
         Failed::Log(cause) => Error::ReadOnly { cause },
-        Failed::TooLarge => Error::TransactionTooLarge { ring_bytes: engine.config().ring_bytes },
         Failed::Conflict { space, conflict } => {
             Error::Conflict { keyspace: space.name().to_owned(), conflict, attempts: 1 }
         }

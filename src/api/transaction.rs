@@ -123,7 +123,7 @@ impl<'db> Transaction<'db> {
     pub fn commit(self) -> Result<Lsn> {
         super::check_open(self.engine)?;
         let committed = self.engine.commit(self.txn, self.durability);
-        Ok(committed.map_err(|failed| super::failed(self.engine, failed))?.lsn)
+        Ok(committed.map_err(super::failed)?.lsn)
     }
 
     /// Commits, and hands out what becomes ready when the commit is on stable storage, whatever the transaction's durability.
@@ -136,7 +136,7 @@ impl<'db> Transaction<'db> {
     pub fn commit_async(self) -> Result<CommitHandle> {
         super::check_open(self.engine)?;
         let committed = self.engine.commit_async(self.txn);
-        let committed = committed.map_err(|failed| super::failed(self.engine, failed))?;
+        let committed = committed.map_err(super::failed)?;
         Ok(CommitHandle::new(self.engine.log().cloned(), committed))
     }
 

@@ -38,7 +38,7 @@ pub enum OpenError {
         /// The newest version this program knows.
         supported: u32,
     },
-    /// A header is not what was written.
+    /// A header is not what was written, or a file that held a part of the store is missing.
     #[error("`{}` is damaged: {what}; restore a backup", .file.display())]
     Damaged {
         /// The file.

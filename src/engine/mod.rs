@@ -64,7 +64,7 @@ impl Engine {
     ) -> Result<Engine, OpenError> {
         let segments = open::open_segments(&device, dir, &config)?;
         let (store, log, recovery) =
-            recovery::recover(segments, config.ring_bytes as usize, config.retained_bytes)?;
+            recovery::recover(segments, dir, config.ring_bytes as usize, config.retained_bytes)?;
         Ok(Engine::start(config, recovery, device.name(), Arc::new(store), Some(Arc::new(log)), lock))
     }
 

@@ -4,7 +4,9 @@ use super::config::Config;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
 use crate::io::{BLOCK, BlockFile, Device, DirLock, open_device};
+use crate::log::reader::{self, End, Frames, LogError};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
+use crate::lsn::Lsn;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,6 +36,7 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
 }
 
 /// A directory without a store that is not to become one: refused before anything is written to it, the lock file included.
+/// One with segments is looked at under the lock: it may be a store that lost its file.
 fn refuse_foreign(path: &Path, config: &Config) -> Result<(), OpenError> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| crate::io::IoError::new(crate::io::IoOperation::List, path, error))?;
@@ -45,7 +48,9 @@ fn refuse_foreign(path: &Path, config: &Config) -> Result<(), OpenError> {
     }
     match names.iter().find(|name| !is_ours(name)) {
         Some(found) => Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() }),
-        None if !config.create => Err(OpenError::Missing { path: path.to_path_buf() }),
+        None if !config.create && !names.iter().any(|name| parse_file_name(name).is_some()) => {
+            Err(OpenError::Missing { path: path.to_path_buf() })
+        }
         None => Ok(()),
     }
 }
@@ -67,10 +72,12 @@ pub(crate) fn open_segments(
     let names = device.list()?;
     let store = if names.iter().any(|name| name == NAME) {
         StoreFile::read(&**device, dir)?
-    } else if config.create {
-        create(device, dir, &names, config)?
     } else {
-        return Err(OpenError::Missing { path: dir.to_path_buf() });
+        refuse_orphaned_log(device, dir, &names)?;
+        if !config.create {
+            return Err(OpenError::Missing { path: dir.to_path_buf() });
+        }
+        create(device, &names, config)?
     };
     let mut files = BTreeMap::new();
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
@@ -80,23 +87,37 @@ pub(crate) fn open_segments(
     let gap = (first..).zip(files.keys()).find(|(expected, found)| expected != *found);
     let missing = gap.map(|(expected, _)| expected).or((first > 0 || files.is_empty()).then_some(0));
     if let Some(index) = missing {
-        return Err(OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" });
+        return Err(missing_segment(dir, index));
     }
     Ok(Arc::new(Segments::new(Arc::clone(device), store.id, store.geometry, files)))
 }
 
-fn create(
-    device: &Arc<dyn Device>,
+fn missing_segment(dir: &Path, index: u64) -> OpenError {
+    OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
+}
+
+/// Reads the whole log, and hands its frames to `visit`.
+pub(super) fn read_log(
+    segments: &Segments,
     dir: &Path,
-    names: &[String],
-    config: &Config,
-) -> Result<StoreFile, OpenError> {
+    visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
+) -> Result<End, OpenError> {
+    let end = reader::read(segments, Lsn::ZERO, visit)?;
+    end.missing_segment.map_or(Ok(end), |index| Err(missing_segment(dir, index)))
+}
+
+/// A log without its store file is damage, and never overwritten.
+fn refuse_orphaned_log(device: &Arc<dyn Device>, dir: &Path, names: &[String]) -> Result<(), OpenError> {
     for name in names.iter().filter(|name| parse_file_name(name).is_some()) {
         if has_frames(device, name)? {
             let what = "it is missing, but the log is there";
             return Err(OpenError::Damaged { file: dir.join(NAME), what });
         }
     }
+    Ok(())
+}
+
+fn create(device: &Arc<dyn Device>, names: &[String], config: &Config) -> Result<StoreFile, OpenError> {
     // What a creation that was interrupted left behind.
     for name in names.iter().filter(|name| is_ours(name)) {
         device.remove(name)?;

@@ -4,9 +4,12 @@
 //! parallel, its writes are dealt out by key to shards, each shard keeps the newest write per key, and in the end the shards put what
 //! they have into the records.
 
+use super::error::OpenError;
+use super::open::read_log;
 use crate::log::batch::{self, Write};
+use crate::log::chunks::{self, ChunkMissing, Chunks};
 use crate::log::frame::{Header, Kind, Session};
-use crate::log::reader::{self, End, Frames, LogError, senseless};
+use crate::log::reader::{End, Frames, LogError, senseless};
 use crate::log::segment::Segments;
 use crate::log::{self, Log};
 use crate::lsn::Lsn;
@@ -16,6 +19,7 @@ use crate::sync::Arc;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What opening a store did.
@@ -45,8 +49,7 @@ struct Replay<'a> {
     segments: &'a Segments,
     shards: Vec<Shard>,
     hasher: foldhash::fast::RandomState,
-    /// Chunks that no commit has named yet, by position.
-    chunks: HashMap<Lsn, Box<[u8]>>,
+    chunks: Chunks,
     writes: u64,
 }
 
@@ -56,22 +59,23 @@ struct Dealt<'a> {
     write: Write<'a>,
 }
 
-/// Opens the log of `segments`: replays it, cuts what was in flight, and goes on with a new session.
+/// Opens the log of `segments`, the files in `dir`: replays it, cuts what was in flight, and goes on with a new session.
 pub(super) fn recover(
     segments: Arc<Segments>,
+    dir: &Path,
     ring_bytes: usize,
     retained_bytes: u64,
-) -> Result<(Store, Log, Recovery), LogError> {
+) -> Result<(Store, Log, Recovery), OpenError> {
     let started = Instant::now();
     let shard_count = rayon::current_num_threads() * 4;
     let mut replay = Replay {
         segments: &segments,
         shards: (0..shard_count).map(|_| Shard::default()).collect(),
         hasher: foldhash::fast::RandomState::default(),
-        chunks: HashMap::new(),
+        chunks: Chunks::default(),
         writes: 0,
     };
-    let end = reader::read(&segments, Lsn::ZERO, &mut |frames| replay.apply(frames))?;
+    let end = read_log(&segments, dir, &mut |frames| replay.apply(frames))?;
     let (shards, writes) = (replay.shards, replay.writes);
     log::settle(&segments, end.durable, end.lsn, end.cut_bytes)?;
     let log = Log::start(Arc::clone(&segments), end.lsn, next_session(&end), ring_bytes)?;
@@ -113,11 +117,11 @@ impl Replay<'_> {
         let mut streams = Vec::with_capacity(frames.headers.len());
         for header in frames.headers {
             match header.kind {
-                Kind::Chunk => {
-                    self.chunks.insert(header.lsn, frames.payload(header).into());
-                }
+                Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
+                Kind::Chunk => return Err(senseless(self.segments, header.lsn, NO_LINK)),
                 Kind::Commit => streams.push((header.lsn, self.stream(frames, header)?)),
-                Kind::Void | Kind::Open | Kind::Close => {}
+                Kind::Void => {}
+                Kind::Open | Kind::Close => self.chunks.end_session(),
             }
         }
         Ok(streams)
@@ -125,18 +129,12 @@ impl Replay<'_> {
 
     fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {
         let bad = |what| senseless(self.segments, header.lsn, what);
-        let (chunks, rest) =
-            batch::decode_chunks(frames.payload(header)).ok_or_else(|| bad("names no chunks"))?;
-        if chunks.is_empty() {
+        let (last, rest) = chunks::decode_link(frames.payload(header)).ok_or_else(|| bad(NO_LINK))?;
+        let Some(last) = last else {
             return Ok(Stream::Whole(rest));
-        }
-        let mut joined = Vec::new();
-        for lsn in chunks {
-            let chunk = self.chunks.remove(&lsn).ok_or_else(|| bad("names a chunk that is not there"))?;
-            joined.extend_from_slice(&chunk);
-        }
-        joined.extend_from_slice(rest);
-        Ok(Stream::Joined(joined))
+        };
+        let joined = self.chunks.join(last, rest);
+        joined.map(Stream::Joined).map_err(|ChunkMissing| bad("leads to a chunk that is not there"))
     }
 
     fn deal<'s>(&self, streams: &'s [(Lsn, Stream<'_>)]) -> Result<Vec<Vec<Dealt<'s>>>, LogError> {
@@ -153,6 +151,8 @@ impl Replay<'_> {
         Ok(dealt)
     }
 }
+
+pub(super) const NO_LINK: &str = "does not say which chunk is before it";
 
 enum Stream<'f> {
     Whole(&'f [u8]),

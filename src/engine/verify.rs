@@ -2,8 +2,9 @@
 
 use super::config::Config;
 use super::error::OpenError;
-use super::open;
+use super::{open, recovery};
 use crate::log::batch;
+use crate::log::chunks;
 use crate::log::frame::Kind;
 use crate::log::reader;
 use crate::lsn::Lsn;
@@ -41,14 +42,14 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let opened = open::open_directory(path, &config)?;
     let segments = open::open_segments(&opened.device, path, &config)?;
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
-    let end = reader::read(&segments, Lsn::ZERO, &mut |frames| {
+    let end = open::read_log(&segments, path, &mut |frames| {
         for header in frames.headers.iter().filter(|header| header.kind == Kind::Commit) {
             let bad = |what| reader::senseless(&segments, header.lsn, what);
-            let (chunks, stream) =
-                batch::decode_chunks(frames.payload(header)).ok_or_else(|| bad("names no chunks"))?;
+            let (last_chunk, stream) =
+                chunks::decode_link(frames.payload(header)).ok_or_else(|| bad(recovery::NO_LINK))?;
             found.commits += 1;
             // The writes of a transaction in chunks may be cut anywhere: opening puts them together.
-            if chunks.is_empty() && !batch::decode_writes(stream, |_| found.writes += 1) {
+            if last_chunk.is_none() && !batch::decode_writes(stream, |_| found.writes += 1) {
                 return Err(bad("does not hold writes"));
             }
         }

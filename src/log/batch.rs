@@ -1,15 +1,13 @@
 //! What a commit frame says: the writes of one transaction.
 //!
 //! ```text
-//!   commit payload:  number of chunks (varint), position of each (u64), then writes
-//!   write:           keyspace (varint), key (varint length, bytes), 0 for a deletion | 1 and value (varint length, bytes)
+//!   stream:  writes, one after the other
+//!   write:   keyspace (varint), key (varint length, bytes), 0 for a deletion | 1 and value (varint length, bytes)
 //! ```
 //!
-//! A transaction larger than a frame is one stream of writes, cut anywhere: the payloads of its chunks in their order, then what its commit
-//! frame holds.
+//! `chunks` says how a stream lies in frames.
 
 use crate::format::{Cursor, put_bytes, put_varint};
-use crate::lsn::Lsn;
 
 /// One write, borrowed from wherever it lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,22 +26,6 @@ pub(crate) fn encode_write(write: Write<'_>, out: &mut Vec<u8>) {
     if let Some(value) = write.value {
         put_bytes(value, out);
     }
-}
-
-pub(crate) fn encode_chunks(chunks: &[Lsn], out: &mut Vec<u8>) {
-    put_varint(chunks.len() as u64, out);
-    for chunk in chunks {
-        out.extend_from_slice(&chunk.get().to_le_bytes());
-    }
-}
-
-/// Splits a commit payload into the chunks it names and its own writes.
-pub(crate) fn decode_chunks(payload: &[u8]) -> Option<(Vec<Lsn>, &[u8])> {
-    let mut cursor = Cursor::new(payload);
-    let count = usize::try_from(cursor.varint()?).ok()?;
-    let mut positions = Cursor::new(cursor.take(count.checked_mul(8)?)?);
-    let chunks = std::iter::from_fn(|| positions.u64().map(Lsn::new)).collect();
-    Some((chunks, cursor.rest()))
 }
 
 /// Calls `visit` with each write; false if the bytes are no writes, with some of them visited.
@@ -78,27 +60,21 @@ mod tests {
     proptest! {
         #[test]
         fn writes_survive_their_bytes(
-            writes: Vec<(u32, Vec<u8>, Option<Vec<u8>>)>, chunks: Vec<u64>,
+            writes: Vec<(u32, Vec<u8>, Option<Vec<u8>>)>,
         ) {
-            let chunks: Vec<Lsn> = chunks.into_iter().map(Lsn::new).collect();
             let writes: Vec<Write> = writes.iter()
                 .map(|(space, key, value)| Write { space: *space, key, value: value.as_deref() })
                 .collect();
-            let mut payload = Vec::new();
-            encode_chunks(&chunks, &mut payload);
-            writes.iter().for_each(|&write| encode_write(write, &mut payload));
-            let (found, stream) = decode_chunks(&payload).unwrap();
-            prop_assert_eq!(found, chunks);
+            let mut stream = Vec::new();
+            writes.iter().for_each(|&write| encode_write(write, &mut stream));
             let mut read = Vec::new();
-            prop_assert!(decode_writes(stream, |write| read.push(write)));
+            prop_assert!(decode_writes(&stream, |write| read.push(write)));
             prop_assert_eq!(read, writes);
         }
 
         #[test]
         fn garbage_is_refused_without_a_panic(bytes: Vec<u8>) {
-            if let Some((_, stream)) = decode_chunks(&bytes) {
-                let _ = decode_writes(stream, |_| ());
-            }
+            let _ = decode_writes(&bytes, |_| ());
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::format::Cursor;
 use crate::lsn::Lsn;
 
 pub(crate) const HEADER_BYTES: usize = 32;
+/// No frame is longer.
+pub(crate) const FRAME_BYTES_MAX: usize = 2 << 20;
 const CRC_AT: usize = 28;
 
 /// What a frame is.
@@ -25,7 +27,7 @@ const CRC_AT: usize = 28;
 pub(crate) enum Kind {
     /// A transaction's writes, all of them or the last part.
     Commit = 1,
-    /// A part of a transaction too large for one frame; good only if a later `Commit` names it.
+    /// A part of a transaction too large for one frame; good only if the chain of a later `Commit` leads to it.
     Chunk = 2,
     /// A range that was reserved and not used; only its header is written.
     Void = 3,
@@ -54,7 +56,7 @@ impl Session {
 }
 
 /// How long a frame with this payload is: the positions after it stay multiples of 8.
-pub(crate) fn frame_bytes(payload: usize) -> u64 {
+pub(crate) const fn frame_bytes(payload: usize) -> u64 {
     (HEADER_BYTES + payload).next_multiple_of(Lsn::ALIGN as usize) as u64
 }
 

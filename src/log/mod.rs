@@ -1,12 +1,13 @@
 //! The log: durable order of commits.
 //!
-//! - `frame`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
+//! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
 //! - `segment`: the files. `reader`: reading them back. `flusher`: who bounds the wait of those who do not wait.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
 //! publishing, which holds up durable acknowledgements behind it, is one copy.
 
 pub(crate) mod batch;
+pub(crate) mod chunks;
 mod flusher;
 pub(crate) mod frame;
 pub(crate) mod group_commit;
@@ -18,7 +19,7 @@ use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
 use crate::sync::Arc;
 use batch::Write;
-use frame::{HEADER_BYTES, Header, Kind, Session, frame_bytes};
+use frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, Session, frame_bytes};
 use group_commit::{GroupCommit, LogSink};
 use ring::{Ring, block_floor};
 use segment::{SegmentWriter, Segments};
@@ -33,28 +34,18 @@ pub(crate) struct Log {
     segments: Arc<Segments>,
     session: Session,
     flusher: Flusher,
-    /// A transaction's writes beyond this many bytes go into chunks.
+    /// A payload beyond this many bytes is cut into chunks. So a frame always fits the ring, beside the block that is written in part.
     chunk_bytes: usize,
 }
+
+/// No payload is longer, however large the ring.
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+const _: () = assert!(frame_bytes(CHUNK_BYTES_MAX) <= FRAME_BYTES_MAX as u64);
 
 /// A commit frame without its position.
 pub(crate) struct Prepared {
     payload: Vec<u8>,
     crc: u32,
-}
-
-/// Why a transaction has no frame.
-#[derive(Debug)]
-pub(crate) enum NotPrepared {
-    /// The names of its chunks alone do not fit the ring.
-    TooLarge,
-    Io(IoError),
-}
-
-impl From<IoError> for NotPrepared {
-    fn from(error: IoError) -> NotPrepared {
-        NotPrepared::Io(error)
-    }
 }
 
 impl Prepared {
@@ -80,7 +71,7 @@ impl Log {
             segments,
             session,
             flusher: Flusher::new(),
-            chunk_bytes: (ring_bytes / 8).min(1 << 20),
+            chunk_bytes: (ring_bytes / 8).min(CHUNK_BYTES_MAX),
         };
         log.append(Kind::Open)?;
         Ok(log)
@@ -103,33 +94,18 @@ impl Log {
     }
 
     /// Encodes a transaction's writes. What is too large for one frame goes into the log at once, as chunks that count for nothing
-    /// until the commit frame names them.
-    pub(crate) fn prepare<'a>(
-        &self,
-        writes: impl Iterator<Item = Write<'a>>,
-    ) -> Result<Prepared, NotPrepared> {
-        let (mut payload, mut chunks) = (Vec::with_capacity(256), Vec::new());
-        batch::encode_chunks(&[], &mut payload);
-        let head = payload.len();
+    /// until the commit frame names the last of them.
+    pub(crate) fn prepare<'a>(&self, writes: impl Iterator<Item = Write<'a>>) -> Result<Prepared, IoError> {
+        let mut payload = Vec::with_capacity(256);
+        chunks::encode_link(None, &mut payload);
         for write in writes {
             batch::encode_write(write, &mut payload);
-            while payload.len() - head > self.chunk_bytes {
-                let chunk = &payload[head..head + self.chunk_bytes];
-                chunks.push(self.reserve_and_publish(Kind::Chunk, chunk)?);
-                payload.drain(head..head + self.chunk_bytes);
+            if payload.len() > self.chunk_bytes {
+                let publish = |chunk: &[u8]| self.reserve_and_publish(Kind::Chunk, chunk);
+                payload = chunks::cut(&payload, self.chunk_bytes, publish)?;
             }
         }
-        if !chunks.is_empty() {
-            let mut named = Vec::with_capacity(payload.len() + chunks.len() * 8 + 8);
-            batch::encode_chunks(&chunks, &mut named);
-            named.extend_from_slice(&payload[head..]);
-            payload = named;
-        }
-        let prepared = Prepared { crc: crc32c::crc32c(&payload), payload };
-        if prepared.bytes() > self.group.ring().capacity() / 2 {
-            return Err(NotPrepared::TooLarge);
-        }
-        Ok(prepared)
+        Ok(Prepared { crc: crc32c::crc32c(&payload), payload })
     }
 
     /// Publishes a commit frame at the position that was reserved for it.

@@ -4,7 +4,7 @@
 //! place *was durable* when that frame was written, the place is damaged, and reading is an error that names file and offset.
 //! Otherwise what is behind the place was in flight when the power went, and is cut.
 
-use super::frame::{self, HEADER_BYTES, Header, Kind, Session};
+use super::frame::{self, FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, Session};
 use super::segment::{Segments, file_name};
 use crate::io::IoError;
 use crate::lsn::Lsn;
@@ -12,10 +12,6 @@ use rayon::prelude::*;
 
 /// How much is read and checked at a time.
 const READ_BYTES: usize = 8 << 20;
-/// No frame is longer.
-const FRAME_BYTES_MAX: usize = 64 << 20;
-/// What of one window is looked at again with the next when searching: longer than almost all frames.
-const OVERLAP_BYTES: usize = 2 << 20;
 
 /// Why a log could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -82,6 +78,8 @@ pub(crate) struct End {
     pub(crate) closed: bool,
     /// From the end on, how far the bytes are not zero: what was in flight when the power went.
     pub(crate) cut_bytes: u64,
+    /// The segment that must be there, by what the one before it says, and is not.
+    pub(crate) missing_segment: Option<u64>,
 }
 
 /// Reads from `start`, where a frame begins, to the end, and hands the frames to `visit`.
@@ -91,7 +89,15 @@ pub(crate) fn read(
     visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
 ) -> Result<End, LogError> {
     let mut window = Window { segments, start, bytes: Vec::new() };
-    let mut end = End { lsn: start, session: None, frames: 0, durable: start, closed: false, cut_bytes: 0 };
+    let mut end = End {
+        lsn: start,
+        session: None,
+        frames: 0,
+        durable: start,
+        closed: false,
+        cut_bytes: 0,
+        missing_segment: None,
+    };
     loop {
         window.drop_before(end.lsn);
         let more = window.load()?;
@@ -106,6 +112,7 @@ pub(crate) fn read(
             end.closed = last.kind == Kind::Close;
         }
         if next == Next::Ends || !more && headers.is_empty() {
+            end.missing_segment = window.missing_segment(next);
             end.cut_bytes = window.look_behind(&end)?;
             return Ok(end);
         }
@@ -178,7 +185,9 @@ impl Window<'_> {
                 break Next::Ends;
             };
             if !self.holds(&header) {
-                break Next::MayFollow;
+                // A void's checksum covers its header alone, so a length that is not true need not be followed.
+                let is_void = header.kind == Kind::Void;
+                break if is_void && !self.is_intact(&header) { Next::Ends } else { Next::MayFollow };
             }
             session = Some(header.session);
             at = at.plus(u64::from(header.bytes));
@@ -189,6 +198,16 @@ impl Window<'_> {
             next = Next::Ends;
         }
         (headers, next)
+    }
+
+    /// The segment behind the last one, if this window, which goes from the log's end to the end of the files, proves that it was there.
+    ///
+    /// It was there before anything was written up to the end of the last one, and before any byte of a frame that goes on behind that
+    /// (see `segment`). Of a header that lies across the end its first word is enough: nothing else is written there.
+    fn missing_segment(&self, next: Next) -> Option<u64> {
+        let is_unpublished = self.bytes.first_chunk().is_some_and(|word: &[u8; 8]| *word == [0; 8]);
+        let goes_on = next == Next::MayFollow && !is_unpublished;
+        goes_on.then(|| self.segments.geometry().index_of(self.end()))
     }
 
     /// Looks at everything behind the end: damage, or how much is cut.
@@ -205,7 +224,7 @@ impl Window<'_> {
                 return Ok(cut_bytes);
             }
             // A frame may begin here and end behind.
-            let kept = self.bytes.len().min(OVERLAP_BYTES) as u64;
+            let kept = self.bytes.len().min(FRAME_BYTES_MAX) as u64;
             self.drop_before(Lsn::new(self.end().get() - kept));
         }
     }

@@ -4,6 +4,9 @@
 //! A segment is filled with zeros once, so that writing frames changes no metadata. The next one is made ready while the
 //! current one fills (`prepare`), by whoever has time for it; a leader that comes too early makes it itself.
 //! It gets its name last: under that name its header is whole, whenever the power goes.
+//!
+//! Before anything of a write reaches the disk, the segment of the first byte *behind* the write is there durably (`write_durable`). So a
+//! log that reaches the end of a segment, or holds a frame that goes on behind it, proves that there was a next one.
 
 use super::group_commit::LogSink;
 use crate::format::Cursor;
@@ -162,11 +165,22 @@ impl Segments {
 pub(crate) struct SegmentWriter {
     segments: Arc<Segments>,
     current: Option<(u64, Arc<dyn BlockFile>)>,
+    /// The last segment that was made ready.
+    prepared: Option<u64>,
 }
 
 impl SegmentWriter {
     pub(crate) fn new(segments: Arc<Segments>) -> SegmentWriter {
-        SegmentWriter { segments, current: None }
+        SegmentWriter { segments, current: None, prepared: None }
+    }
+
+    /// Makes segment `index` ready, and those before it. Takes the lock once a segment: whoever makes the next one holds it for long.
+    fn prepare(&mut self, index: u64) -> Result<(), IoError> {
+        if self.prepared.is_none_or(|prepared| prepared < index) {
+            self.segments.prepare(index)?;
+            self.prepared = Some(index);
+        }
+        Ok(())
     }
 
     fn file(&mut self, index: u64) -> Result<&dyn BlockFile, IoError> {
@@ -181,6 +195,8 @@ impl SegmentWriter {
 impl LogSink for SegmentWriter {
     fn write_durable(&mut self, from: Lsn, pieces: &[&[u8]]) -> Result<(), IoError> {
         let geometry = self.segments.geometry();
+        let behind = from.plus(pieces.iter().map(|piece| piece.len() as u64).sum());
+        self.prepare(geometry.index_of(behind))?;
         let (mut at, mut rest) = (from, pieces.to_vec());
         while !rest.is_empty() {
             let index = geometry.index_of(at);

@@ -16,7 +16,7 @@ use super::validate::{Stale, Validator};
 use super::write_set::SortedWrites;
 use crate::io::IoError;
 use crate::log::batch::Write;
-use crate::log::{Log, NotPrepared, Prepared};
+use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
 use crate::mvcc::chain::{Record, Refused};
@@ -47,8 +47,6 @@ pub(crate) struct Commit<'a, 's> {
 pub(crate) enum Failed<'s> {
     /// Nothing was changed. The key of the conflict is in `space`.
     Conflict { space: &'s Space, conflict: Conflict },
-    /// Nothing was changed: the log's ring is too small for a transaction of this size.
-    TooLarge,
     /// The log takes nothing any more. Whether the transaction is there after the store is opened again is open.
     Log(IoError),
 }
@@ -105,10 +103,7 @@ impl<'s> Commit<'_, 's> {
         let writes =
             writes.iter().map(|(key, write)| Write { space: write.space.id(), key, value: write.value() });
         log.check().map_err(Failed::Log)?;
-        log.prepare(writes).map(Some).map_err(|error| match error {
-            NotPrepared::TooLarge => Failed::TooLarge,
-            NotPrepared::Io(error) => Failed::Log(error),
-        })
+        log.prepare(writes).map(Some).map_err(Failed::Log)
     }
 
     /// Step 1: a version at the head of each record.

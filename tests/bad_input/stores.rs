@@ -150,10 +150,32 @@ fn a_store_file_that_is_damaged_or_cut_or_gone() {
         assert_eq!(fs::read(&file).unwrap(), bytes, "it is as it was");
     }
     fs::remove_file(&file).unwrap();
-    let (error, said) = refused(at(&store));
-    assert!(matches!(&error, OpenError::Damaged { what, .. } if what.contains("the log is there")), "{said}");
+    let before = image(&store);
+    for error in [refused(at(&store)).0, refused(at(&store).create(false)).0, verify(&store).unwrap_err()] {
+        let said = error.to_string();
+        let OpenError::Damaged { file: named, what, .. } = error else { panic!("{said}") };
+        assert!(named == file && what.contains("the log is there"), "{said}");
+        assert_says(&said, &["store", "is damaged", "restore a backup"]);
+    }
+    assert_eq!(image(&store), before, "it is as it was");
     fs::write(&file, good).unwrap();
     assert_whole(&store);
+}
+
+/// A creation that was interrupted before anything was written: a log without frames is no store yet.
+#[test]
+fn a_log_without_frames_and_without_a_store_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    fs::create_dir(&store).unwrap();
+    let segment = store.join("log-000000000000");
+    fs::write(&segment, vec![0; 1 << 16]).unwrap();
+    for error in [refused(at(&store).create(false)).0, verify(&store).unwrap_err()] {
+        assert!(matches!(&error, OpenError::Missing { path, .. } if *path == store), "{error}");
+    }
+    assert!(segment.exists(), "it is left alone");
+    at(&store).open().unwrap().close().unwrap();
+    verify(&store).unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A crash in every operation of a history, with every subset of what was in flight.
 
-use super::harness::{History, open, outcomes};
+use super::harness::{History, config, open, open_with, outcomes, small_segments};
+use crate::engine::config::Config;
 use crate::io::SimulatedDisk;
 
 #[test]
@@ -12,19 +13,19 @@ fn the_history_meets_what_it_should() {
     assert_eq!(opened.state(), *history.state(history.len()));
 }
 
-#[test]
-fn recovers_to_a_prefix_that_holds_what_was_acknowledged() {
-    let history = History::standard();
+/// Crashes the history in each operation; returns how many there are, and how often a store was recovered.
+fn crash_each_operation(history: &History, config: &Config) -> (u64, u64) {
     let (mut crashed, mut recovered, mut at) = (true, 0_u64, 0);
     while crashed {
         let disk = SimulatedDisk::new(at);
         disk.crash_after(at);
-        let run = history.run_on(&disk);
+        let run = history.run_on_with(&disk, config.clone());
         crashed = disk.has_crashed();
         assert!(crashed || run.error.is_none(), "nothing fails but by the crash: {:?}", run.error);
         for (index, outcome) in outcomes(&disk, at, at % 2 == 0, 12).into_iter().enumerate() {
             let context = format!("crash at {at}, {outcome:?}");
             let after = disk.after_crash(outcome);
+            let open = |after| open_with(after, config.clone());
             let opened = open(&after).unwrap_or_else(|error| panic!("{error}: {context}"));
             let commits = history.prefix(&opened.state(), run.acknowledged, &context);
             drop(opened);
@@ -37,5 +38,18 @@ fn recovers_to_a_prefix_that_holds_what_was_acknowledged() {
         }
         at += 1;
     }
-    assert!(at > 60 && recovered > 2_000, "{at} operations, {recovered} recoveries");
+    (at, recovered)
+}
+
+#[test]
+fn recovers_to_a_prefix_that_holds_what_was_acknowledged() {
+    let (operations, recovered) = crash_each_operation(&History::standard(), &config());
+    assert!(operations > 60 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
+}
+
+/// The segment behind a write may be missing after a crash only if nothing of the write reached the disk.
+#[test]
+fn frames_longer_than_segments_recover_too() {
+    let (operations, recovered) = crash_each_operation(&History::uneven(30), &small_segments());
+    assert!(operations > 100 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
 }

@@ -1,14 +1,9 @@
 //! Every byte of a small store's files flipped in turn: opening it reports that, or what is read is right.
 
-use super::harness::{History, config, contents, copy, open_with};
-use crate::engine::config::Config;
-use crate::io::{BLOCK, CrashOutcome, SimulatedDisk};
+use super::harness::{History, contents, copy, open_with, small_segments};
+use crate::io::{CrashOutcome, SimulatedDisk};
 
 const COMMITS: u8 = 12;
-
-fn small() -> Config {
-    Config { segment_bytes: 3 * BLOCK as u64, ..config() }
-}
 
 /// Calls `check` with the disk after each byte of each file was changed in turn.
 fn with_each_byte_flipped(
@@ -28,12 +23,12 @@ fn with_each_byte_flipped(
 #[test]
 fn of_a_closed_store_nothing_is_lost_unseen() {
     let (history, disk) = (History::short(COMMITS), SimulatedDisk::new(1));
-    assert_eq!(history.run(&open_with(&disk, small()).unwrap()).acknowledged, COMMITS as usize);
+    assert_eq!(history.run(&open_with(&disk, small_segments()).unwrap()).acknowledged, COMMITS as usize);
     with_each_byte_flipped(
         &disk,
         |offset| 1 << (offset % 8),
         |flipped, context| {
-            if let Ok(opened) = open_with(&flipped, small()) {
+            if let Ok(opened) = open_with(&flipped, small_segments()) {
                 assert_eq!(opened.state(), *history.state(COMMITS as usize), "{context}");
             }
         },
@@ -43,14 +38,14 @@ fn of_a_closed_store_nothing_is_lost_unseen() {
 #[test]
 fn of_a_crashed_store_only_the_end_is_cut_and_that_is_reported() {
     let (history, disk) = (History::short(COMMITS), SimulatedDisk::new(1));
-    let opened = open_with(&disk, small()).unwrap();
+    let opened = open_with(&disk, small_segments()).unwrap();
     assert_eq!(history.run(&opened).acknowledged, COMMITS as usize);
     let crashed = disk.after_crash(CrashOutcome::DropAll);
     with_each_byte_flipped(
         &crashed,
         |_| 0xff,
         |flipped, context| {
-            if let Ok(opened) = open_with(&flipped, small()) {
+            if let Ok(opened) = open_with(&flipped, small_segments()) {
                 let commits = history.prefix(&opened.state(), COMMITS as usize - 1, context);
                 assert!(commits == COMMITS as usize || opened.db.recovery().cut_bytes > 0, "{context}");
             }

@@ -1,6 +1,7 @@
 //! Files that are missing, of another store, of another length or of a newer version: refused by name, and left as they are.
 
-use super::harness::{History, contents, open};
+use super::harness::{History, config, contents, open, open_with};
+use crate::engine::config::Config;
 use crate::engine::error::OpenError;
 use crate::io::{AlignedBuf, BLOCK, Device, SimulatedDisk};
 use crate::log::segment::{Geometry, encode_header};
@@ -19,6 +20,9 @@ fn store() -> SimulatedDisk {
 fn refusal(disk: &SimulatedDisk) -> OpenError {
     let before = contents(disk);
     let error = open(disk).err().expect("the store is not whole");
+    let without_creating = open_with(disk, Config { create: false, ..config() }).err();
+    let without_creating = without_creating.expect("the store is not whole");
+    assert_eq!(error.to_string(), without_creating.to_string(), "whether it is to be created or not");
     assert!(contents(disk) == before, "something was changed: {error}");
     error
 }
@@ -133,8 +137,7 @@ fn a_newer_version() {
 #[test]
 fn an_empty_disk_when_nothing_is_to_be_created() {
     let disk = SimulatedDisk::new(1);
-    let config = crate::engine::config::Config { create: false, ..super::harness::config() };
-    let error = super::harness::open_with(&disk, config).err().expect("there is no store");
+    let error = open_with(&disk, Config { create: false, ..config() }).err().expect("there is no store");
     assert!(matches!(&error, OpenError::Missing { .. }), "{error}");
     assert_eq!(disk.operations(), 0, "nothing was done");
 }

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
-use crate::io::{CrashOutcome, Device, SimulatedDisk};
+use crate::io::{BLOCK, CrashOutcome, Device, SimulatedDisk};
 use crate::log::frame::frame_bytes;
 use crate::{Database, Durability, Error, Keyspace, Lsn, TransactionOptions};
 use std::collections::BTreeMap;
@@ -33,6 +33,11 @@ pub(super) fn config() -> Config {
         buffered_interval: Duration::from_millis(1),
         ..Config::default()
     }
+}
+
+/// Two blocks of log in each segment, and a ring that takes frames longer than that: they lie across the ends of one segment and of two.
+pub(super) fn small_segments() -> Config {
+    Config { segment_bytes: 3 * BLOCK as u64, ring_bytes: 4 * RING_BYTES as u64, ..config() }
 }
 
 pub(super) fn open(disk: &SimulatedDisk) -> Result<Opened, OpenError> {
@@ -176,6 +181,15 @@ impl History {
         History::new((0..commits).map(|n| Item::Commit(vec![put([n], bytes(n.into(), 40))])).collect())
     }
 
+    /// Values of many lengths, every third of zeros, so that segments end at all kinds of places in frames.
+    pub(super) fn uneven(commits: u64) -> History {
+        let value = |n: u64| {
+            let len = if n % 10 == 7 { 9_000 + n as usize * 70 } else { n as usize * 37 % 700 };
+            if n.is_multiple_of(3) { vec![0; len] } else { bytes(n, len) }
+        };
+        History::new((0..commits).map(|n| Item::Commit(vec![put([b'k', n as u8 % 9], value(n))])).collect())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.states.len() - 1
     }
@@ -211,7 +225,11 @@ impl History {
 
     /// Makes a store on the disk and runs in it, up to the first error.
     pub(super) fn run_on(&self, disk: &SimulatedDisk) -> Run {
-        match open(disk) {
+        self.run_on_with(disk, config())
+    }
+
+    pub(super) fn run_on_with(&self, disk: &SimulatedDisk, config: Config) -> Run {
+        match open_with(disk, config) {
             Ok(opened) => self.run(&opened),
             Err(error) => Run { acknowledged: 0, error: Some(error.to_string()) },
         }

@@ -3,6 +3,7 @@
 //! All of it runs on the simulated disk, which loses, tears and reorders what was not flushed. Compiled into the crate's own unit
 //! tests, because the disk is private. Each failure names the operation, the outcome and the seed that repeat it.
 
+mod chunks;
 mod concurrent_writers;
 mod creation;
 mod determinism;
@@ -13,6 +14,7 @@ mod flipped_bytes;
 mod foreign_headers;
 mod frame_fields;
 mod harness;
+mod missing_segments;
 mod reopened_after_fault;
 mod stale_frames;
 mod three_crashes;

@@ -1,6 +1,7 @@
 //! Three crashes deep: the recovery from a crash is crashed in every operation, and the recovery from that once more.
 
-use super::harness::{History, copy, open, outcomes};
+use super::harness::{History, config, copy, open_with, outcomes, small_segments};
+use crate::engine::config::Config;
 use crate::io::{CrashOutcome, SimulatedDisk};
 
 /// One of the outcomes that are worth trying, by lot.
@@ -12,21 +13,21 @@ fn pick(disk: &SimulatedDisk, random: &mut fastrand::Rng) -> CrashOutcome {
     outcomes[random.usize(..outcomes.len())]
 }
 
-#[test]
-fn recovery_may_be_crashed_and_crashed_again() {
-    let (history, mut random) = (History::standard(), fastrand::Rng::with_seed(3));
+/// Crashes the history in each operation, and what follows; returns how often a store was recovered in the end.
+fn crash_three_times(history: &History, config: &Config) -> u64 {
+    let mut random = fastrand::Rng::with_seed(3);
     let (mut crashed, mut at, mut recovered) = (true, 0, 0_u64);
     while crashed {
         let disk = SimulatedDisk::new(at);
         disk.crash_after(at);
-        let acknowledged = history.run_on(&disk).acknowledged;
+        let acknowledged = history.run_on_with(&disk, config.clone()).acknowledged;
         crashed = disk.has_crashed();
         for _ in 0..4 {
             let outcome = pick(&disk, &mut random);
             let context = format!("crash at {at}, {outcome:?}");
             recovered += crash_each_operation(
                 &disk.after_crash(outcome),
-                &history,
+                (history, config),
                 acknowledged,
                 &mut random,
                 &context,
@@ -34,17 +35,30 @@ fn recovery_may_be_crashed_and_crashed_again() {
         }
         at += 1;
     }
+    recovered
+}
+
+#[test]
+fn recovery_may_be_crashed_and_crashed_again() {
+    let recovered = crash_three_times(&History::standard(), &config());
     assert!(recovered > 2_500, "{recovered}");
+}
+
+#[test]
+fn so_may_that_of_frames_longer_than_segments() {
+    let recovered = crash_three_times(&History::uneven(10), &small_segments());
+    assert!(recovered > 2_000, "{recovered}");
 }
 
 /// Crashes the recovery of `found`, and the closing after it, in each operation; returns how often it recovered in the end.
 fn crash_each_operation(
     found: &SimulatedDisk,
-    history: &History,
+    (history, config): (&History, &Config),
     acknowledged: usize,
     random: &mut fastrand::Rng,
     context: &str,
 ) -> u64 {
+    let open = |disk: &_| open_with(disk, config.clone());
     for second_at in 0.. {
         let second = copy(found);
         second.crash_after(second_at);

@@ -51,6 +51,62 @@ fn a_transaction_of_five_megabytes() {
     }
 }
 
+/// Thousands of chunks through the smallest ring: a frame names one of them, however many there are.
+#[test]
+fn a_transaction_of_forty_megabytes() {
+    const LARGE_BYTES: usize = 16 << 20;
+    const SMALL_DOCUMENTS: i32 = 24_000;
+    let place = Place::new();
+    let builder = || builder(&place).segment_bytes(1 << 20);
+    let db = builder().open().unwrap();
+    let (things, bytes) = (things(&db), db.keyspace("bytes").unwrap());
+    let large = noise(LARGE_BYTES, 1).bytes;
+    let before = db.position().get();
+    db.transact(|tx| {
+        tx.keyspace(&bytes)?.put(b"large", &large)?;
+        let mut things = tx.collection(&things)?;
+        for id in 0..SMALL_DOCUMENTS {
+            things.insert(doc! { "_id": id, "noise": noise(1_000, id as u64) })?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert!(db.position().get() - before > 40_000_000);
+    drop((things, bytes));
+    db.close().unwrap();
+    assert_eq!(skipstone::verify(&place.store).unwrap().cut_bytes, 0);
+    let db = builder().open().unwrap();
+    assert_eq!(crate::things(&db).count().unwrap(), SMALL_DOCUMENTS as u64);
+    for id in 0..SMALL_DOCUMENTS {
+        assert_noise(&crate::things(&db).get(id).unwrap().unwrap(), &noise(1_000, id as u64));
+    }
+    assert!(db.keyspace("bytes").unwrap().get(b"large").unwrap().unwrap()[..] == large[..]);
+}
+
+/// What a transaction that is refused had put into the log by then is nobody's.
+#[test]
+fn a_large_transaction_that_conflicts_leaves_nothing() {
+    let place = Place::new();
+    let db = builder(&place).open().unwrap();
+    let things = things(&db);
+    things.insert(doc! { "_id": 0, "n": 0 }).unwrap();
+    let mut loser = db.begin().unwrap();
+    let mut within = loser.collection(&things).unwrap();
+    within.update(0, |d| drop(d.insert("n", -1))).unwrap();
+    for id in 1..500 {
+        within.insert(doc! { "_id": id, "noise": noise(1_000, id as u64) }).unwrap();
+    }
+    things.update(0, |d| drop(d.insert("n", 1))).unwrap();
+    let before = db.position().get();
+    assert!(loser.commit().unwrap_err().is_conflict());
+    assert!(db.position().get() - before > 400_000, "its chunks are in the log");
+    let expected = contents(&db);
+    assert_eq!(expected.len(), 1);
+    drop(things);
+    db.close().unwrap();
+    assert_eq!(contents(&builder(&place).open().unwrap()), expected);
+}
+
 #[test]
 fn a_document_of_two_megabytes() {
     for device in DEVICES {

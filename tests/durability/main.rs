@@ -2,6 +2,7 @@
 
 mod damage;
 mod large;
+mod missing_segments;
 mod reopen;
 mod second_opener;
 

@@ -1,0 +1,69 @@
+//! Chunks of transactions that never came to their commit: they count for nothing, and no later session's commit leads to them.
+
+use super::harness::{Opened, RING_BYTES, State, bytes, open, put};
+use crate::Durability;
+use crate::engine::error::OpenError;
+use crate::io::{CrashOutcome, SimulatedDisk};
+use crate::log::Prepared;
+use crate::log::batch::Write;
+use crate::log::reader::LogError;
+
+/// Larger than the ring, so that most of it is on the disk before there is a commit frame.
+const VALUE_BYTES: usize = 2 * RING_BYTES;
+
+fn prepare(opened: &Opened, seed: u64) -> Prepared {
+    let keyspace = catalog_number(opened);
+    let value = bytes(seed, VALUE_BYTES);
+    let write = Write { space: keyspace, key: b"large", value: Some(&value) };
+    opened.engine.log().unwrap().prepare([write].into_iter()).unwrap()
+}
+
+/// The number of the keyspace, which is made if it is not there.
+fn catalog_number(opened: &Opened) -> u32 {
+    opened.keyspace().unwrap();
+    opened.engine.find(crate::engine::catalog::Kind::Keyspace, "k").unwrap()
+}
+
+fn publish(opened: &Opened, prepared: &Prepared) {
+    let log = opened.engine.log().unwrap();
+    let lsn = log.end().reserve(prepared.bytes());
+    log.publish(lsn, prepared).unwrap();
+    log.wait_durable(lsn.plus(prepared.bytes())).unwrap();
+}
+
+fn state(seed: Option<u64>, small: &[u8]) -> State {
+    let large = seed.map(|seed| (b"large".to_vec(), bytes(seed, VALUE_BYTES)));
+    large.into_iter().chain([(b"small".to_vec(), small.to_vec())]).collect()
+}
+
+#[test]
+fn only_the_chain_of_a_commit_counts() {
+    let disk = SimulatedDisk::new(1);
+    let opened = open(&disk).unwrap();
+    let (_given_up, first) = (prepare(&opened, 1), prepare(&opened, 2));
+    let _between = prepare(&opened, 3);
+    opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
+    publish(&opened, &first);
+    let _in_flight = prepare(&opened, 4);
+    opened.commit(&[put("small", "2")], Durability::Sync).unwrap();
+    let after = disk.after_crash(CrashOutcome::DropAll);
+    for _ in 0..3 {
+        assert_eq!(open(&after).unwrap().state(), state(Some(2), b"2"));
+    }
+}
+
+#[test]
+fn a_chain_ends_with_its_session() {
+    let disk = SimulatedDisk::new(1);
+    let opened = open(&disk).unwrap();
+    opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
+    let prepared = prepare(&opened, 1);
+    drop(opened);
+    let opened = open(&disk).unwrap();
+    assert_eq!(opened.state(), state(None, b"1"));
+    publish(&opened, &prepared);
+    let error =
+        open(&disk.after_crash(CrashOutcome::DropAll)).err().expect("its chunks are of another session");
+    let OpenError::Log(LogError::Senseless { what, .. }) = &error else { panic!("{error}") };
+    assert!(what.contains("chunk that is not there"), "{error}");
+}
