@@ -72,7 +72,7 @@ const UNLOGGED_BYTES: u64 = Lsn::ALIGN;
 /// How many keys are handled under one pin.
 const KEYS_PER_PIN: usize = 64;
 /// A thread raises the horizon once in so many commits.
-const COMMITS_PER_HORIZON: u32 = if cfg!(loom) { 1 } else { 64 };
+const COMMITS_PER_HORIZON: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 64 };
 
 impl<'s> Commit<'_, 's> {
     /// Commits `writes`, which are not empty.
