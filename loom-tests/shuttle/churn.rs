@@ -47,10 +47,10 @@ fn churn(name: &str, schedules: usize, keys: &'static [&'static [u8]]) {
 
 #[test]
 fn one_key_comes_and_goes() {
-    churn("churn, one key", 4000, &KEYS[..1]);
+    churn("churn, one key", 10_000, &KEYS[..1]);
 }
 
 #[test]
 fn three_keys_come_and_go() {
-    churn("churn, three keys", 4000, &KEYS[..3]);
+    churn("churn, three keys", 10_000, &KEYS[..3]);
 }

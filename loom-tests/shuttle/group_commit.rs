@@ -47,7 +47,7 @@ fn check(log: &Log, results: Vec<Result<(), IoError>>) -> bool {
 fn four_committers_are_acknowledged_or_told() {
     let outcomes = Outcomes::default();
     let noted = outcomes.clone();
-    explore("group commit, four", 10_000, move || {
+    explore("group commit, four", 40_000, move || {
         let log = any_log();
         let threads = [(); 4].map(|()| {
             let log = Arc::clone(&log);
@@ -89,7 +89,7 @@ fn flush_on_request(log: &Log, flusher: &Flusher) {
 fn tasks_threads_and_the_flusher_wait_for_each_other() {
     let outcomes = Outcomes::default();
     let noted = outcomes.clone();
-    explore("group commit, tasks and a flusher", 8000, move || {
+    explore("group commit, tasks and a flusher", 20_000, move || {
         let (log, flusher) = (any_log(), Arc::new(Flusher::new()));
         let flushing = {
             let (log, flusher) = (Arc::clone(&log), Arc::clone(&flusher));

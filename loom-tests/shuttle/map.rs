@@ -40,7 +40,7 @@ fn in_directory(map: &Map<u32>) -> Vec<(Vec<u8>, u32)> {
 
 #[test]
 fn nodes_are_linked_and_retired_by_many() {
-    explore("map, four threads", 20_000, || {
+    explore("map, four threads", 60_000, || {
         let (map, number) = (Arc::new(Map::new()), std::sync::Arc::new(AtomicU32::new(0)));
         let threads = [(); 4].map(|()| {
             let (map, number) = (Arc::clone(&map), number.clone());

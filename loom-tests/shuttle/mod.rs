@@ -31,6 +31,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Schedul
 use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, Runner};
 use std::env;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The bound of PCT: a failure that needs this many ordered events is found with a probability known beforehand.
 const DEPTH: usize = 3;
@@ -41,23 +42,42 @@ const STACK_BYTES: usize = 256 * 1024;
 
 /// Runs `body` under this many schedules, or under the one that is to be replayed.
 fn explore(name: &str, schedules: usize, body: impl Fn() + Send + Sync + 'static) {
-    let body = std::sync::Arc::new(move || {
+    let count = Count { name, schedules: Arc::default() };
+    let schedules_begun = Arc::clone(&count.schedules);
+    let body = Arc::new(move || {
         epoch::reset();
         Canary::reset();
+        schedules_begun.fetch_add(1, Ordering::Relaxed); // a figure
         body();
     });
     let run = |scheduler: Box<dyn Scheduler + Send>| {
-        let body = std::sync::Arc::clone(&body);
+        let body = Arc::clone(&body);
         Runner::new(scheduler, config()).run(move || body())
     };
     if let Ok(schedule) = env::var(REPLAY) {
         run(Box::new(ReplayScheduler::new_from_encoded(&schedule)));
         return;
     }
-    let schedules = env::var(SCHEDULES).map_or(schedules, |count| count.parse().expect("a number of schedules"));
+    let schedules =
+        env::var(SCHEDULES).map_or(schedules, |count| count.parse().expect("a number of schedules"));
     let random = run(Box::new(RandomScheduler::new(schedules.div_ceil(2))));
     let pct = run(Box::new(PctScheduler::new(DEPTH, schedules / 2)));
     println!("{name}: {random} random schedules, {pct} with priorities");
+}
+
+/// How many schedules of a model were begun; said when one fails.
+struct Count<'n> {
+    name: &'n str,
+    schedules: Arc<AtomicUsize>,
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let schedules = self.schedules.load(Ordering::Relaxed); // a figure
+            eprintln!("{}: failed in schedule number {schedules}", self.name);
+        }
+    }
 }
 
 /// The schedules came to these outcomes, and perhaps to others; one that is replayed comes to one.

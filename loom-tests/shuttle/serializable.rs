@@ -7,7 +7,7 @@ use super::*;
 fn somebody_stays_on_duty() {
     let outcomes = Outcomes::default();
     let noted = outcomes.clone();
-    explore("write skew, four", 4000, move || {
+    explore("write skew, four", 10_000, move || {
         let (store, history) = (store(), History::default());
         let mut all_on = Tracked::begin(&store, Isolation::Snapshot);
         KEYS[..4].iter().for_each(|key| all_on.put(key, Some(1)));
@@ -69,7 +69,7 @@ fn anything(store: &Store, history: &History) {
 
 #[test]
 fn what_was_read_holds_at_the_commit() {
-    explore("serializable, anything", 6000, || {
+    explore("serializable, anything", 10_000, || {
         let (store, history) = (store(), History::default());
         let mut threads: Vec<_> = [(); 4]
             .map(|()| {
@@ -87,7 +87,7 @@ fn what_was_read_holds_at_the_commit() {
 /// Fekete, O'Neil and O'Neil: the reader sees the deposit and not the withdrawal, which had not seen the deposit either and fines.
 #[test]
 fn the_read_only_anomaly_is_refused() {
-    explore("read-only anomaly", 4000, || {
+    explore("read-only anomaly", 10_000, || {
         let (store, history) = (store(), History::default());
         let mut opening = Tracked::begin(&store, Isolation::Snapshot);
         KEYS[..2].iter().for_each(|key| opening.put(key, Some(0)));
@@ -121,7 +121,10 @@ fn the_read_only_anomaly_is_refused() {
         let seen = join(readers);
         join(threads);
         let fined = store.snapshot().get(space(&store), checking).unwrap().value[0] == 101;
-        assert!(!(fined && seen.contains(&(20, 0))), "the reader saw the deposit before the withdrawal, which had not seen it");
+        assert!(
+            !(fined && seen.contains(&(20, 0))),
+            "the reader saw the deposit before the withdrawal, which had not seen it"
+        );
         history.check(&store);
     });
 }

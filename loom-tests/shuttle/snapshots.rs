@@ -45,7 +45,7 @@ fn past(store: &Store) -> Option<Snapshot> {
 
 #[test]
 fn what_a_snapshot_sees_stays() {
-    explore("nested snapshots", 5000, || {
+    explore("nested snapshots", 10_000, || {
         let (store, history) = (store(), History::default());
         write(&store, 1, &history);
         let given = store.snapshot();

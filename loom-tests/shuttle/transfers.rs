@@ -62,16 +62,16 @@ fn transfers(name: &str, schedules: usize, isolations: [Isolation; 3]) {
 
 #[test]
 fn transfers_at_snapshot_isolation_conserve_the_total() {
-    transfers("transfers, snapshot", 3000, [Isolation::Snapshot; 3]);
+    transfers("transfers, snapshot", 8000, [Isolation::Snapshot; 3]);
 }
 
 #[test]
 fn transfers_at_serializable_isolation_conserve_the_total() {
-    transfers("transfers, serializable", 3000, [Isolation::Serializable; 3]);
+    transfers("transfers, serializable", 8000, [Isolation::Serializable; 3]);
 }
 
 #[test]
 fn transfers_at_mixed_isolation_conserve_the_total() {
     let mixed = [Isolation::Snapshot, Isolation::Serializable, Isolation::Snapshot];
-    transfers("transfers, mixed", 3000, mixed);
+    transfers("transfers, mixed", 8000, mixed);
 }

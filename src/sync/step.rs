@@ -5,7 +5,10 @@
 
 /// Where in a protocol a thread is. The names are those of `docs/concurrency.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(any(not(test), loom, shuttle), allow(unused, reason = "only the progress tests look at the label"))]
+#[cfg_attr(
+    any(not(test), loom, shuttle),
+    allow(unused, reason = "only the progress tests look at the label")
+)]
 pub(crate) enum Step {
     /// A version is at the head of its record, the transaction undecided.
     Installed,
