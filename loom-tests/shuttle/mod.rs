@@ -14,6 +14,7 @@ mod common;
 mod group_commit;
 mod history;
 mod map;
+mod registry;
 mod serializable;
 #[path = "../small_log.rs"]
 mod small_log;
@@ -29,7 +30,7 @@ use history::{History, KEYS, Tracked};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler};
 use shuttle::thread::{self, JoinHandle};
-use shuttle::{Config, Runner};
+use shuttle::{Config, MaxSteps, Runner};
 use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -39,6 +40,8 @@ const REPLAY: &str = "SKIPSTONE_SHUTTLE_REPLAY";
 const SCHEDULES: &str = "SKIPSTONE_SHUTTLE_SCHEDULES";
 /// What the scans of a store need.
 const STACK_BYTES: usize = 256 * 1024;
+/// Many times what a model takes: beyond it threads run in circles. A schedule of that length still fits an environment variable.
+const STEPS_MAX: usize = 100_000;
 
 /// Runs `body` under this many schedules, or under the one that is to be replayed.
 fn explore(name: &str, schedules: usize, body: impl Fn() + Send + Sync + 'static) {
@@ -90,6 +93,7 @@ fn expect_met(outcomes: &Outcomes, expected: &[&str]) {
 fn config() -> Config {
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
+    config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
     // About orderings and statics: known, and said above.
     config.silence_warnings = true;
     config

@@ -128,3 +128,37 @@ fn the_read_only_anomaly_is_refused() {
         history.check(&store);
     });
 }
+
+/// Writes a key, whatever is there.
+fn overwrite(store: &Store, history: &History) {
+    let mut rng = thread_rng();
+    let mut txn = Tracked::begin(store, Isolation::Snapshot);
+    txn.put(KEYS[rng.gen_range(0..2)], Some(rng.gen_range(1..100)));
+    txn.commit(history);
+}
+
+/// What came between the snapshot and the own position may be pruned by the time it is looked for.
+#[test]
+fn a_change_that_was_pruned_is_found() {
+    explore("validation against pruning", 30_000, || {
+        let (store, history) = (store(), History::default());
+        overwrite(&store, &history);
+        let validating = history.clone();
+        let mut threads = vec![run(&store, move |store| {
+            let mut txn = Tracked::begin(store, Isolation::Serializable);
+            for key in KEYS.iter().rev() {
+                txn.get(key);
+            }
+            txn.put(KEYS[4], Some(1));
+            txn.commit(&validating);
+        })];
+        for _ in 0..2 {
+            let history = history.clone();
+            threads.push(run(&store, move |store| (0..3).for_each(|_| overwrite(store, &history))));
+        }
+        threads.push(run(&store, |store| sweep(store, 3)));
+        join(threads);
+        history.check(&store);
+        check_freed(&store);
+    });
+}
