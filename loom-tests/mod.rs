@@ -6,6 +6,7 @@
 
 mod active;
 mod commit;
+mod common;
 mod conflict;
 mod dead;
 mod flusher;
@@ -13,15 +14,13 @@ mod group_commit;
 mod map;
 mod prune;
 mod serializable;
+mod small_log;
 
 use crate::lsn::{LogEnd, Lsn};
-use crate::mvcc::store::{Space, Store};
+use crate::mvcc::store::Store;
 use crate::options::Isolation;
 use crate::sync::{Arc, Canary, epoch};
-use crate::txn::commit::{Committed, Failed, Ground};
-use crate::txn::{Found, Txn};
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use common::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Explores `body` with two preemptions, or as many as `LOOM_MAX_PREEMPTIONS` says.
@@ -44,51 +43,4 @@ fn explore_within(preemptions_max: usize, name: &str, body: impl Fn() + Send + S
     let executions = count.load(Ordering::Relaxed); // a figure
     println!("{name}: {executions} executions");
     assert!(executions > 10, "{name} explores next to nothing");
-}
-
-/// What executions of one model came to, to see that the interesting ones were met.
-#[derive(Clone, Default)]
-struct Outcomes(std::sync::Arc<Mutex<BTreeSet<String>>>);
-
-impl Outcomes {
-    fn note(&self, outcome: impl std::fmt::Debug) {
-        self.0.lock().unwrap().insert(format!("{outcome:?}"));
-    }
-
-    fn expect(&self, outcomes: &[&str]) {
-        let met = self.0.lock().unwrap();
-        let expected: BTreeSet<String> = outcomes.iter().map(|&outcome| outcome.to_owned()).collect();
-        assert_eq!(*met, expected, "the executions came to these outcomes");
-    }
-}
-
-/// A store in memory with one keyspace.
-fn store() -> Arc<Store> {
-    Arc::new(Store::new(Arc::new(LogEnd::new(Lsn::new(8))), 0))
-}
-
-fn space(store: &Store) -> &Space {
-    store.space(1)
-}
-
-fn begin(store: &Store, isolation: Isolation) -> Txn<'_> {
-    Txn::begin(Ground { store, log: None }, isolation)
-}
-
-/// Commits these writes, in one transaction at snapshot isolation.
-fn put<'s>(store: &'s Store, writes: &[(&[u8], Option<u8>)]) -> Result<Committed, Failed<'s>> {
-    let mut txn = begin(store, Isolation::Snapshot);
-    for (key, value) in writes {
-        txn.put(space(store), key, value.as_ref().map(std::slice::from_ref));
-    }
-    txn.commit()
-}
-
-fn value(found: Option<Found<'_>>) -> Option<u8> {
-    found.map(|found| found.value[0])
-}
-
-/// What a new snapshot sees under a key.
-fn read(store: &Store, key: &[u8]) -> Option<u8> {
-    store.snapshot().get(space(store), key).map(|seen| seen.value[0])
 }

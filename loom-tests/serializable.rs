@@ -35,7 +35,7 @@ fn write_skew_on_absent_keys_is_refused() {
         assert_eq!(read(&store, b"b").is_some(), theirs);
         noted.note((mine, theirs));
     });
-    let met = outcomes.0.lock().unwrap();
+    let met = outcomes.met();
     assert!(met.contains("(true, false)") && met.contains("(false, true)"), "{met:?}");
 }
 

@@ -22,15 +22,17 @@
 //! ```
 #![deny(missing_docs)]
 // The models look at the protocols alone, and leave what is above them out.
-#![cfg_attr(loom, allow(unused))]
+#![cfg_attr(any(loom, shuttle), allow(unused))]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("Skipstone runs on Linux: it waits by futexes");
+#[cfg(all(loom, shuttle))]
+compile_error!("the models are built for loom or for shuttle, each in a build of its own");
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod api;
 pub mod document;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod engine;
 mod format;
 mod io;
@@ -44,7 +46,7 @@ mod txn;
 
 pub use bson;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use api::{
     Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, KeyValue,
     KeyValueScan, Keyspace, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats,
@@ -52,7 +54,7 @@ pub use api::{
     TransactionKeyspace,
 };
 pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub use engine::{
     error::OpenError,
     recovery::Recovery,
@@ -64,15 +66,18 @@ pub use lsn::Lsn;
 pub use options::{Durability, Isolation, TransactionOptions};
 pub use txn::error::{Conflict, ConflictKind};
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 #[path = "../tests/crash/mod.rs"]
 mod crash_tests;
 #[cfg(all(test, loom))]
 #[path = "../loom-tests/mod.rs"]
 mod loom_tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 #[path = "../tests/progress/mod.rs"]
 mod progress_tests;
+#[cfg(all(test, shuttle))]
+#[path = "../loom-tests/shuttle/mod.rs"]
+mod shuttle_tests;
 
 /// The README's examples are tests too.
 #[cfg(doctest)]

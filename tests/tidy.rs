@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | imports go to lower layers only | `src`, without test code |
 //! | atomics, threads, locks and epochs come through `src/sync` | `src`, without test code |
+//! | what is built otherwise for loom is so for shuttle | `src` |
 //! | each atomic ordering has its reason beside it | `src`, without test code |
 //! | each `unsafe` says why it is sound | all Rust code |
 //! | sizes of files and functions | all Rust code |
@@ -17,6 +18,8 @@
 //!
 //! What it does not do: understand macros, or follow names through `use … as …`.
 
+#[path = "tidy/builds.rs"]
+mod builds;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/layers.rs"]
@@ -72,6 +75,11 @@ fn imports_go_to_lower_layers_only() {
 #[test]
 fn concurrency_primitives_come_through_their_doors() {
     library(doors::check);
+}
+
+#[test]
+fn the_models_are_built_alike() {
+    library(builds::check);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn pause(tried: u32) {
     crate::sync::nap(longest.mul_f64(fastrand::f64()));
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::txn::error::{Conflict, ConflictKind};

@@ -283,5 +283,5 @@ impl<'de> Deserialize<'de> for DocumentId {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

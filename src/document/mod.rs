@@ -18,7 +18,7 @@ pub mod order_key;
 mod patch;
 mod path;
 mod raw;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod test_values;
 
 pub use codec::{

@@ -101,5 +101,5 @@ pub fn get<'a>(document: &'a RawDocument, path: &FieldPath) -> Option<RawBsonRef
     Some(value)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

@@ -37,7 +37,7 @@ impl DerefMut for AlignedBuf {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

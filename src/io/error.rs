@@ -131,7 +131,7 @@ fn advice(source: &io::Error) -> &'static str {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::error::Error;

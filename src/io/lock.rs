@@ -131,7 +131,7 @@ impl fmt::Display for LockHolder {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::io::contract::without_privileges;

@@ -9,7 +9,7 @@
 //! trusted, so the caller poisons the store (see [`health`]).
 
 mod aligned;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod contract;
 mod directory;
 mod error;
@@ -24,7 +24,7 @@ mod raw;
 mod request;
 #[cfg(target_os = "linux")]
 mod ring;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod simulated;
 #[cfg(target_os = "linux")]
 mod uring;
@@ -37,7 +37,7 @@ pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
 pub(crate) use place::{create_directory, is_reserved_name};
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 
 /// Direct I/O works in blocks of this many bytes: offsets, lengths and buffer addresses are multiples of it.

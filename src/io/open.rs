@@ -52,7 +52,7 @@ fn uring_available() -> bool {
     false
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::io::{AlignedBuf, BLOCK};

@@ -84,7 +84,7 @@ fn rest_of(piece: Piece, result: io::Result<usize>) -> io::Result<Option<Piece>>
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::collections::BTreeMap;

@@ -69,7 +69,7 @@ impl RawFile for File {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::io::{Device, contract};

@@ -77,7 +77,7 @@ fn flush(file: &impl RawFile, path: &Path) -> Result<(), IoError> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::cell::RefCell;

@@ -150,7 +150,7 @@ impl<E: Fn(Piece) -> squeue::Entry> Drop for InFlight<'_, E> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use std::io::Write;

@@ -178,7 +178,7 @@ impl RawFile for UringFile {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::io::{Device, contract};

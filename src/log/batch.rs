@@ -52,7 +52,7 @@ fn decode_write<'a>(cursor: &mut Cursor<'a>) -> Option<Write<'a>> {
     Some(Write { space, key, value })
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -278,7 +278,7 @@ impl<S: LogSink> GroupCommit<S> {
 
 /// A frame before what is to be flushed is reserved and not published: its owner is mostly about to.
 fn wait_for_publisher(looks: u32) {
-    if looks < LOOKS_AWAKE || cfg!(loom) {
+    if looks < LOOKS_AWAKE || cfg!(any(loom, shuttle)) {
         return spin_loop();
     }
     let naps = (looks - LOOKS_AWAKE).min(10);

@@ -23,8 +23,8 @@ use crate::lsn::Lsn;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{CachePadded, RingMemory};
 
-/// Under loom a block is as small as can be, so that a ring of a few words has several.
-const RING_BLOCK: u64 = if cfg!(loom) { 16 } else { BLOCK as u64 };
+/// In a model a block is as small as can be, so that a ring of a few words has several.
+const RING_BLOCK: u64 = if cfg!(any(loom, shuttle)) { 16 } else { BLOCK as u64 };
 
 pub(crate) fn block_floor(lsn: Lsn) -> Lsn {
     Lsn::new(lsn.get() / RING_BLOCK * RING_BLOCK)
@@ -147,7 +147,7 @@ impl Ring {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -222,7 +222,7 @@ fn split_pieces<'a>(pieces: &[&'a [u8]], len: usize) -> (Vec<&'a [u8]>, Vec<&'a 
     (here, behind)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::io::{CrashOutcome, SimulatedDisk};

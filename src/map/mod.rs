@@ -1,7 +1,7 @@
 //! The ordered lock-free map from byte keys to nodes, with a hash directory in front for point reads.
 //!
 //! Two borrowed structures hold the same nodes: a skiplist for order (`ordered`, crossbeam-skiplist) and a hash map for point
-//! reads (`directory`, papaya); under loom a stand-in for each, with the same contract (`model`). What is ours is the protocol that keeps
+//! reads (`directory`, papaya); under loom and shuttle a stand-in for each, with the same contract (`model`). What is ours is the protocol that keeps
 //! them one map:
 //!
 //! - A node is *linked* in the ordered part first, which decides who creates it, then in the directory, before
@@ -15,20 +15,20 @@
 //!
 //! The map holds any `T`; what makes a `T` fit to be removed is the caller's business.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod directory;
 pub(crate) mod key;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod model;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod ordered;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use directory::Directory;
 pub(crate) use key::Key;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 use model::{Directory, Ordered};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use ordered::Ordered;
 
 use crate::sync::Canary;
@@ -280,5 +280,5 @@ pub(crate) fn is_empty_range(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

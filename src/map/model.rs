@@ -1,4 +1,4 @@
-//! Stand-ins under loom for the two borrowed structures, which use plain atomics that loom cannot see.
+//! Stand-ins under loom and shuttle for the two borrowed structures, which use plain atomics that neither can see.
 //!
 //! Each operation is atomic, and what an operation finds happened before it: weaker would not be a map, and stronger is not
 //! given to callers by the real ones either, but for the ordering between operations on *different* keys, which the stand-in's one
@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 struct Shared<T> {
-    /// Makes each operation a point where loom may switch, and orders the operations.
+    /// Makes each operation a point where the checker may switch, and orders the operations.
     turn: AtomicUsize,
     entries: RefCell<BTreeMap<Key, Link<T>>>,
 }
 
-// SAFETY: loom runs its threads one at a time, and no borrow lasts across an access that loom sees.
+// SAFETY: the checker runs its threads one at a time, and no borrow lasts across an access that it sees.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send + Sync> Send for Shared<T> {}

@@ -20,7 +20,7 @@ use std::ptr;
 
 /// The position in a slot that nobody reads at.
 const IDLE: u64 = u64::MAX;
-const SLOTS_PER_CHUNK: usize = if cfg!(loom) { 2 } else { 32 };
+const SLOTS_PER_CHUNK: usize = if cfg!(any(loom, shuttle)) { 2 } else { 32 };
 
 struct Slot {
     position: AtomicU64,
@@ -338,7 +338,7 @@ mod kept {
     /// A lease on a slot of this list, if the thread has one.
     #[inline]
     pub(super) fn take(slots: &Arc<Slots>) -> Option<SlotLease> {
-        if cfg!(loom) {
+        if cfg!(any(loom, shuttle)) {
             return None;
         }
         LEASES
@@ -359,7 +359,7 @@ mod kept {
     /// Keeps a lease; the one that was kept longest in its place goes back to its registry.
     #[inline]
     pub(super) fn put(lease: SlotLease) {
-        if cfg!(loom) {
+        if cfg!(any(loom, shuttle)) {
             return;
         }
         let mut lease = Some(lease);
@@ -375,7 +375,7 @@ mod kept {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::sync::epoch;

@@ -9,8 +9,8 @@ use crate::sync::epoch::{self, Guard};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 
-/// How many objects go into one deferred free; under loom each its own, so that they are freed as early as can be.
-const BATCH: usize = if cfg!(loom) { 1 } else { 64 };
+/// How many objects go into one deferred free; in a model each its own, so that they are freed as early as can be.
+const BATCH: usize = if cfg!(any(loom, shuttle)) { 1 } else { 64 };
 /// States a thread keeps for its next transactions.
 const STATES_KEPT: usize = 256;
 

@@ -3,7 +3,7 @@
 //! Versions are born and die at the rate of commits, and often die on another thread than the one that made them, which
 //! general allocators are slow at. So each thread keeps lists of free blocks by size class. What an epoch frees goes to the
 //! lists of the thread that runs the free, in batches (`garbage`). Lists are bounded; what is above goes back to the allocator.
-//! Under loom nothing is recycled, so that a use after a free is seen.
+//! Under loom and shuttle nothing is recycled, so that a use after a free is seen.
 
 use crate::sync::prefetch;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -50,7 +50,7 @@ fn class_layout(class: Class) -> Layout {
 #[inline]
 pub(super) fn allocate(layout: Layout) -> (NonNull<u8>, Class) {
     debug_assert!(layout.size() > 0 && layout.align() <= ALIGN);
-    if layout.size() > POOLED_BYTES_MAX || cfg!(loom) {
+    if layout.size() > POOLED_BYTES_MAX || cfg!(any(loom, shuttle)) {
         return (from_allocator(layout), UNPOOLED);
     }
     let class = ((layout.size() - 1) / STEP_BYTES) as Class;
@@ -97,7 +97,7 @@ pub(super) unsafe fn release(block: NonNull<u8>, class: Class, layout: Layout) {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

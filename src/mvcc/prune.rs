@@ -100,7 +100,7 @@ pub(crate) fn free_all(record: &mut Record) {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::lsn::Lsn;

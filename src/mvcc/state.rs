@@ -104,7 +104,7 @@ impl TxnState {
         TxnState { word: AtomicU64::new(Phase::Installing.encode()), canary: Canary::new() }
     }
 
-    /// Whether the memory may be used again; under loom it is kept, and a later use is a failure.
+    /// Whether the memory may be used again; in a model it is kept, and a later use is a failure.
     pub(crate) fn retire(&self) -> bool {
         self.canary.poison()
     }
@@ -181,7 +181,7 @@ impl TxnState {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -227,7 +227,7 @@ impl Store {
     }
 
     /// Runs something while nobody else gets at the list of spaces.
-    #[cfg(all(test, not(loom)))]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn with_list_locked<T>(&self, run: impl FnOnce() -> T) -> T {
         let _locked = lock(&self.spaces);
         run()

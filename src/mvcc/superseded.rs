@@ -6,7 +6,7 @@
 //! when a batch is full, raises the horizon once and prunes them all.
 //!
 //! They are remembered by key, not by address: a record may die meanwhile. What a thread still has when it ends, goes idle or
-//! turns to another store is left to the sweep. Under loom each record is pruned at once, so that every commit meets a pruning.
+//! turns to another store is left to the sweep. Under loom and shuttle each record is pruned at once, so that every commit meets a pruning.
 
 use super::store::Space;
 use crate::lsn::LogEnd;
@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::ptr::NonNull;
 
 /// How many records are pruned at a time.
-pub(crate) const BATCH: usize = if cfg!(loom) { 1 } else { 64 };
+pub(crate) const BATCH: usize = if cfg!(any(loom, shuttle)) { 1 } else { 64 };
 
 /// Where a superseded version is.
 pub(super) type Place = (NonNull<Space>, Key);

@@ -1,37 +1,37 @@
 //! The one door to atomics, cells, threads, parking and epoch reclamation.
 //!
 //! Everything concurrent in this crate goes through here, so that the same source runs on the real machine (`real`) and
-//! inside the loom model checker (`model`, compiled with `--cfg loom`). Both offer the same names:
+//! inside a model checker: loom, or shuttle (`model`, compiled with `--cfg loom` or `--cfg shuttle`). Both offer the same names:
 //!
 //! | name | real | model |
 //! | --- | --- | --- |
-//! | `atomic` | `std::sync::atomic` | loom's, each access behind a shadow access (see `model::atomic`) |
+//! | `atomic` | `std::sync::atomic` | the checker's; loom's behind a shadow access each (see `model::atomic`) |
 //! | `epoch` | crossbeam-epoch | a stand-in that frees at the first moment when nobody is pinned, and poisons |
-//! | `cell` | `std::cell` | loom's, which reports races |
-//! | `futex_wait`, `futex_wake` | the futex system call | a loom mutex and condition variable |
-//! | `RingMemory` | one aligned allocation | one loom cell a word, so that a racing copy is reported |
+//! | `cell` | `std::cell` | loom's, which reports races; under shuttle one that reports overlapping accesses |
+//! | `futex_wait`, `futex_wake` | the futex system call | a queue of parked threads behind the checker's mutex |
+//! | `RingMemory` | one aligned allocation | one such cell a word, so that a racing copy is reported |
 //!
 //! `step` marks the labelled steps of the protocols, where a test parks a thread for good.
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod model;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod real;
 mod step;
 mod try_lock;
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) use model::{
     Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use real::Condvar;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use real::{
     Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, spin_loop, thread,
 };
 pub(crate) use step::{Step, step};
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use step::{park_at, release_parked};
 pub(crate) use try_lock::TryLock;
 
@@ -39,8 +39,8 @@ pub(crate) use crossbeam_utils::CachePadded;
 
 /// How often to look again before taking a decision away from somebody who is mostly about to make it himself.
 ///
-/// None under loom: a thread that yields there is passed over until all others are stuck, so it would find the decision made always.
-pub(crate) const SPIN_LIMIT: usize = if cfg!(loom) { 0 } else { 64 };
+/// None in a model: a thread that yields under loom is passed over until all others are stuck, so it would find the decision made always.
+pub(crate) const SPIN_LIMIT: usize = if cfg!(any(loom, shuttle)) { 0 } else { 64 };
 
 /// Takes a mutex of a cold path; a panic of its holder left nothing half-done that we rely on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {

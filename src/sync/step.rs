@@ -5,7 +5,10 @@
 
 /// Where in a protocol a thread is. The names are those of `docs/concurrency.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(any(not(test), loom), allow(unused, reason = "only the progress tests look at the label"))]
+#[cfg_attr(
+    any(not(test), loom, shuttle),
+    allow(unused, reason = "only the progress tests look at the label")
+)]
 pub(crate) enum Step {
     /// A version is at the head of its record, the transaction undecided.
     Installed,
@@ -31,14 +34,14 @@ pub(crate) enum Step {
     Leading,
 }
 
-#[cfg(any(not(test), loom))]
+#[cfg(any(not(test), loom, shuttle))]
 #[inline(always)]
 pub(crate) fn step(_: Step) {}
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use hook::{park_at, release_parked, step};
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod hook {
     use super::Step;
     use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! Things that may be used in one place only, so that loom can stand in for them there.
+//! Things that may be used in one place only, so that loom and shuttle can stand in for them there.
 
 use crate::source::{Finding, SourceFile};
 
@@ -16,10 +16,11 @@ const DOORS: &[Door] = &[
     door(&["std", "sync", "RwLock"], "src/sync/", "the locks of crate::sync, which loom can see"),
     door(&["std", "sync", "Condvar"], "src/sync/", "the parking of crate::sync, which loom can see"),
     door(&["std", "thread"], "src/sync/", "the threads of crate::sync, which loom can see"),
-    door(&["loom"], "src/sync/", "crate::sync, which chooses between std and loom"),
+    door(&["loom"], "src/sync/", "crate::sync, which chooses between std, loom and shuttle"),
+    door(&["shuttle"], "src/sync/", "crate::sync, which chooses between std, loom and shuttle"),
     door(&["crossbeam_epoch"], "src/sync/", "the epochs of crate::sync"),
-    door(&["crossbeam_skiplist"], "src/map/", "crate::map, which has a stand-in for loom"),
-    door(&["papaya"], "src/map/", "crate::map, which has a stand-in for loom"),
+    door(&["crossbeam_skiplist"], "src/map/", "crate::map, which has a stand-in for the models"),
+    door(&["papaya"], "src/map/", "crate::map, which has a stand-in for the models"),
 ];
 
 /// Uses outside the home that are right all the same: file, path, reason.
@@ -114,6 +115,7 @@ fn a_use_outside_the_home_is_found() {
         "use std::thread as t;",
         "use crossbeam_epoch as epoch;",
         "loom::model(f);",
+        "use shuttle::sync::Mutex;",
         "use papaya::HashMap;",
     ] {
         assert_eq!(findings("src/log/ring.rs", planted).len(), 1, "{planted}");

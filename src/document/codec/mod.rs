@@ -8,7 +8,7 @@ mod json_writer;
 mod limits;
 mod raw_writer;
 mod serde_codec;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod validate;
 

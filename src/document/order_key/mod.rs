@@ -44,7 +44,7 @@ mod compare;
 mod decimal;
 mod decode;
 mod number;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 use bson::{RawBsonRef, RawDocument};

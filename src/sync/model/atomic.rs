@@ -1,18 +1,49 @@
-//! Loom's atomics, each access preceded by a relaxed read-modify-write of a shadow word.
+//! The checker's atomics; under loom each access is preceded by a relaxed read-modify-write of a shadow word.
 //!
 //! Loom 0.7 remembers one last access per object, so a thread's load just before its own compare-exchange can hide
 //! another thread's earlier load, and the interleaving is never run. The shadow makes every access a conflict
 //! with every other of the same object, so that all orders are explored. Being relaxed, it orders nothing itself.
+//!
+//! Shuttle may switch threads before any access, so it needs no shadow. It takes every ordering for SeqCst, and a fence for nothing.
 
-pub(crate) use loom::sync::atomic::{Ordering, fence};
+use super::checker::sync::atomic as raw;
 
-use loom::sync::atomic as raw;
+pub(crate) use raw::{Ordering, fence};
+
+#[cfg(loom)]
+#[derive(Debug)]
+struct Shadow(raw::AtomicUsize);
+
+#[cfg(loom)]
+impl Shadow {
+    fn new() -> Shadow {
+        Shadow(raw::AtomicUsize::new(0))
+    }
+
+    fn touch(&self) {
+        // Relaxed: only there to be an access that conflicts with all others.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(shuttle)]
+#[derive(Debug)]
+struct Shadow;
+
+#[cfg(shuttle)]
+impl Shadow {
+    fn new() -> Shadow {
+        Shadow
+    }
+
+    fn touch(&self) {}
+}
 
 macro_rules! atomic {
     ($name:ident, $raw:ty, $value:ty) => {
         #[derive(Debug)]
         pub(crate) struct $name {
-            shadow: raw::AtomicUsize,
+            shadow: Shadow,
             inner: $raw,
         }
 
@@ -24,12 +55,11 @@ macro_rules! atomic {
 
         impl $name {
             pub(crate) fn new(value: $value) -> Self {
-                Self { shadow: raw::AtomicUsize::new(0), inner: <$raw>::new(value) }
+                Self { shadow: Shadow::new(), inner: <$raw>::new(value) }
             }
 
             fn inner(&self) -> &$raw {
-                // Relaxed: only there to be an access that conflicts with all others.
-                self.shadow.fetch_add(1, Ordering::Relaxed);
+                self.shadow.touch();
                 &self.inner
             }
 
@@ -90,18 +120,17 @@ integer!(AtomicUsize, usize);
 
 #[derive(Debug)]
 pub(crate) struct AtomicPtr<T> {
-    shadow: raw::AtomicUsize,
+    shadow: Shadow,
     inner: raw::AtomicPtr<T>,
 }
 
 impl<T> AtomicPtr<T> {
     pub(crate) fn new(value: *mut T) -> Self {
-        Self { shadow: raw::AtomicUsize::new(0), inner: raw::AtomicPtr::new(value) }
+        Self { shadow: Shadow::new(), inner: raw::AtomicPtr::new(value) }
     }
 
     fn inner(&self) -> &raw::AtomicPtr<T> {
-        // Relaxed: as in the macro above.
-        self.shadow.fetch_add(1, Ordering::Relaxed);
+        self.shadow.touch();
         &self.inner
     }
 

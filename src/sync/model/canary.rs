@@ -16,7 +16,7 @@ impl Canary {
         Canary(Cell::new(false))
     }
 
-    /// Fails the model if the object was freed. To be called after an access: loom switches threads before each.
+    /// Fails the model if the object was freed. To be called after an access: the checker switches threads before each.
     pub(crate) fn check(&self) {
         assert!(!self.0.get(), "used after it was freed");
     }

@@ -1,12 +1,13 @@
-//! A stand-in for epoch reclamation with crossbeam-epoch's contract, frugal with loom's states.
+//! A stand-in for epoch reclamation with crossbeam-epoch's contract, frugal with the checker's states.
 //!
 //! Contract: what is deferred while some guards live is freed after all of them are gone, and whoever pins after
 //! that cannot reach it any more. The stand-in frees at the first moment when *nobody* is pinned, which is as early as the
-//! contract allows for what was just deferred. Its book-keeping is invisible to loom (loom runs its threads one
+//! contract allows for what was just deferred. Its book-keeping is invisible to the checker (which runs its threads one
 //! at a time, on one thread), so it orders nothing, except this: a free happens before every later pin,
 //! which crossbeam's epoch gives too, by its fences.
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use super::checker;
+use super::checker::sync::atomic::{AtomicUsize, Ordering};
 use std::cell::RefCell;
 
 type Free = Box<dyn FnOnce()>;
@@ -22,7 +23,7 @@ thread_local! {
     static COLLECTOR: RefCell<Collector> = RefCell::default();
 }
 
-loom::lazy_static! {
+checker::lazy_static! {
     /// Written when something is deferred or freed, read by pins after a free.
     static ref GRACE: AtomicUsize = AtomicUsize::new(0);
 }

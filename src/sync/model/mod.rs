@@ -1,43 +1,56 @@
-//! The loom model checker behind the same names.
+//! A model checker behind the same names: loom, which runs every schedule of something small, or shuttle, which draws random schedules of
+//! something larger.
+//!
+//! Both run their threads one at a time on one thread of the machine, so book-keeping in plain memory and thread-locals is common to all
+//! threads of an execution, and no part of what is checked.
 //!
 //! What is not modelled: `Arc` (std's own, taken on trust), timeouts (a wait with one returns at once, which is allowed, after a yield), and reclamation by
-//! epochs itself, for which `epoch` is a stand-in with the same contract.
+//! epochs itself, for which `epoch` is a stand-in with the same contract. Under shuttle, orderings weaker than SeqCst neither.
 
 pub(crate) mod atomic;
 mod canary;
+pub(crate) mod cell;
 pub(crate) mod epoch;
 mod ring_memory;
 
+#[cfg(loom)]
+use loom as checker;
+#[cfg(shuttle)]
+use shuttle as checker;
+
 pub(crate) use canary::Canary;
-pub(crate) use loom::sync::Mutex;
+pub(crate) use checker::sync::Mutex;
 pub(crate) use ring_memory::RingMemory;
 pub(crate) use std::sync::Arc;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub(crate) mod cell {
-    pub(crate) use loom::cell::UnsafeCell;
-}
-
 pub(crate) mod thread {
-    pub(crate) use loom::thread::*;
+    pub(crate) use super::checker::thread::*;
 }
 
 pub(crate) fn spin_loop() {
-    loom::thread::yield_now();
+    thread::yield_now();
 }
 
 pub(crate) fn nap(_: Duration) {
-    loom::thread::yield_now();
+    thread::yield_now();
 }
 
-/// Who sleeps, by the address of the word, the first to come first.
-///
-/// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex around the queue models just that.
-type Queue = Mutex<Vec<(usize, thread::Thread)>>;
+/// Who sleeps, on the word at which address.
+struct Sleeper {
+    address: usize,
+    thread: thread::Thread,
+    /// Set when it is woken: a thread that is parked may come to without having been. Book-keeping, unseen by the checker.
+    is_woken: Arc<AtomicBool>,
+}
 
-loom::lazy_static! {
-    static ref QUEUE: Queue = Mutex::new(Vec::new());
+checker::lazy_static! {
+    /// The sleepers, the first to come first.
+    ///
+    /// The kernel checks the word and goes to sleep in one step with respect to a wake; a mutex around the queue models just that.
+    static ref QUEUE: Mutex<Vec<Sleeper>> = Mutex::new(Vec::new());
 }
 
 fn address(word: &atomic::AtomicU32) -> usize {
@@ -46,14 +59,22 @@ fn address(word: &atomic::AtomicU32) -> usize {
 
 pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Option<Duration>) {
     if timeout.is_some() {
-        return loom::thread::yield_now();
+        return thread::yield_now();
     }
     let mut queue = QUEUE.lock().unwrap();
     // Acquire: pairs with the release that changed the word; the value alone decides, as in the kernel.
     if word.load(atomic::Ordering::Acquire) == expected {
-        queue.push((address(word), thread::current()));
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let thread = thread::current();
+        queue.push(Sleeper { address: address(word), thread, is_woken: Arc::clone(&is_woken) });
         drop(queue);
-        thread::park();
+        loop {
+            thread::park();
+            // Relaxed: book-keeping on one thread of the machine.
+            if is_woken.load(Ordering::Relaxed) {
+                return;
+            }
+        }
     }
 }
 
@@ -61,12 +82,16 @@ pub(crate) fn futex_wait(word: &atomic::AtomicU32, expected: u32, timeout: Optio
 pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
     let mut queue = QUEUE.lock().unwrap();
     let mut left = count;
-    let woken = queue.extract_if(.., |(asleep_at, _)| {
-        let wakes = left > 0 && *asleep_at == address(word);
+    let woken = queue.extract_if(.., |sleeper| {
+        let wakes = left > 0 && sleeper.address == address(word);
         left -= u32::from(wakes);
         wakes
     });
     let woken: Vec<_> = woken.collect();
     drop(queue);
-    woken.into_iter().for_each(|(_, sleeper)| sleeper.unpark());
+    for sleeper in woken {
+        // Relaxed: as in `futex_wait`.
+        sleeper.is_woken.store(true, Ordering::Relaxed);
+        sleeper.thread.unpark();
+    }
 }

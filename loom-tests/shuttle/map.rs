@@ -1,0 +1,94 @@
+//! The two parts of the map by themselves: a node is in both from when it is got until it is retired, and is freed once.
+
+use super::*;
+use crate::map::{Map, Towards};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Mutex;
+
+const NODES: [&[u8]; 2] = [b"k", b"l"];
+
+/// A map whose nodes have a number each.
+struct Numbered {
+    map: Map<u32>,
+    made: AtomicUsize,
+    /// The nodes that are retired, or just about to be. Book-keeping, unseen by the checker.
+    retired: Mutex<BTreeSet<u32>>,
+}
+
+impl Numbered {
+    fn new() -> Numbered {
+        Numbered { map: Map::new(), made: AtomicUsize::new(0), retired: Mutex::default() }
+    }
+
+    /// Gets nodes under one key or the other, so many times, and retires some of them.
+    fn get_and_retire(&self, times: usize) {
+        let mut rng = thread_rng();
+        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        for _ in 0..times {
+            let key = NODES[usize::from(rng.gen_bool(0.2))];
+            let guard = epoch::pin();
+            let new = || self.made.fetch_add(1, Ordering::Relaxed) as u32; // book-keeping
+            let node = self.map.get_or_insert(key, new, &guard);
+            let number = **node;
+            assert!(!gone.contains(&number), "got a node that it had retired");
+            self.check_linked(key, number);
+            if rng.gen_bool(0.6) {
+                self.retired.lock().unwrap().insert(number);
+                self.map.retire(key, node, &guard);
+                gone.push(number);
+            } else {
+                kept.push((key, number));
+            }
+            drop(guard);
+            kept.iter().for_each(|&(key, number)| self.check_linked(key, number));
+        }
+    }
+
+    /// A node that was got is found, unless somebody retires it.
+    fn check_linked(&self, key: &[u8], number: u32) {
+        let guard = epoch::pin();
+        let found = self.map.get(key, &guard).map(|node| **node);
+        let is_retired = || self.retired.lock().unwrap().contains(&number);
+        assert!(found == Some(number) || is_retired(), "lost from the directory: {found:?} for {number}");
+    }
+
+    fn in_order(&self) -> Vec<(Vec<u8>, u32)> {
+        let (guard, mut found) = (epoch::pin(), Vec::new());
+        self.map.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, &guard, |key, node| {
+            found.push((key.to_vec(), **node));
+            true
+        });
+        found
+    }
+
+    fn in_directory(&self) -> Vec<(Vec<u8>, u32)> {
+        let guard = epoch::pin();
+        NODES.iter().filter_map(|key| Some((key.to_vec(), **self.map.get(key, &guard)?))).collect()
+    }
+}
+
+fn get_and_retire(name: &str, schedules: usize, times: usize) {
+    explore(name, schedules, move || {
+        let map = Arc::new(Numbered::new());
+        let threads = [(); 4].map(|()| {
+            let map = Arc::clone(&map);
+            thread::spawn(move || map.get_and_retire(times))
+        });
+        join(threads);
+        assert_eq!(map.in_order(), map.in_directory(), "the parts differ");
+        drop(epoch::pin());
+        assert_eq!(Canary::alive(), map.in_order().len(), "freed once, and only when it is in neither part");
+    });
+}
+
+#[test]
+fn nodes_are_linked_and_retired_by_many() {
+    get_and_retire("map, four threads", 40_000, 3);
+}
+
+/// What one leaves behind, nobody who comes later puts right.
+#[test]
+fn nodes_are_linked_and_retired_once() {
+    get_and_retire("map, four threads, once", 60_000, 1);
+}
