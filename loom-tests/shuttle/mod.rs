@@ -4,7 +4,8 @@
 //! anywhere (random), half run the thread of the highest priority and change priorities in few places (PCT).
 //! `SKIPSTONE_SHUTTLE_SCHEDULES` says how many each model draws instead of its own number.
 //!
-//! A model that fails prints its schedule. `SKIPSTONE_SHUTTLE_REPLAY=SCHEDULE` with the name of the test runs just that one again.
+//! A model that fails prints its schedule. `SKIPSTONE_SHUTTLE_REPLAY=FILE`, a file with what was printed between the quotes, and the name of
+//! the test run just that one again.
 //!
 //! What is not found here, because shuttle takes each ordering for SeqCst: an ordering that is too weak, a fence that is missing.
 
@@ -40,7 +41,7 @@ const REPLAY: &str = "SKIPSTONE_SHUTTLE_REPLAY";
 const SCHEDULES: &str = "SKIPSTONE_SHUTTLE_SCHEDULES";
 /// What the scans of a store need.
 const STACK_BYTES: usize = 256 * 1024;
-/// Many times what a model takes: beyond it threads run in circles. A schedule of that length still fits an environment variable.
+/// Many times what a model takes: beyond it threads run in circles.
 const STEPS_MAX: usize = 100_000;
 
 /// Runs `body` under this many schedules, or under the one that is to be replayed.
@@ -57,8 +58,8 @@ fn explore(name: &str, schedules: usize, body: impl Fn() + Send + Sync + 'static
         let body = Arc::clone(&body);
         Runner::new(scheduler, config()).run(move || body())
     };
-    if let Ok(schedule) = env::var(REPLAY) {
-        run(Box::new(ReplayScheduler::new_from_encoded(&schedule)));
+    if let Ok(file) = env::var(REPLAY) {
+        run(Box::new(ReplayScheduler::new_from_file(file).expect("a file with a schedule")));
         return;
     }
     let schedules =
@@ -94,6 +95,8 @@ fn config() -> Config {
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
     config.max_steps = MaxSteps::FailAfter(STEPS_MAX);
+    // A schedule that is replayed ends with the first failure.
+    config.ungraceful_shutdown_config.immediately_return_on_panic = true;
     // About orderings and statics: known, and said above.
     config.silence_warnings = true;
     config
