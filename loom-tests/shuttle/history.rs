@@ -154,7 +154,7 @@ impl<'s> Tracked<'s> {
         let committed = match self.txn.commit() {
             Ok(_) if self.writes.is_empty() => None,
             Ok(committed) => Some((committed.lsn, self.writes)),
-            Err(Failed::Conflict(_)) => None,
+            Err(Failed::Conflict { .. }) => None,
             Err(failed) => panic!("a store without a log cannot fail: {failed:?}"),
         };
         let is_committed = committed.is_some();
