@@ -22,7 +22,9 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
     let path_buf = || path.to_path_buf();
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => return Err(OpenError::NotADirectory { path: path_buf() }),
-        Ok(_) => refuse_foreign(path, config)?,
+        Ok(_) if is_store(path, config)? => {}
+        // The directory itself may be new: made by a process that was killed, or by somebody who does not flush.
+        Ok(_) => crate::io::flush_entry(path)?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && config.create => {
             crate::io::create_directory(path)?;
         }
@@ -35,23 +37,23 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
     Ok(Opened { lock, device: Arc::from(open_device(path, config.device)?) })
 }
 
-/// A directory without a store that is not to become one: refused before anything is written to it, the lock file included.
-/// One with segments is looked at under the lock: it may be a store that lost its file.
-fn refuse_foreign(path: &Path, config: &Config) -> Result<(), OpenError> {
+/// Whether the directory is a store already. One that is none and is not to become one is refused before anything is written to it,
+/// the lock file included. One with segments is looked at under the lock: it may be a store that lost its file.
+fn is_store(path: &Path, config: &Config) -> Result<bool, OpenError> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| crate::io::IoError::new(crate::io::IoOperation::List, path, error))?;
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     if names.iter().any(|name| name == NAME) {
-        return Ok(());
+        return Ok(true);
     }
     match names.iter().find(|name| !is_ours(name)) {
         Some(found) => Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() }),
         None if !config.create && !names.iter().any(|name| parse_file_name(name).is_some()) => {
             Err(OpenError::Missing { path: path.to_path_buf() })
         }
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 
@@ -71,6 +73,8 @@ pub(crate) fn open_segments(
 ) -> Result<Arc<Segments>, OpenError> {
     let names = device.list()?;
     let store = if names.iter().any(|name| name == NAME) {
+        // What we are about to rely on, whoever made it, and whether or not it came to flushing it.
+        device.flush_names()?;
         StoreFile::read(&**device, dir)?
     } else {
         refuse_orphaned_log(device, dir, &names)?;

@@ -53,7 +53,7 @@ impl<A: Access> Directory<A> {
             options.read(true).write(true).create(true).truncate(true).open(unfinished).map_err(failed)?;
         self.access.zero_fill(&file, path, bytes)?;
         fs::rename(unfinished, path).map_err(failed)?;
-        self.flush()
+        self.flush_names()
     }
 
     fn must_be_free(&self, operation: IoOperation, path: &Path) -> Result<(), IoError> {
@@ -62,10 +62,6 @@ impl<A: Access> Directory<A> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(IoError::new(operation, path, error)),
         }
-    }
-
-    fn flush(&self) -> Result<(), IoError> {
-        self.handle.sync_all().map_err(|error| IoError::new(IoOperation::Flush, &self.path, error))
     }
 }
 
@@ -118,7 +114,7 @@ impl<A: Access> Device for Directory<A> {
         let _changing = lock(&self.changing);
         self.must_be_free(IoOperation::Rename, &to)?;
         fs::rename(&from, &to).map_err(|error| IoError::new(IoOperation::Rename, &from, error))?;
-        self.flush()
+        self.flush_names()
     }
 
     fn remove(&self, name: &str) -> Result<(), IoError> {
@@ -126,7 +122,11 @@ impl<A: Access> Device for Directory<A> {
         let path = self.path.join(name);
         let _changing = lock(&self.changing);
         fs::remove_file(&path).map_err(|error| IoError::new(IoOperation::Remove, &path, error))?;
-        self.flush()
+        self.flush_names()
+    }
+
+    fn flush_names(&self) -> Result<(), IoError> {
+        self.handle.sync_all().map_err(|error| IoError::new(IoOperation::Flush, &self.path, error))
     }
 
     fn name(&self) -> &'static str {

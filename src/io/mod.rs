@@ -36,7 +36,7 @@ pub(crate) use lock::DirLock;
 pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
-pub(crate) use place::{create_directory, is_reserved_name};
+pub(crate) use place::{create_directory, flush_entry, is_reserved_name};
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 
@@ -64,6 +64,9 @@ pub(crate) trait Device: Send + Sync {
 
     /// Removes a file, durably.
     fn remove(&self, name: &str) -> Result<(), IoError>;
+
+    /// Makes the names durable that are seen: another process may have been killed before it did so for its own.
+    fn flush_names(&self) -> Result<(), IoError>;
 
     /// What to call this device in reports: `io_uring`, `portable`, `simulated`.
     fn name(&self) -> &'static str;

@@ -1,7 +1,7 @@
 //! Leader and followers: whoever needs the log flushed, and finds nobody flushing, writes for all.
 //!
 //! ```text
-//!   leader of flush n:   flight = (t, n) ─► one durable write ─► durable = t ─► hand over ─► wake its followers
+//!   leader of flush n:   flight = (t, n) ─► one durable write ─► durable = t ─► hand over
 //!   follower of n:       its end <= t: sleeps on doors[n % 2], which flush n opens for all
 //!   everybody else:      sleeps on doors[(n + 1) % 2], which flush n opens for one: the next leader
 //! ```
@@ -144,28 +144,21 @@ impl<S: LogSink> GroupCommit<S> {
             }
             match self.leader.try_with(|leader| self.lead(leader, &done)) {
                 Some(led) => {
-                    // The next leader first: its write is under way while the last flush's followers wake.
                     self.hand_over();
-                    if let Some(flushed) = led? {
-                        self.announce(flushed);
-                    }
+                    led?;
                 }
                 None => futex_wait(door, closed, None),
             }
         }
     }
 
-    /// Flushes until `done`. Returns the last flush, which is not announced yet.
-    fn lead(&self, leader: &mut Leader<S>, done: &impl Fn() -> bool) -> Result<Option<Flight>, IoError> {
+    /// Flushes until `done`, or once if that takes others' frames too.
+    fn lead(&self, leader: &mut Leader<S>, done: &impl Fn() -> bool) -> Result<(), IoError> {
         step(Step::Leading);
-        let (mut last, mut looks) = (None, 0);
+        let mut looks = 0;
         while !done() {
-            if let Some(flushed) = last.take() {
-                self.announce(flushed);
-            }
             self.health.check()?;
-            last = self.flush(leader)?;
-            if last.is_some() {
+            if self.flush(leader)? {
                 looks = 0;
                 continue;
             }
@@ -177,15 +170,15 @@ impl<S: LogSink> GroupCommit<S> {
             looks += 1;
             wait_for_publisher(looks);
         }
-        Ok(last)
+        Ok(())
     }
 
     /// Writes the unbroken run of published frames, if there is one.
-    fn flush(&self, leader: &mut Leader<S>) -> Result<Option<Flight>, IoError> {
+    fn flush(&self, leader: &mut Leader<S>) -> Result<bool, IoError> {
         let from = self.durable();
         let end = self.ring.published(from, WRITE_BYTES_MAX.min(self.ring.capacity()));
         if end == from {
-            return Ok(None);
+            return Ok(false);
         }
         let flight = self.flight().next(end);
         // Release: pairs with the acquire in `flight`. Leaders alone write it.
@@ -198,13 +191,9 @@ impl<S: LogSink> GroupCommit<S> {
         self.durable.store(end.get(), Ordering::Release);
         // SAFETY: we lead, and everything below `end` is written.
         unsafe { self.ring.release(end) };
-        Ok(Some(flight))
-    }
-
-    /// Wakes those who waited for a flush that is over.
-    fn announce(&self, flushed: Flight) {
-        self.open(flushed.door(), u32::MAX);
-        self.wake_tasks(flushed.target());
+        self.open(flight.door(), u32::MAX);
+        self.wake_tasks(end);
+        Ok(true)
     }
 
     fn flight(&self) -> Flight {

@@ -14,6 +14,7 @@ mod flipped_bytes;
 mod foreign_headers;
 mod frame_fields;
 mod harness;
+mod killed;
 mod missing_segments;
 mod reopened_after_fault;
 mod stale_frames;

@@ -97,6 +97,10 @@ impl Device for SimulatedDisk {
         })
     }
 
+    fn flush_names(&self) -> Result<(), IoError> {
+        self.shared.flush(None).map_err(|error| IoError::new(IoOperation::Flush, Path::new("."), error))
+    }
+
     fn name(&self) -> &'static str {
         "simulated"
     }

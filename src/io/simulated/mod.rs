@@ -114,6 +114,12 @@ impl SimulatedDisk {
         SimulatedDisk::holding(state.platter.after_power_loss(outcome), seed, state.capacity_bytes)
     }
 
+    /// The disk as another process finds it when this one was killed, now or when it crashed: with everything in the cache, flushed or not.
+    pub(crate) fn after_kill(&self) -> SimulatedDisk {
+        let state = self.shared.lock();
+        SimulatedDisk::holding(state.platter.clone(), self.shared.seed.wrapping_add(1), state.capacity_bytes)
+    }
+
     /// Plans a fault for the first operation it can strike among those after the next `operations`.
     pub(crate) fn fail(&self, operations: u64, fault: Fault, repeat: Repeat) {
         let mut state = self.shared.lock();
