@@ -16,10 +16,11 @@
 //! A failed write poisons the log: every waiter gets the error, and nothing is written any more.
 
 use super::ring::{Ring, block_floor};
-use crate::io::{AlignedBuf, BLOCK, Health, IoError};
+use crate::io::{AlignedBuf, BLOCK, Health, IoError, IoOperation};
 use crate::lsn::Lsn;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{CachePadded, Mutex, Step, TryLock, futex_wait, futex_wake, lock, nap, spin_loop, step};
+use std::path::Path;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -142,7 +143,13 @@ impl<S: LogSink> GroupCommit<S> {
             if self.flight() != flight || done() {
                 continue;
             }
-            match self.leader.try_with(|leader| self.lead(leader, &done)) {
+            let lead = |leader: &mut Leader<S>| {
+                let unfinished = TellOnPanic(self);
+                let led = self.lead(leader, &done);
+                std::mem::forget(unfinished);
+                led
+            };
+            match self.leader.try_with(lead) {
                 Some(led) => {
                     self.hand_over();
                     led?;
@@ -265,6 +272,20 @@ impl<S: LogSink> GroupCommit<S> {
     }
 }
 
+/// A panic in the middle of a flush leaves the leadership taken for good: nobody else is to touch what was left half-done. So the log is
+/// poisoned, and those who wait are told, rather than left waiting.
+struct TellOnPanic<'a, S: LogSink>(&'a GroupCommit<S>);
+
+impl<S: LogSink> Drop for TellOnPanic<'_, S> {
+    fn drop(&mut self) {
+        // In a model a panic is the model's failure, and nothing more may happen in it.
+        if !cfg!(any(loom, shuttle)) {
+            let panicked = std::io::Error::other("the thread that was writing panicked");
+            self.0.fail(IoError::new(IoOperation::Write, Path::new("log"), panicked));
+        }
+    }
+}
+
 /// A frame before what is to be flushed is reserved and not published: its owner is mostly about to.
 fn wait_for_publisher(looks: u32) {
     if looks < LOOKS_AWAKE || cfg!(any(loom, shuttle)) {
@@ -273,4 +294,36 @@ fn wait_for_publisher(looks: u32) {
     let naps = (looks - LOOKS_AWAKE).min(10);
     let time = Duration::from_micros(1 << naps).min(NAP_MAX);
     nap(time);
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::log::frame::HEADER_BYTES;
+
+    struct Panicking;
+
+    impl LogSink for Panicking {
+        fn write_durable(&mut self, _from: Lsn, _pieces: &[&[u8]]) -> Result<(), IoError> {
+            panic!("a bug in the sink");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_leader_is_told_to_those_who_wait() {
+        let (start, bytes) = (Lsn::new(BLOCK as u64), HEADER_BYTES as u64);
+        let group = GroupCommit::new(Ring::new(16 * BLOCK, start, &[]), start, Panicking);
+        let mut header = [0; HEADER_BYTES];
+        header[..4].copy_from_slice(&(bytes as u32).to_le_bytes());
+        // SAFETY: the range is nobody else's, once, and there is room.
+        unsafe { group.ring().publish(start, &header, &[]) };
+        let end = start.plus(bytes);
+        std::thread::scope(|scope| {
+            let wait = || scope.spawn(|| group.wait_durable(end));
+            let waited: Vec<_> = [wait(), wait(), wait()].into_iter().map(|thread| thread.join()).collect();
+            assert_eq!(waited.iter().filter(|result| result.is_err()).count(), 1, "the leader's own panic");
+            assert!(waited.into_iter().flatten().all(|told| told.is_err()), "nothing is acknowledged");
+        });
+        assert!(group.wait_durable(end).is_err(), "for all who come after, too");
+    }
 }
