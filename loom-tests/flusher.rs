@@ -19,8 +19,8 @@ fn a_request_is_taken_up_and_a_close_ends_it() {
                 rounds
             })
         };
-        flusher.request(Urgency::Soon);
-        flusher.request(Urgency::Now);
+        assert!(flusher.request(Urgency::Soon));
+        assert!(flusher.request(Urgency::Now));
         flusher.close();
         let rounds = thread.join().unwrap();
         assert!(rounds <= 2);
@@ -36,7 +36,7 @@ fn a_request_covers_what_was_reserved_before_it() {
             let (flusher, end) = (Arc::clone(&flusher), Arc::clone(&end));
             thread::spawn(move || {
                 end.reserve(8);
-                flusher.request(Urgency::Soon);
+                assert!(flusher.request(Urgency::Soon));
             })
         });
         let mut covered = Lsn::ZERO;
@@ -45,5 +45,35 @@ fn a_request_covers_what_was_reserved_before_it() {
             covered = end.load();
         }
         requests.into_iter().for_each(|request| request.join().unwrap());
+    });
+}
+
+/// A request on the way while the log is closed: the last round covers it, or it is told that nobody will.
+#[test]
+fn a_request_beside_a_close_is_covered_or_told() {
+    explore("a request beside a close", || {
+        let (flusher, end) = (Arc::new(Flusher::new()), Arc::new(LogEnd::new(Lsn::ZERO)));
+        let thread = {
+            let (flusher, end) = (Arc::clone(&flusher), Arc::clone(&end));
+            // As `Log::run_flusher`.
+            thread::spawn(move || {
+                loop {
+                    let goes_on = flusher.wait_for_request(Duration::from_millis(1));
+                    let covered = end.load();
+                    if !goes_on {
+                        return covered;
+                    }
+                }
+            })
+        };
+        let closing = {
+            let flusher = Arc::clone(&flusher);
+            thread::spawn(move || flusher.close())
+        };
+        let reserved = end.reserve(8).plus(8);
+        let taken_up = flusher.request(Urgency::Soon);
+        closing.join().unwrap();
+        let covered = thread.join().unwrap();
+        assert!(!taken_up || covered >= reserved);
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test --profile loom --lib loom_tests`. Two preemptions are explored unless
 //! `LOOM_MAX_PREEMPTIONS` says otherwise. Each model prints how many executions it explored: one that explores a handful has been
-//! blinded by something. `docs/concurrency.md` names, for each, a one-line mutation of the code under which it fails.
+//! blinded by something. `docs/loom-mutations.md` names, for each, a one-line mutation of the code under which it fails.
 
 mod active;
 mod commit;

@@ -65,7 +65,7 @@ fn commit_as_task(log: &Log, flusher: &Flusher) -> Result<(), IoError> {
         if log.group.wake_when_durable(end, context.waker()) {
             return Poll::Ready(());
         }
-        flusher.request(Urgency::Now);
+        assert!(flusher.request(Urgency::Now));
         Poll::Pending
     }));
     log.group.health().check().inspect(|()| {
@@ -76,10 +76,15 @@ fn commit_as_task(log: &Log, flusher: &Flusher) -> Result<(), IoError> {
 
 /// As `Log::run_flusher`, without segments.
 fn flush_on_request(log: &Log, flusher: &Flusher) {
-    while flusher.wait_for_request(Duration::from_millis(1)) {
-        if let Err(error) = log.group.wait_durable(log.end.load()) {
+    loop {
+        let goes_on = flusher.wait_for_request(Duration::from_millis(1));
+        let flushed = log.group.wait_durable(log.end.load());
+        if !goes_on {
+            return;
+        }
+        if let Err(error) = flushed {
             log.group.fail(error);
-            flusher.wait_for_close();
+            return flusher.wait_for_close();
         }
         log.check_durable();
     }
@@ -102,7 +107,7 @@ fn tasks_threads_and_the_flusher_wait_for_each_other() {
                 1 => (0..2).try_for_each(|_| commit_as_task(&log, &flusher)),
                 _ => (0..2).try_for_each(|_| {
                     log.publish()?;
-                    flusher.request(Urgency::Soon);
+                    assert!(flusher.request(Urgency::Soon));
                     Ok(())
                 }),
             })

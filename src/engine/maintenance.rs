@@ -3,6 +3,7 @@
 use super::config::Config;
 use crate::log::Log;
 use crate::mvcc::store::Store;
+use crate::sync::epoch;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex, lock};
 use std::time::{Duration, Instant};
@@ -63,13 +64,14 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     thread.expect("the system has room for one more thread")
 }
 
-/// Sweeps when there was something committed since the last sweep, the less often the less there is to find.
+/// Sweeps when something was committed or a snapshot dropped since the last sweep, the less often the less there is to find.
 fn sweep_now_and_then(store: &Store, interval: Duration, stop: &Stop) {
-    let mut swept_to = store.end().load();
+    let generation = || store.advance_horizon(&epoch::pin()).generation();
+    let mut swept_at = generation();
     let mut pause = interval;
     while !stop.sleep(pause) {
-        let end = store.end().load();
-        if end == swept_to {
+        let sweeping_at = generation();
+        if sweeping_at == swept_at {
             continue;
         }
         let mut batch_began = Instant::now();
@@ -78,7 +80,7 @@ fn sweep_now_and_then(store: &Store, interval: Duration, stop: &Stop) {
             batch_began = Instant::now();
             go_on
         });
-        swept_to = end;
+        swept_at = sweeping_at;
         let found_much = swept.versions + swept.died > swept.records / SWEEP_WORTH;
         pause = if found_much { interval } else { (pause * 2).min(interval * SWEEP_PAUSE_MAX) };
     }

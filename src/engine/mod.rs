@@ -135,7 +135,7 @@ impl Engine {
         if let Some(log) = &self.log
             && log.durable() < committed.end
         {
-            log.request_flush(Urgency::Now);
+            log.flush_in_time(committed.end, Urgency::Now).map_err(Failed::Log)?;
         }
         Ok(committed)
     }
@@ -160,7 +160,7 @@ impl Engine {
     fn acknowledge(&self, committed: Committed, durability: Durability) -> Result<(), IoError> {
         match (&self.log, durability) {
             (None, _) | (_, Durability::None) => {}
-            (Some(log), Durability::Buffered) => log.request_flush(Urgency::Soon),
+            (Some(log), Durability::Buffered) => log.flush_in_time(committed.end, Urgency::Soon)?,
             (Some(log), Durability::Sync) => log.wait_durable(committed.end)?,
         }
         Ok(())

@@ -160,7 +160,7 @@ fn open_segment(
     match check_header(&block, &store.id, index, store.geometry) {
         Ok(()) => Ok(Arc::from(file)),
         Err(BadHeader::Newer(found)) => {
-            Err(OpenError::Newer { file: dir.join(&name), found, supported: super::store_file::VERSION })
+            Err(OpenError::Newer { file: dir.join(&name), found, supported: segment::VERSION })
         }
         Err(BadHeader::Damaged) => Err(damaged("its header is not that of a segment of this store")),
     }

@@ -7,10 +7,10 @@
 use super::error::OpenError;
 use super::open::read_log;
 use crate::log::batch::{self, Write};
-use crate::log::chunks::{self, ChunkMissing, Chunks};
-use crate::log::frame::{Header, Kind, Session};
+use crate::log::frame::Session;
 use crate::log::reader::{End, Frames, LogError, senseless};
 use crate::log::segment::Segments;
+use crate::log::streams::{Stream, Streams};
 use crate::log::{self, Log};
 use crate::lsn::Lsn;
 use crate::map::Key;
@@ -49,7 +49,7 @@ struct Replay<'a> {
     segments: &'a Segments,
     shards: Vec<Shard>,
     hasher: foldhash::fast::RandomState,
-    chunks: Chunks,
+    streams: Streams<'a>,
     writes: u64,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn recover(
         segments: &segments,
         shards: (0..shard_count).map(|_| Shard::default()).collect(),
         hasher: foldhash::fast::RandomState::default(),
-        chunks: Chunks::default(),
+        streams: Streams::new(&segments),
         writes: 0,
     };
     let end = read_log(&segments, dir, &mut |frames| replay.apply(frames))?;
@@ -99,7 +99,7 @@ fn next_session(end: &End) -> Session {
 
 impl Replay<'_> {
     fn apply(&mut self, frames: &Frames<'_>) -> Result<(), LogError> {
-        let streams = self.streams(frames)?;
+        let streams = self.streams.read(frames)?;
         let dealt: Result<Vec<Vec<Vec<Dealt<'_>>>>, LogError> =
             streams.par_chunks(64).map(|streams| self.deal(streams)).collect();
         let dealt = dealt?;
@@ -112,31 +112,6 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The bytes of the writes of each commit, in order; of one in chunks, put together.
-    fn streams<'f>(&mut self, frames: &Frames<'f>) -> Result<Vec<(Lsn, Stream<'f>)>, LogError> {
-        let mut streams = Vec::with_capacity(frames.headers.len());
-        for header in frames.headers {
-            match header.kind {
-                Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
-                Kind::Chunk => return Err(senseless(self.segments, header.lsn, NO_LINK)),
-                Kind::Commit => streams.push((header.lsn, self.stream(frames, header)?)),
-                Kind::Void => {}
-                Kind::Open | Kind::Close => self.chunks.end_session(),
-            }
-        }
-        Ok(streams)
-    }
-
-    fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {
-        let bad = |what| senseless(self.segments, header.lsn, what);
-        let (last, rest) = chunks::decode_link(frames.payload(header)).ok_or_else(|| bad(NO_LINK))?;
-        let Some(last) = last else {
-            return Ok(Stream::Whole(rest));
-        };
-        let joined = self.chunks.join(last, rest);
-        joined.map(Stream::Joined).map_err(|ChunkMissing| bad("leads to a chunk that is not there"))
-    }
-
     fn deal<'s>(&self, streams: &'s [(Lsn, Stream<'_>)]) -> Result<Vec<Vec<Dealt<'s>>>, LogError> {
         let mut dealt: Vec<Vec<Dealt<'s>>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (lsn, stream) in streams {
@@ -145,28 +120,15 @@ impl Replay<'_> {
                 dealt[shard].push(Dealt { lsn: *lsn, write });
             });
             if !sound {
-                return Err(senseless(self.segments, *lsn, "does not hold writes"));
+                return Err(senseless(self.segments, *lsn, NO_WRITES));
             }
         }
         Ok(dealt)
     }
 }
 
-pub(super) const NO_LINK: &str = "does not say which chunk is before it";
-
-enum Stream<'f> {
-    Whole(&'f [u8]),
-    Joined(Vec<u8>),
-}
-
-impl Stream<'_> {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Stream::Whole(bytes) => bytes,
-            Stream::Joined(bytes) => bytes,
-        }
-    }
-}
+/// What is wrong with a commit whose payload is none.
+pub(super) const NO_WRITES: &str = "does not hold writes";
 
 fn keep_newest(shard: &mut Shard, Dealt { lsn, write }: &Dealt<'_>) {
     // The log is read in the order of commits: the later write is the newer one.

@@ -4,9 +4,8 @@ use super::config::Config;
 use super::error::OpenError;
 use super::{open, recovery};
 use crate::log::batch;
-use crate::log::chunks;
-use crate::log::frame::Kind;
 use crate::log::reader;
+use crate::log::streams::Streams;
 use crate::lsn::Lsn;
 use std::path::Path;
 
@@ -20,7 +19,7 @@ pub struct Verified {
     pub frames: u64,
     /// Commits among them.
     pub commits: u64,
-    /// Writes in the commits that are in one frame each.
+    /// Writes in the commits.
     pub writes: u64,
     /// Where the log ends.
     pub end: Lsn,
@@ -41,16 +40,13 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let config = Config { create: false, ..Config::default() };
     let opened = open::open_directory(path, &config)?;
     let segments = open::open_segments(&opened.device, path, &config)?;
+    let mut streams = Streams::new(&segments);
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
     let end = open::read_log(&segments, path, &mut |frames| {
-        for header in frames.headers.iter().filter(|header| header.kind == Kind::Commit) {
-            let bad = |what| reader::senseless(&segments, header.lsn, what);
-            let (last_chunk, stream) =
-                chunks::decode_link(frames.payload(header)).ok_or_else(|| bad(recovery::NO_LINK))?;
+        for (lsn, stream) in streams.read(frames)? {
             found.commits += 1;
-            // The writes of a transaction in chunks may be cut anywhere: opening puts them together.
-            if last_chunk.is_none() && !batch::decode_writes(stream, |_| found.writes += 1) {
-                return Err(bad("does not hold writes"));
+            if !batch::decode_writes(stream.bytes(), |_| found.writes += 1) {
+                return Err(reader::senseless(&segments, lsn, recovery::NO_WRITES));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Transactions larger than a frame: cut into chunks when they are written, put together when they are read.
+//! Transactions larger than a frame: cut into chunks when they are written, found again when they are read.
 //!
 //! ```text
 //!   payload of a chunk, of a commit:  link (varint: position of the chunk before, 0 for none), a part of the stream of writes
@@ -51,27 +51,32 @@ pub(crate) fn cut<E>(
     }
 }
 
-/// Why a transaction cannot be put together.
+/// A link leads to no chunk of the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ChunkMissing;
 
-struct Chunk {
+/// A chunk, as much of it as is kept in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) lsn: Lsn,
+    pub(crate) payload_bytes: u32,
     before: Option<Lsn>,
-    part: Box<[u8]>,
 }
 
-/// The chunks of one session that no commit has led to yet.
+/// Where the chunks of one session are that no commit has led to yet. Their parts stay in the log: of those that no commit will
+/// ever lead to there may be any number.
 #[derive(Default)]
 pub(crate) struct Chunks(HashMap<Lsn, Chunk>);
 
 impl Chunks {
-    /// Keeps the chunk at `lsn`; false if its payload is none.
+    /// Keeps the place of the chunk at `lsn`; false if its payload is none.
     #[must_use]
     pub(crate) fn keep(&mut self, lsn: Lsn, payload: &[u8]) -> bool {
-        let Some((before, part)) = decode_link(payload) else {
+        let (Some((before, _)), Ok(payload_bytes)) = (decode_link(payload), u32::try_from(payload.len()))
+        else {
             return false;
         };
-        self.0.insert(lsn, Chunk { before, part: part.into() });
+        self.0.insert(lsn, Chunk { lsn, payload_bytes, before });
         true
     }
 
@@ -80,20 +85,17 @@ impl Chunks {
         self.0.clear();
     }
 
-    /// Takes the chain that ends with `last`, and puts its parts in order, with `rest` behind them.
-    pub(crate) fn join(&mut self, last: Lsn, rest: &[u8]) -> Result<Vec<u8>, ChunkMissing> {
-        let (mut chain, mut before) = (Vec::new(), Some(last));
-        while let Some(lsn) = before {
+    /// Takes the chain that ends with `last`, the first of it first.
+    pub(crate) fn take_chain(&mut self, last: Lsn) -> Result<Vec<Chunk>, ChunkMissing> {
+        let (mut chain, mut next) = (Vec::new(), Some(last));
+        while let Some(lsn) = next {
             // Taken, so a chain that leads to itself ends here too.
             let chunk = self.0.remove(&lsn).ok_or(ChunkMissing)?;
-            before = chunk.before;
-            chain.push(chunk.part);
+            next = chunk.before;
+            chain.push(chunk);
         }
-        let bytes = chain.iter().map(|part| part.len()).sum::<usize>() + rest.len();
-        let mut stream = Vec::with_capacity(bytes);
-        chain.into_iter().rev().for_each(|part| stream.extend_from_slice(&part));
-        stream.extend_from_slice(rest);
-        Ok(stream)
+        chain.reverse();
+        Ok(chain)
     }
 }
 
@@ -103,8 +105,15 @@ mod tests {
     use proptest::prelude::*;
     use std::convert::Infallible;
 
+    /// What a reader has: the places of the chunks, and the log with their payloads.
+    #[derive(Default)]
+    struct Reader {
+        chunks: Chunks,
+        log: HashMap<Lsn, Vec<u8>>,
+    }
+
     /// Cuts a stream that comes in `pieces`, as a transaction's writes do, and keeps the chunks; returns the commit's payload.
-    fn write(pieces: &[Vec<u8>], chunk_bytes: usize, first: u64, chunks: &mut Chunks) -> (Vec<u8>, usize) {
+    fn write(pieces: &[Vec<u8>], chunk_bytes: usize, first: u64, reader: &mut Reader) -> (Vec<u8>, usize) {
         let (mut payload, mut next, mut count) = (Vec::new(), first, 0);
         encode_link(None, &mut payload);
         for piece in pieces {
@@ -112,7 +121,8 @@ mod tests {
             let published = cut(&payload, chunk_bytes, |chunk| {
                 assert_eq!(chunk.len(), chunk_bytes);
                 let lsn = Lsn::new(next);
-                assert!(chunks.keep(lsn, chunk));
+                assert!(reader.chunks.keep(lsn, chunk));
+                reader.log.insert(lsn, chunk.to_vec());
                 next += 16;
                 count += 1;
                 Ok::<_, Infallible>(lsn)
@@ -124,11 +134,16 @@ mod tests {
         (payload, count)
     }
 
-    fn read(payload: &[u8], chunks: &mut Chunks) -> Result<Vec<u8>, ChunkMissing> {
-        match decode_link(payload).expect("a payload") {
-            (None, stream) => Ok(stream.to_vec()),
-            (Some(last), rest) => chunks.join(last, rest),
+    fn read(payload: &[u8], reader: &mut Reader) -> Result<Vec<u8>, ChunkMissing> {
+        let (last, rest) = decode_link(payload).expect("a payload");
+        let mut stream = Vec::new();
+        for chunk in last.map_or(Ok(Vec::new()), |last| reader.chunks.take_chain(last))? {
+            let payload = &reader.log[&chunk.lsn];
+            assert_eq!(payload.len(), chunk.payload_bytes as usize);
+            stream.extend_from_slice(decode_link(payload).expect("a chunk").1);
         }
+        stream.extend_from_slice(rest);
+        Ok(stream)
     }
 
     proptest! {
@@ -139,18 +154,18 @@ mod tests {
             first in (1_u64..1 << 60).prop_map(|n| n * 8),
         ) {
             // The chunks of all lie between each other's, as far as the reader knows.
-            let mut chunks = Chunks::default();
+            let mut reader = Reader::default();
             let mut written = Vec::new();
             for (stream, index) in streams.iter().zip(0..) {
                 let whole = stream.concat();
-                let (payload, count) = write(stream, chunk_bytes, first + (index << 32) , &mut chunks);
+                let (payload, count) = write(stream, chunk_bytes, first + (index << 32), &mut reader);
                 prop_assert_eq!(count > 0, whole.len() >= chunk_bytes);
                 written.push((payload, whole));
             }
             for (payload, whole) in written.iter().rev() {
-                prop_assert_eq!(&read(payload, &mut chunks).unwrap(), whole);
+                prop_assert_eq!(&read(payload, &mut reader).unwrap(), whole);
             }
-            prop_assert!(chunks.0.is_empty(), "each belongs to one transaction");
+            prop_assert!(reader.chunks.0.is_empty(), "each belongs to one transaction");
         }
 
         #[test]
@@ -160,8 +175,8 @@ mod tests {
                 let _ = chunks.keep(Lsn::new(*lsn), payload);
             }
             for (_, payload) in &payloads {
-                if let Some((Some(last), rest)) = decode_link(payload) {
-                    let _ = chunks.join(last, rest);
+                if let Some((Some(last), _)) = decode_link(payload) {
+                    let _ = chunks.take_chain(last);
                 }
             }
         }
@@ -189,8 +204,8 @@ mod tests {
         let mut chunks = Chunks::default();
         assert!(chunks.keep(Lsn::new(8), &chunk(16)) && chunks.keep(Lsn::new(16), &chunk(8)));
         assert!(chunks.keep(Lsn::new(32), &chunk(24)));
-        assert_eq!(chunks.join(Lsn::new(16), &[]), Err(ChunkMissing));
-        assert_eq!(chunks.join(Lsn::new(32), &[]), Err(ChunkMissing));
+        assert_eq!(chunks.take_chain(Lsn::new(16)), Err(ChunkMissing));
+        assert_eq!(chunks.take_chain(Lsn::new(32)), Err(ChunkMissing));
     }
 
     #[test]
@@ -198,6 +213,6 @@ mod tests {
         let mut chunks = Chunks::default();
         assert!(chunks.keep(Lsn::new(8), &[0, 1]));
         chunks.end_session();
-        assert_eq!(chunks.join(Lsn::new(8), &[]), Err(ChunkMissing));
+        assert_eq!(chunks.take_chain(Lsn::new(8)), Err(ChunkMissing));
     }
 }

@@ -29,29 +29,35 @@ impl Flusher {
         Flusher { wanted: CachePadded::new(AtomicU32::new(IDLE)) }
     }
 
+    /// Asks for a flush of what the caller has published. False if the log is closed: then nobody flushes for him.
     #[inline]
-    pub(crate) fn request(&self, urgency: Urgency) {
+    #[must_use]
+    pub(crate) fn request(&self, urgency: Urgency) -> bool {
         fence(Ordering::SeqCst); // against the one in `take`: a request seen below was not taken up before what we have reserved was seen
         // Relaxed: ordered by the fence. A request that is seen here has not been taken up yet, and covers us too.
-        if self.wanted.load(Ordering::Relaxed) < urgency as u32 {
-            self.raise(urgency as u32);
+        let mut wanted = self.wanted.load(Ordering::Relaxed);
+        if wanted < urgency as u32 {
+            wanted = self.raise(urgency as u32);
         }
+        wanted != CLOSED
     }
 
-    fn raise(&self, to: u32) {
+    /// Returns what was wanted before.
+    fn raise(&self, to: u32) -> u32 {
         // AcqRel: the flusher sees what was published before the request that it takes up.
-        if self.wanted.fetch_max(to, Ordering::AcqRel) < to {
+        let before = self.wanted.fetch_max(to, Ordering::AcqRel);
+        if before < to {
             futex_wake(&self.wanted, 1);
         }
+        before
     }
 
-    /// Sleeps until there is something to do; false when the log is closed.
+    /// Sleeps until there is something to do; false when the log is closed, and what was asked for before that is to be flushed still.
     pub(crate) fn wait_for_request(&self, interval: Duration) -> bool {
         loop {
             // Acquire: pairs with `raise`.
             match self.wanted.load(Ordering::Acquire) {
                 IDLE => futex_wait(&self.wanted, IDLE, None),
-                CLOSED => return false,
                 SOON => {
                     futex_wait(&self.wanted, SOON, Some(interval));
                     return self.take();
@@ -61,21 +67,19 @@ impl Flusher {
         }
     }
 
-    /// Takes the request up: what comes from here on asks anew.
+    /// Takes the request up: what comes from here on asks anew. False when the log is closed.
     fn take(&self) -> bool {
         // Acquire: pairs with `raise`.
         let mut wanted = self.wanted.load(Ordering::Acquire);
         while wanted != CLOSED {
             // AcqRel: what was published before the request is seen; a later request finds the word idle. Failure Acquire: as above.
             match self.wanted.compare_exchange(wanted, IDLE, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    fence(Ordering::SeqCst); // against the one in `request`: who saw the request that we took is seen from here on
-                    return true;
-                }
+                Ok(_) => break,
                 Err(now) => wanted = now,
             }
         }
-        false
+        fence(Ordering::SeqCst); // against the one in `request`: who saw the request that we took is seen from here on
+        wanted != CLOSED
     }
 
     pub(crate) fn close(&self) {

@@ -1,7 +1,7 @@
 //! The log: durable order of commits.
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
-//! - `segment`: the files. `reader`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
 //! publishing, which holds up durable acknowledgements behind it, is one copy.
@@ -14,6 +14,7 @@ pub(crate) mod group_commit;
 pub(crate) mod reader;
 pub(crate) mod ring;
 pub(crate) mod segment;
+pub(crate) mod streams;
 
 use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
@@ -151,7 +152,8 @@ impl Log {
         // SAFETY: the range was reserved for this frame alone, it has room, and this is the only publishing of it.
         unsafe { ring.publish(lsn, &header.encode(crc), payload) };
         if end.get() - durable.get() > ring.capacity() / 4 {
-            self.request_flush(Urgency::Now);
+            // After a close it is left to whoever needs it flushed.
+            let _ = self.flusher.request(Urgency::Now);
         }
         Ok(())
     }
@@ -166,21 +168,24 @@ impl Log {
         self.group.wake_when_durable(end, waker)
     }
 
-    /// Asks the flusher to see to it that what is published becomes durable.
+    /// Sees to it that everything below `end`, which is published, becomes durable. Leaves it to the flusher; waits for it after a close.
     #[inline]
-    pub(crate) fn request_flush(&self, urgency: Urgency) {
-        self.flusher.request(urgency);
+    pub(crate) fn flush_in_time(&self, end: Lsn, urgency: Urgency) -> Result<(), IoError> {
+        if self.flusher.request(urgency) { Ok(()) } else { self.wait_durable(end) }
     }
 
-    /// The flusher's thread: returns when the log is closed.
+    /// The flusher's thread: returns when the log is closed, and everything that it was asked for is durable.
     pub(crate) fn run_flusher(&self, interval: std::time::Duration) {
-        while self.flusher.wait_for_request(interval) {
+        loop {
+            let goes_on = self.flusher.wait_for_request(interval);
             // A failure poisons the log, and everybody who waits is told by that.
             let flushed = self.wait_durable(self.end.load());
-            let prepared = flushed.and_then(|()| self.prepare_next_segment());
-            if let Err(error) = prepared {
+            if !goes_on {
+                return;
+            }
+            if let Err(error) = flushed.and_then(|()| self.prepare_next_segment()) {
                 self.group.fail(error);
-                self.flusher.wait_for_close();
+                return self.flusher.wait_for_close();
             }
         }
     }
@@ -192,7 +197,7 @@ impl Log {
         self.segments.prepare(geometry.index_of(soon)).map(drop)
     }
 
-    /// Makes everything durable, says so in the log, and lets the flusher go. No commit may be under way.
+    /// Makes everything durable, says so in the log, and lets the flusher go. What is committed meanwhile may come behind that.
     pub(crate) fn close(&self) -> Result<(), IoError> {
         let flushed = self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close));
         self.flusher.close();

@@ -119,6 +119,24 @@ pub(crate) fn read(
     }
 }
 
+/// Reads the payload of a frame once more, which was whole when the log was read; in a file it may not be by now.
+pub(crate) fn read_payload(segments: &Segments, lsn: Lsn, payload_bytes: u32) -> Result<Vec<u8>, LogError> {
+    let mut bytes = vec![0; HEADER_BYTES + payload_bytes as usize];
+    let geometry = segments.geometry();
+    let (mut at, mut rest) = (lsn, &mut bytes[..]);
+    while !rest.is_empty() {
+        let index = geometry.index_of(at);
+        let file = segments.get(index).ok_or_else(|| damaged(segments, at))?;
+        let here = rest.len().min((geometry.first(index + 1).get() - at.get()) as usize);
+        let (part, behind) = rest.split_at_mut(here);
+        file.read_at(geometry.offset_of(at), part)?;
+        (at, rest) = (at.plus(here as u64), behind);
+    }
+    let payload = bytes.split_off(HEADER_BYTES);
+    let is_whole = Header::decode(&bytes, lsn).is_some() && frame::is_intact(&bytes, &payload);
+    if is_whole { Ok(payload) } else { Err(damaged(segments, lsn)) }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// A frame may go on behind the window.

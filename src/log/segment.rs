@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub(crate) type StoreId = [u8; 16];
 
 const MAGIC: &[u8; 8] = b"SKIPLOG\0";
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 8 + 8;
 
 /// Where a segment's header is not what it must be.

@@ -212,42 +212,36 @@ impl Active {
         // Relaxed: ordered by the fence, which pairs with the one in `publish`. Never backwards: readers rely on it.
         self.announced.fetch_max(to.get(), Ordering::Relaxed);
         fence(Ordering::SeqCst); // see the module: against the fence in `publish`
-        let live = self
-            .slots
-            .iter()
-            // Acquire: pairs with the release of a slot that was cleared; its snapshot reads no more.
-            .map(|slot| slot.position.load(Ordering::Acquire))
-            .filter(|&position| position != IDLE)
-            .map(Lsn::new)
-            .collect();
-        self.replace_horizon(Box::new(Horizon::new(to, live)), guard);
-        self.horizon(guard)
+        // Acquire: pairs with the release of a slot that was cleared; its snapshot reads no more.
+        let positions = self.slots.iter().map(|slot| slot.position.load(Ordering::Acquire));
+        let live: Vec<u64> = positions.filter(|&position| position != IDLE).collect();
+        self.replace_horizon(to, &live, guard)
     }
 
-    fn replace_horizon(&self, new: Box<Horizon>, guard: &Guard) {
-        let announced = new.announced();
-        let new = Box::into_raw(new);
-        // Acquire: pairs with the release below; the horizon found is initialised.
-        let mut current = self.horizon.load(Ordering::Acquire);
-        // SAFETY: read under the guard; horizons are freed by epochs after they were replaced.
-        while unsafe { &*current }.announced() < announced {
-            // Release: publishes the horizon; failure Acquire: the one found is compared.
-            match self.horizon.compare_exchange(current, new, Ordering::Release, Ordering::Acquire) {
+    fn replace_horizon<'g>(&self, to: Lsn, live: &[u64], guard: &'g Guard) -> &'g Horizon {
+        loop {
+            let current = self.horizon(guard);
+            let Some(next) = current.next(to, live.iter().copied().map(Lsn::new)) else {
+                return current;
+            };
+            let (current, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(Box::new(next)));
+            // Release: publishes the horizon. Failure Relaxed: it is loaded again.
+            match self.horizon.compare_exchange(current, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
                     // SAFETY: from `Box::into_raw`, replaced just now by us alone.
                     unsafe { guard.defer(move || drop(Box::from_raw(current))) };
-                    return;
+                    // SAFETY: linked until now at least, under the guard.
+                    return unsafe { &*next };
                 }
-                Err(now) => current = now,
+                // SAFETY: never published.
+                Err(_) => drop(unsafe { Box::from_raw(next) }),
             }
         }
-        // SAFETY: never published.
-        drop(unsafe { Box::from_raw(new) });
     }
 
     /// The horizon of the last announcement that was scanned for.
     #[inline]
-    pub(crate) fn horizon<'g>(&self, _guard: &'g Guard) -> &'g Horizon {
+    fn horizon<'g>(&self, _guard: &'g Guard) -> &'g Horizon {
         // Acquire: pairs with the release in `replace_horizon`.
         let horizon = self.horizon.load(Ordering::Acquire);
         // SAFETY: read under the guard; horizons are freed by epochs after they were replaced.

@@ -27,8 +27,8 @@ use std::ptr::{self, NonNull};
 /// See the module.
 pub(crate) struct Record {
     head: AtomicPtr<Version>,
-    /// The horizon of the last pruning, so that there is one at most for each.
-    pub(super) pruned_to: AtomicU64,
+    /// The generation of the last pruning's horizon, so that there is one pruning at most for each.
+    pub(super) pruned_at: AtomicU64,
     /// Held by one pruner at a time; tried, never awaited.
     pub(super) pruning: AtomicBool,
 }
@@ -93,7 +93,7 @@ impl Record {
     pub(crate) fn new() -> Record {
         Record {
             head: AtomicPtr::new(ptr::null_mut()),
-            pruned_to: AtomicU64::new(0),
+            pruned_at: AtomicU64::new(0),
             pruning: AtomicBool::new(false),
         }
     }
@@ -231,13 +231,21 @@ impl Record {
     /// Returns the head of what is to be retired, null for nothing, if this call made it dead.
     pub(super) fn bury(&self, oldest: Lsn, guard: &Guard) -> Option<*mut Version> {
         let head = self.load_head().ok()?;
-        if let Some(version) = version_at(head.version(), guard) {
+        let newest = version_at(head.version(), guard);
+        if let Some(version) = newest {
             match version.stamp() {
                 Stamp::At(lsn) if version.is_tombstone() && lsn < oldest => {}
                 _ => return None,
             }
         }
-        self.swing_head(head, Head::DEAD).is_ok().then_some(head.version())
+        let swung = match (self.swing_head(head, Head::DEAD), newest) {
+            // Its owner said meanwhile that it is stamped, which we saw before.
+            (Err(now), Some(version)) if now == Head::settled(NonNull::from(version)) => {
+                self.swing_head(now, Head::DEAD)
+            }
+            (swung, _) => swung,
+        };
+        swung.is_ok().then_some(head.version())
     }
 
     /// All versions still in the chain: for whoever has the record to himself.

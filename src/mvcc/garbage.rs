@@ -131,7 +131,7 @@ unsafe fn retire_state(state: NonNull<TxnState>, guard: &Guard) {
     collect(guard, |bag| bag.states.push(state));
 }
 
-/// Hands over what this thread has collected: for a sweep, and before a thread goes idle.
+/// Hands over what this thread has collected: for a sweep, which ends here for a while.
 pub(crate) fn flush(guard: &Guard) {
     let bag = BAG.try_with(|bag| std::mem::take(&mut bag.borrow_mut().0)).unwrap_or_default();
     defer(bag, guard);

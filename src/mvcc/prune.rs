@@ -24,9 +24,9 @@ pub(crate) struct Pruned {
 
 /// Prunes `record` as far as `horizon` allows, if nobody did or does.
 pub(crate) fn prune(record: &Record, horizon: &Horizon, guard: &Guard) -> Pruned {
-    let target = horizon.announced().get();
+    let generation = horizon.generation();
     // Relaxed: a hint; a stale one costs a walk.
-    if record.pruned_to.load(Ordering::Relaxed) >= target || record.pruning.load(Ordering::Relaxed) {
+    if record.pruned_at.load(Ordering::Relaxed) >= generation || record.pruning.load(Ordering::Relaxed) {
         return Pruned::default();
     }
     // Acquire: pairs with the release below; what the pruner before unlinked is not met again. Failure Relaxed: nothing is read.
@@ -43,7 +43,7 @@ pub(crate) fn prune(record: &Record, horizon: &Horizon, guard: &Guard) -> Pruned
         pruned.versions += retire_chain(head, guard);
     }
     // Relaxed: a hint, see above.
-    record.pruned_to.store(target, Ordering::Relaxed);
+    record.pruned_at.store(generation, Ordering::Relaxed);
     // Release: pairs with the acquire of the swap above.
     record.pruning.store(false, Ordering::Release);
     pruned
@@ -117,6 +117,14 @@ mod tests {
         record
     }
 
+    fn horizon(announced: u64, live: &[u64]) -> Horizon {
+        // Each generation later than the one before, as `active` makes them.
+        let before = (1..announced / 8).fold(Horizon::default(), |before, n| {
+            before.next(Lsn::new(n * 8), std::iter::empty()).expect("later")
+        });
+        before.next(Lsn::new(announced), live.iter().copied().map(Lsn::new)).expect("later")
+    }
+
     fn positions(record: &mut Record) -> Vec<u64> {
         let guard = epoch::pin();
         // SAFETY: linked, and nobody else is here.
@@ -127,10 +135,12 @@ mod tests {
     fn the_middle_of_a_chain_goes_when_no_snapshot_sees_it() {
         let mut record = record(&[8, 16, 24, 32, 40]);
         let guard = epoch::pin();
-        let horizon = Horizon::new(Lsn::new(48), vec![Lsn::new(24)]);
+        let horizon = horizon(48, &[24]);
         assert_eq!(prune(&record, &horizon, &guard), Pruned { versions: 3, died: false });
         assert_eq!(positions(&mut record), [40, 16], "the newest, and what the snapshot at 24 sees");
         assert_eq!(prune(&record, &horizon, &guard), Pruned::default(), "once per horizon");
+        let gone = horizon.next(Lsn::new(48), std::iter::empty()).expect("the snapshot is gone");
+        assert_eq!(prune(&record, &gone, &guard), Pruned { versions: 1, died: false });
         free_all(&mut record);
     }
 
@@ -143,9 +153,9 @@ mod tests {
         header.set_stamp(Lsn::new(16));
         let guard = epoch::pin();
         record.install(tombstone, Lsn::new(9), &guard).unwrap();
-        assert!(!prune(&record, &Horizon::new(Lsn::new(16), vec![]), &guard).died);
-        assert!(!prune(&record, &Horizon::new(Lsn::new(24), vec![Lsn::new(16)]), &guard).died);
-        let last = prune(&record, &Horizon::new(Lsn::new(32), vec![Lsn::new(24)]), &guard);
+        assert!(!prune(&record, &horizon(16, &[]), &guard).died);
+        assert!(!prune(&record, &horizon(24, &[16]), &guard).died);
+        let last = prune(&record, &horizon(32, &[24]), &guard);
         assert!(last.died && record.is_dead());
         free_all(&mut record);
     }

@@ -6,7 +6,7 @@ use super::garbage;
 use super::horizon::Horizon;
 use super::prune::{self, Pruned};
 use super::snapshot::Snapshot;
-use super::superseded;
+use super::superseded::{self, StoreIdentity};
 use super::version::Version;
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::{Key, Map, Node, Towards};
@@ -104,6 +104,7 @@ pub(crate) struct Swept {
 
 /// See the module.
 pub(crate) struct Store {
+    identity: StoreIdentity,
     end: Arc<LogEnd>,
     active: Active,
     /// How much of the log's past stays readable, in bytes.
@@ -119,6 +120,7 @@ const SWEEP_BATCH: usize = 64;
 impl Store {
     pub(crate) fn new(end: Arc<LogEnd>, retained_bytes: u64) -> Store {
         Store {
+            identity: StoreIdentity::new(),
             end,
             active: Active::new(),
             retained_bytes: AtomicU64::new(retained_bytes),
@@ -176,13 +178,13 @@ impl Store {
 
     /// Prunes the record under `key`, which got a new version on top: with the next batch of them.
     pub(crate) fn prune_soon(&self, space: &Space, key: Key, guard: &mut Guard) {
-        let Some(batch) = superseded::add(&self.end, space, key) else {
+        let Some(batch) = superseded::add(&self.identity, space, key) else {
             return;
         };
         guard.repin();
         let horizon = self.advance_horizon(guard);
         for (space, key) in batch {
-            // SAFETY: a space of this store, which outlives the call.
+            // SAFETY: added for this store, by a call of this function: one of its spaces, which live as long as it does.
             let space = unsafe { space.as_ref() };
             if let Some(record) = space.records.get(&key, guard) {
                 let _ = space.prune(&key, record, horizon, guard);

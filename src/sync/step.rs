@@ -46,6 +46,7 @@ mod hook {
     use super::Step;
     use std::cell::Cell;
     use std::sync::{Condvar, Mutex};
+    use std::time::Duration;
 
     thread_local! {
         static PARK_AT: Cell<Option<Step>> = const { Cell::new(None) };
@@ -63,13 +64,15 @@ mod hook {
         PARK_AT.set(Some(at));
     }
 
-    /// Waits until `count` threads are parked, runs `meanwhile`, and lets them all go on.
+    /// Far more than any thread takes to come to its step.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Waits until `count` threads are parked, runs `meanwhile`, and lets them all go on. Panics if they do not come.
     pub(crate) fn release_parked<T>(count: usize, meanwhile: impl FnOnce() -> T) -> T {
-        let mut lot = LOT.lock().unwrap();
-        while lot.parked < count {
-            lot = CHANGED.wait(lot).unwrap();
-        }
+        let lot = LOT.lock().unwrap();
+        let (lot, waited) = CHANGED.wait_timeout_while(lot, DEADLINE, |lot| lot.parked < count).unwrap();
         drop(lot);
+        assert!(!waited.timed_out(), "nobody came to the step to park at");
         let result = meanwhile();
         LOT.lock().unwrap().generation += 1;
         CHANGED.notify_all();

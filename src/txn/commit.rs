@@ -21,6 +21,7 @@ use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
 use crate::mvcc::chain::{Record, Refused};
 use crate::mvcc::garbage::{self, OwnState};
+use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::state::{Interrupted, Phase};
 use crate::mvcc::store::{Space, Store};
 use crate::sync::epoch::{self, Guard};
@@ -36,8 +37,8 @@ pub(crate) struct Ground<'s> {
 /// A transaction that wants to commit.
 pub(crate) struct Commit<'a, 's> {
     pub(crate) ground: Ground<'s>,
-    /// Where it read. Its registration is held until this returns: what is compared against stays.
-    pub(crate) snapshot: Lsn,
+    /// Where it read. Held until its versions are stamped: what is compared against stays, and no record with one of them dies.
+    pub(crate) snapshot: Snapshot,
     /// What must still be as it was read; none below serializable.
     pub(crate) reads: Option<&'a ReadSet<'s>>,
 }
@@ -71,14 +72,14 @@ const KEYS_PER_PIN: usize = 64;
 
 impl<'s> Commit<'_, 's> {
     /// Commits `writes`, which are not empty.
-    pub(crate) fn run(&self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed<'s>> {
+    pub(crate) fn run(self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed<'s>> {
         let frame = self.prepare(&writes)?;
         // One pin for all of a small transaction's look-ups; no pin while waiting for room in the log.
         let mut guard = epoch::pin();
         let state = OwnState::new();
         let decided = self
             .install(&state, &mut writes, &mut guard)
-            .and_then(|()| self.decide(&state, &writes, frame.as_ref()));
+            .and_then(|()| self.decide(&state, &writes, frame.as_ref(), &mut guard));
         let committed = match decided {
             Ok(committed) => committed,
             Err(failed) => return Err(self.withdraw(state, &writes, failed)),
@@ -92,7 +93,9 @@ impl<'s> Commit<'_, 's> {
         stamp(&writes, committed.lsn, &mut guard);
         state.retire();
         step(Step::Stamped);
-        self.prune(writes, &mut guard);
+        // What we superseded is what we saw: nothing of it could be pruned before.
+        drop(self.snapshot);
+        prune(self.ground.store, writes, &mut guard);
         published.map_err(Failed::Log).map(|()| committed)
     }
 
@@ -141,6 +144,7 @@ impl<'s> Commit<'_, 's> {
         state: &OwnState,
         writes: &SortedWrites<'s>,
         frame: Option<&Prepared>,
+        guard: &mut Guard,
     ) -> Result<Committed, Failed<'s>> {
         let bytes = frame.map_or(UNLOGGED_BYTES, Prepared::bytes);
         let mut pushes = 0;
@@ -167,7 +171,9 @@ impl<'s> Commit<'_, 's> {
                 }
             };
             // The range is not ours to use any more; the log must not have a hole.
-            self.ground.log.map_or(Ok(()), |log| log.void(lsn, bytes)).map_err(Failed::Log)?;
+            if let Some(log) = self.ground.log {
+                guard.unpinned(|| log.void(lsn, bytes)).map_err(Failed::Log)?;
+            }
             if let Some(failed) = failed {
                 return Err(failed);
             }
@@ -181,7 +187,7 @@ impl<'s> Commit<'_, 's> {
         };
         state.validate(before, lsn)?;
         step(Step::Validating);
-        let validator = Validator { snapshot: self.snapshot, own: lsn, state: state.address() };
+        let validator = Validator { snapshot: self.snapshot.position(), own: lsn, state: state.address() };
         validator.validate(reads).map_err(Undecided::Stale)?;
         Ok(state.commit(Phase::Validating(lsn), lsn)?)
     }
@@ -205,15 +211,6 @@ impl<'s> Commit<'_, 's> {
         }
         state.retire();
         failed
-    }
-
-    /// Sees to it that what our versions superseded is unlinked.
-    fn prune(&self, writes: SortedWrites<'s>, guard: &mut Guard) {
-        for (key, write) in writes {
-            if write.supersedes() {
-                self.ground.store.prune_soon(write.space, key, guard);
-            }
-        }
     }
 }
 
@@ -243,6 +240,15 @@ fn stamp(writes: &SortedWrites<'_>, lsn: Lsn, guard: &mut Guard) {
     }
 }
 
+/// Step 6: sees to it that what our versions superseded is unlinked.
+fn prune(store: &Store, writes: SortedWrites<'_>, guard: &mut Guard) {
+    for (key, write) in writes {
+        if write.supersedes() {
+            store.prune_soon(write.space, key, guard);
+        }
+    }
+}
+
 /// A conflict that is not about one key rather than another.
 fn about_first<'s>(writes: &SortedWrites<'s>, kind: ConflictKind) -> Failed<'s> {
     let (key, write) = writes.first().expect("there is a write");
@@ -251,4 +257,78 @@ fn about_first<'s>(writes: &SortedWrites<'s>, kind: ConflictKind) -> Failed<'s> 
 
 fn conflict<'s>(kind: ConflictKind, space: &'s Space, key: &Key, winner: Option<Lsn>) -> Failed<'s> {
     Failed::Conflict { space, conflict: Conflict { kind, key: key.to_vec(), winner } }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::options::Isolation;
+    use crate::sync::Arc;
+    use crate::txn::{Txn, put_alone};
+
+    const KEYS: u32 = 1000;
+
+    fn store() -> Store {
+        Store::new(Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN))), 0)
+    }
+
+    fn put(store: &Store, key: u32) {
+        put_alone(Ground { store, log: None }, store.space(1), &key.to_be_bytes(), Some(b"value")).unwrap();
+    }
+
+    /// On a thread of its own: what other tests left in this one's queue is not counted.
+    fn on_a_thread(run: impl FnOnce() + Send) {
+        std::thread::scope(|scope| scope.spawn(run).join().unwrap());
+    }
+
+    #[test]
+    fn a_large_transaction_prunes_what_it_superseded() {
+        let store = store();
+        on_a_thread(|| {
+            for _ in 0..2 {
+                let mut txn = Txn::begin(Ground { store: &store, log: None }, Isolation::Snapshot);
+                (0..KEYS).for_each(|key| txn.put(store.space(1), &key.to_be_bytes(), Some(b"value")));
+                txn.commit().unwrap();
+            }
+        });
+        let left = store.sweep(|| true).versions;
+        assert!(left < 64, "{left} were left to the sweep");
+    }
+
+    #[test]
+    fn threads_that_end_soon_prune_most_of_what_they_superseded() {
+        let store = store();
+        (0..KEYS).for_each(|key| put(&store, key));
+        for writes in [1, 7, 100] {
+            for from in (0..KEYS).step_by(writes) {
+                let keys = from..(from + writes as u32).min(KEYS);
+                on_a_thread(|| keys.for_each(|key| put(&store, key)));
+            }
+            let left = store.sweep(|| true).versions;
+            assert!(left <= u64::from(KEYS) / 2, "{left} of {KEYS} were left to the sweep by {writes} each");
+        }
+    }
+
+    #[test]
+    fn what_a_snapshot_kept_goes_when_it_is_dropped_even_if_nothing_is_committed_after() {
+        let store = store();
+        (0..KEYS).for_each(|key| put(&store, key));
+        let snapshot = store.snapshot();
+        (0..KEYS).for_each(|key| put(&store, key));
+        store.sweep(|| true);
+        drop(snapshot);
+        assert_eq!(store.sweep(|| true).versions, u64::from(KEYS));
+    }
+
+    #[test]
+    fn a_thread_that_turns_from_store_to_store_prunes_in_both() {
+        let stores = [store(), store()];
+        on_a_thread(|| {
+            (0..2 * KEYS).for_each(|n| stores.iter().for_each(|store| put(store, n % KEYS)));
+        });
+        for store in &stores {
+            let left = store.sweep(|| true).versions;
+            assert!(left < 64, "{left} were left to the sweep");
+        }
+    }
 }

@@ -167,9 +167,7 @@ impl<'s> Txn<'s> {
             return Ok(Committed { lsn: self.position(), end: self.position() });
         }
         let reads = (self.isolation == Isolation::Serializable).then(|| self.reads.into_inner());
-        let commit =
-            Commit { ground: self.ground, snapshot: self.snapshot.position(), reads: reads.as_ref() };
-        // The snapshot is dropped at the end of this function: its slot is held until the versions are stamped.
+        let commit = Commit { ground: self.ground, snapshot: self.snapshot, reads: reads.as_ref() };
         commit.run(self.writes.into_sorted())
     }
 }
@@ -181,10 +179,8 @@ pub(crate) fn put_alone<'s>(
     key: &[u8],
     value: Option<&[u8]>,
 ) -> Result<Committed, Failed<'s>> {
-    // Its slot is held until the version is stamped and what it superseded is pruned.
-    let snapshot = ground.store.snapshot();
     let write = PendingWrite::new(space, value, ANY_BASE);
-    let commit = Commit { ground, snapshot: snapshot.position(), reads: None };
+    let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None };
     commit.run(SortedWrites::from_buf([(key.into(), write)]))
 }
 

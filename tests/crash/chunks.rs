@@ -53,6 +53,18 @@ fn only_the_chain_of_a_commit_counts() {
 }
 
 #[test]
+fn a_commit_under_way_while_the_store_is_closed_is_whole() {
+    let disk = SimulatedDisk::new(1);
+    let opened = open(&disk).unwrap();
+    opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
+    let prepared = prepare(&opened, 1);
+    opened.engine.close().unwrap();
+    publish(&opened, &prepared);
+    drop(opened);
+    assert_eq!(open(&disk).unwrap().state(), state(Some(1), b"1"));
+}
+
+#[test]
 fn a_chain_ends_with_its_session() {
     let disk = SimulatedDisk::new(1);
     let opened = open(&disk).unwrap();

@@ -1,7 +1,9 @@
 //! A write that fails while others wait for it, or for the room it would make: all wake, all with the error.
 
 use super::harness::{Opened, RING_BYTES, SEGMENT_BYTES, open, put, stage};
+use crate::engine::catalog::Kind;
 use crate::io::{Fault, Repeat, SimulatedDisk};
+use crate::options::Isolation;
 use crate::{CommitHandle, Durability, Error};
 use std::future::Future;
 use std::sync::Arc;
@@ -122,6 +124,26 @@ fn wait_until(done: impl Fn() -> bool) {
         assert!(began.elapsed() < TIMEOUT);
         std::thread::yield_now();
     }
+}
+
+/// Such a commit was let in before the store was closed, and comes to ask for its flush when the flusher is gone.
+#[test]
+fn a_commit_under_way_while_the_store_is_closed_becomes_durable() {
+    let opened = open(&SimulatedDisk::new(1)).unwrap();
+    opened.keyspace().unwrap();
+    let number = opened.engine.find(Kind::Keyspace, "k").unwrap();
+    let space = opened.engine.store().space(number);
+    let under_way = [b"asynchronous", b"buffered    "].map(|key| {
+        let mut transaction = opened.engine.begin(Isolation::Snapshot);
+        transaction.put(space, key, Some(b"1"));
+        transaction
+    });
+    opened.engine.close().unwrap();
+    let [asynchronous, buffered] = under_way;
+    let committed = opened.engine.commit_async(asynchronous).unwrap();
+    assert!(opened.engine.durable_position() >= committed.end);
+    let committed = opened.engine.commit(buffered, Durability::Buffered).unwrap();
+    assert!(opened.engine.durable_position() >= committed.end);
 }
 
 /// Nobody waits for a segment that is made ahead of time; but when that fails, those who wait for the flusher must not be forgotten.

@@ -2,7 +2,6 @@
 
 use super::harness::{CONTESTED, OPERATIONS, Store, while_list_is_locked, while_parked};
 use crate::TransactionOptions;
-use crate::mvcc::superseded::BATCH;
 use crate::sync::Step;
 
 #[test]
@@ -28,8 +27,8 @@ fn registering_a_snapshot() {
 #[test]
 fn pruning() {
     let store = Store::in_memory();
-    // The last one fills the batch, and prunes.
-    let parked = || (0..BATCH).for_each(|_| store.write_contested(TransactionOptions::new()).unwrap());
+    // A thread's first write prunes at once.
+    let parked = || store.write_contested(TransactionOptions::new()).unwrap();
     let ((), (others, contested)) = while_parked(Step::Pruning, parked, || {
         store.overwrite_contested();
         let contested = store.engine.sweep().versions;
@@ -47,7 +46,10 @@ fn pruning() {
 #[test]
 fn unlinking_a_dead_record() {
     let store = Store::in_memory();
+    // A snapshot keeps the record alive, so that it is the sweep that buries it.
+    let snapshot = store.db.snapshot().unwrap();
     store.keyspace.delete(CONTESTED).unwrap();
+    drop(snapshot);
     let (swept, ()) = while_parked(
         Step::Unlinking,
         || store.engine.sweep(),

@@ -1,0 +1,71 @@
+//! The writes of each commit, as one stream of bytes: read from its frame, and from the chunks that it leads to.
+
+use super::chunks::{ChunkMissing, Chunks, decode_link};
+use super::frame::{Header, Kind};
+use super::reader::{Frames, LogError, read_payload, senseless};
+use super::segment::Segments;
+use crate::lsn::Lsn;
+
+/// Puts the streams together while the log is read from front to back.
+pub(crate) struct Streams<'a> {
+    segments: &'a Segments,
+    chunks: Chunks,
+}
+
+/// The writes of one commit.
+pub(crate) enum Stream<'f> {
+    Whole(&'f [u8]),
+    Joined(Vec<u8>),
+}
+
+impl Stream<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Stream::Whole(bytes) => bytes,
+            Stream::Joined(bytes) => bytes,
+        }
+    }
+}
+
+const NO_LINK: &str = "does not say which chunk is before it";
+
+impl<'a> Streams<'a> {
+    pub(crate) fn new(segments: &'a Segments) -> Streams<'a> {
+        Streams { segments, chunks: Chunks::default() }
+    }
+
+    /// Takes the next frames of the log; returns the commits among them in order.
+    pub(crate) fn read<'f>(&mut self, frames: &Frames<'f>) -> Result<Vec<(Lsn, Stream<'f>)>, LogError> {
+        let mut streams = Vec::with_capacity(frames.headers.len());
+        for header in frames.headers {
+            match header.kind {
+                Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
+                Kind::Chunk => return Err(senseless(self.segments, header.lsn, NO_LINK)),
+                Kind::Commit => streams.push((header.lsn, self.stream(frames, header)?)),
+                // A commit that was under way when the store was closed may come behind that.
+                Kind::Void | Kind::Close => {}
+                Kind::Open => self.chunks.end_session(),
+            }
+        }
+        Ok(streams)
+    }
+
+    fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {
+        let bad = |what| senseless(self.segments, header.lsn, what);
+        let (last, rest) = decode_link(frames.payload(header)).ok_or_else(|| bad(NO_LINK))?;
+        let Some(last) = last else {
+            return Ok(Stream::Whole(rest));
+        };
+        let chain = self.chunks.take_chain(last);
+        let chain = chain.map_err(|ChunkMissing| bad("leads to a chunk that is not there"))?;
+        let mut stream = Vec::new();
+        for chunk in chain {
+            let payload = read_payload(self.segments, chunk.lsn, chunk.payload_bytes)?;
+            let (_, part) =
+                decode_link(&payload).ok_or_else(|| senseless(self.segments, chunk.lsn, NO_LINK))?;
+            stream.extend_from_slice(part);
+        }
+        stream.extend_from_slice(rest);
+        Ok(Stream::Joined(stream))
+    }
+}
