@@ -14,7 +14,7 @@ fn linking_against_retiring() {
             thread::spawn(move || {
                 let guard = epoch::pin();
                 let node = map.get_or_insert(b"k", || 1u8, &guard);
-                map.retire(b"k", node, &guard);
+                map.retire(node, &guard);
             })
         };
         let kept = {
@@ -48,7 +48,7 @@ fn two_retire_and_one_inserts() {
             move || {
                 let guard = epoch::pin();
                 if let Some(node) = map.get(b"k", &guard) {
-                    map.retire(b"k", node, &guard);
+                    map.retire(node, &guard);
                 }
             }
         };

@@ -35,7 +35,7 @@ impl Numbered {
             self.check_linked(key, number);
             if rng.gen_bool(0.6) {
                 self.retired.lock().unwrap().insert(number);
-                self.map.retire(key, node, &guard);
+                self.map.retire(node, &guard);
                 gone.push(number);
             } else {
                 kept.push((key, number));

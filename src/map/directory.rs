@@ -1,31 +1,173 @@
-//! The hash directory: papaya, from key to node. It resizes by itself, in steps taken by writers.
+//! The hash directory: from key to node, without a look at the ordered part.
 //!
-//! The caller has pinned the epoch before it looks up: the node then outlives papaya's own, shorter protection.
+//! A table of tagged addresses (`table`); the keys are in the nodes. When a table is half used up, the next one is put behind it, and whoever
+//! links a new node moves a chunk of the old one there, until all are moved and the old one is freed by epochs. Nobody waits:
+//!
+//! - a look-up goes on to the next table when it finds that its key has gone there. A node that is frozen in the one and not yet in
+//!   the other is on its way, by a thread that may be asleep: then only the ordered part knows;
+//! - to move a node is to link it once more (`Map::relink`), counted like every linking: so it does not get into a table after it was retired.
+//!
+//! A thread that sleeps for good in the middle of a chunk keeps the old table, and all behind it, from being freed. Look-ups of the
+//! chunk's keys go by the ordered part until it wakes.
 
-use super::{Key, Link};
-use foldhash::fast::RandomState;
-use papaya::HashMap;
+use super::table::{Found, Hash, Inserted, Moved, Table};
+use super::{Link, Node};
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::epoch::Guard;
+use std::hash::BuildHasher;
+use std::ptr;
 
-pub(super) struct Directory<T>(HashMap<Key, Link<T>, RandomState>);
+/// A model must be the same in each execution.
+#[cfg(any(loom, shuttle))]
+type Hasher = foldhash::fast::FixedState;
+#[cfg(not(any(loom, shuttle)))]
+type Hasher = foldhash::fast::RandomState;
+
+/// What the directory knows of a key.
+pub(super) enum Known<'g, T> {
+    Node(&'g Node<T>),
+    Absent,
+    /// The ordered part knows.
+    OnItsWay,
+}
+
+/// See the module.
+pub(super) struct Directory<T> {
+    /// The first table that is not moved; the others hang on it.
+    first: AtomicPtr<Table<T>>,
+    hasher: Hasher,
+    slots_min: usize,
+}
 
 impl<T> Directory<T> {
-    pub(super) fn new() -> Self {
-        Directory(HashMap::with_hasher(RandomState::default()))
+    pub(super) fn new(slots: usize) -> Self {
+        let first = Box::into_raw(Box::new(Table::new(slots)));
+        Directory { first: AtomicPtr::new(first), hasher: Hasher::default(), slots_min: slots }
+    }
+
+    fn first<'g>(&self, _guard: &'g Guard) -> &'g Table<T> {
+        // Acquire: pairs with the releases of `new` and `drop_moved`.
+        let first = self.first.load(Ordering::Acquire);
+        // SAFETY: never null; freed by epochs after it was replaced, so not before the guard ends.
+        unsafe { &*first }
     }
 
     #[inline]
-    pub(super) fn get(&self, key: &[u8]) -> Option<Link<T>> {
-        self.0.get(key, &self.0.guard()).copied()
+    fn hash(&self, key: &[u8]) -> Hash {
+        Hash(self.hasher.hash_one(key))
     }
 
-    /// What was there already, if anything: then nothing changes.
-    pub(super) fn insert_if_absent(&self, key: &[u8], link: Link<T>) -> Option<Link<T>> {
-        self.0.try_insert(Key::from(key), link, &self.0.guard()).err().map(|occupied| *occupied.current)
+    #[inline]
+    pub(super) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Known<'g, T> {
+        let (hash, mut table, mut was_on_its_way) = (self.hash(key), self.first(guard), false);
+        loop {
+            match table.find(key, hash, guard) {
+                Found::Here(node) => return Known::Node(node),
+                Found::Next { on_its_way } => {
+                    was_on_its_way |= on_its_way;
+                    match table.next(guard) {
+                        Some(next) => table = next,
+                        None => break,
+                    }
+                }
+                Found::Nowhere => break,
+            }
+        }
+        if was_on_its_way { Known::OnItsWay } else { Known::Absent }
     }
 
-    /// Removes the entry under `key` if it holds `link`.
-    pub(super) fn remove(&self, key: &[u8], link: Link<T>) {
-        // An error says that another link is there, which stays.
-        let _ = self.0.remove_if(key, |_, found| *found == link, &self.0.guard());
+    /// What was there already under the node's key, if anything: then nothing changes.
+    pub(super) fn insert_if_absent(&self, link: Link<T>, guard: &Guard) -> Option<Link<T>> {
+        let (hash, mut table) = (self.hash(&link.get(guard).key), self.first(guard));
+        loop {
+            match table.insert(link, hash, guard) {
+                Inserted::Here { used } => {
+                    self.grow_at(table, used, guard);
+                    return None;
+                }
+                Inserted::Taken(other) => return Some(other),
+                Inserted::Next => table = self.next_or_grow(table, guard),
+            }
+        }
+    }
+
+    fn next_or_grow<'g>(&self, table: &'g Table<T>, guard: &'g Guard) -> &'g Table<T> {
+        loop {
+            match table.next(guard) {
+                Some(next) => return next,
+                None => self.grow(table),
+            }
+        }
+    }
+
+    /// The one who takes the slot in the middle makes the next table; beyond seven eighths everybody does who finds none.
+    fn grow_at(&self, table: &Table<T>, used: usize, guard: &Guard) {
+        let slots = table.len();
+        if used == slots / 2 || used > slots - slots / 8 && table.next(guard).is_none() {
+            self.grow(table);
+        }
+    }
+
+    /// A quarter of the next table at most is used by the nodes that are there now.
+    fn grow(&self, table: &Table<T>) {
+        let slots = (table.nodes() * 3).next_power_of_two().max(self.slots_min);
+        table.set_next(Box::new(Table::new(slots)));
+    }
+
+    /// Takes a node out of every table.
+    pub(super) fn remove(&self, link: Link<T>, guard: &Guard) {
+        let (hash, mut table) = (self.hash(&link.get(guard).key), Some(self.first(guard)));
+        while let Some(here) = table {
+            here.remove(link, hash);
+            table = here.next(guard);
+        }
+    }
+
+    /// Moves a chunk of the first table, if it is being given up: `relink` sees to it that a node is linked in the tables behind.
+    /// False if there was nothing to move.
+    pub(super) fn move_chunk(&self, guard: &Guard, relink: impl FnMut(Link<T>)) -> bool
+    where
+        T: 'static,
+    {
+        let first = self.first(guard);
+        if first.next(guard).is_none() {
+            return false;
+        }
+        let moved = first.move_chunk(guard, relink);
+        if moved == Some(Moved::Last) {
+            self.drop_moved(guard);
+        }
+        moved.is_some()
+    }
+
+    /// Replaces first tables that are moved by those behind them.
+    fn drop_moved(&self, guard: &Guard)
+    where
+        T: 'static,
+    {
+        loop {
+            let first = self.first(guard);
+            let Some(next) = first.next(guard).filter(|_| first.is_moved()) else {
+                return;
+            };
+            let (from, to) = (ptr::from_ref(first).cast_mut(), ptr::from_ref(next).cast_mut());
+            // Release: publishes what the table points to. Failure Relaxed: it is loaded again.
+            if self.first.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).is_ok() {
+                // SAFETY: from `Box::into_raw`, replaced just now by us alone.
+                unsafe { guard.defer(move || drop(Box::from_raw(from))) };
+            }
+        }
+    }
+}
+
+impl<T> Drop for Directory<T> {
+    fn drop(&mut self) {
+        // Relaxed: exclusive access.
+        let first = self.first.load(Ordering::Relaxed);
+        // SAFETY: from `Box::into_raw`, and nobody is left to use it.
+        let mut table = Some(unsafe { Box::from_raw(first) });
+        while let Some(here) = table {
+            table = here.take_next();
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! The ordered lock-free map from byte keys to nodes, with a hash directory in front for point reads.
 //!
-//! Two borrowed structures hold the same nodes: a skiplist for order (`ordered`, crossbeam-skiplist) and a hash map for point
-//! reads (`directory`, papaya); under loom and shuttle a stand-in for each, with the same contract (`model`). What is ours is the protocol that keeps
-//! them one map:
+//! Two structures hold the same nodes: a borrowed skiplist for order (`ordered`, crossbeam-skiplist; under loom and shuttle a stand-in with the
+//! same contract, `model`), and a hash table for point reads (`directory`). A protocol keeps them one map:
 //!
 //! - A node is *linked* in the ordered part first, which decides who creates it, then in the directory, before
 //!   [`Map::get_or_insert`] returns it to anybody. So what was ever written to is found by both.
@@ -15,19 +14,18 @@
 //!
 //! The map holds any `T`; what makes a `T` fit to be removed is the caller's business.
 
-#[cfg(not(any(loom, shuttle)))]
 mod directory;
 pub(crate) mod key;
 #[cfg(any(loom, shuttle))]
 mod model;
 #[cfg(not(any(loom, shuttle)))]
 mod ordered;
+mod table;
 
-#[cfg(not(any(loom, shuttle)))]
-use directory::Directory;
+use directory::{Directory, Known};
 pub(crate) use key::Key;
 #[cfg(any(loom, shuttle))]
-use model::{Directory, Ordered};
+use model::Ordered;
 #[cfg(not(any(loom, shuttle)))]
 use ordered::Ordered;
 
@@ -40,17 +38,27 @@ use std::ptr::NonNull;
 /// Set in `links` when the node is on its way out; the rest counts who is linking it.
 const DYING: u32 = 1 << 31;
 
-/// One entry's value, at an address that does not change.
+/// The slots of a new directory.
+const SLOTS: usize = match () {
+    // Models of what uses a map are not about its growth.
+    () if cfg!(loom) => 16,
+    () if cfg!(shuttle) => 4,
+    () => 64,
+};
+
+/// One entry: a key and its value, at an address that does not change. A cache line, as long as the value is small.
+#[repr(C, align(64))]
 pub(crate) struct Node<T> {
+    key: Key,
+    value: T,
     links: AtomicU32,
     canary: Canary,
-    value: T,
 }
 
 impl<T> Node<T> {
-    fn new(value: T) -> Node<T> {
+    fn new(key: &[u8], value: T) -> Node<T> {
         // Whoever creates a node is linking it.
-        Node { links: AtomicU32::new(1), canary: Canary::new(), value }
+        Node { key: Key::from(key), value, links: AtomicU32::new(1), canary: Canary::new() }
     }
 
     fn is_dying(&self) -> bool {
@@ -140,13 +148,22 @@ pub(crate) struct Map<T> {
 
 impl<T: Send + Sync + 'static> Map<T> {
     pub(crate) fn new() -> Map<T> {
-        Map { ordered: Ordered::new(), directory: Directory::new() }
+        Map::with_slots(SLOTS)
     }
 
-    /// The node under `key`; no walk of the ordered part.
+    /// A map whose directory begins with so many slots, a power of two.
+    pub(crate) fn with_slots(slots: usize) -> Map<T> {
+        Map { ordered: Ordered::new(), directory: Directory::new(slots) }
+    }
+
+    /// The node under `key`; no walk of the ordered part, but for a key that the directory is just moving.
     #[inline]
     pub(crate) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Option<&'g Node<T>> {
-        self.directory.get(key).map(|link| link.get(guard))
+        match self.directory.get(key, guard) {
+            Known::Node(node) => Some(node),
+            Known::Absent => None,
+            Known::OnItsWay => self.ordered.get(key, guard).map(|link| link.get(guard)),
+        }
     }
 
     /// The node under `key`, made by `new` if there is none.
@@ -158,14 +175,27 @@ impl<T: Send + Sync + 'static> Map<T> {
         }
         loop {
             if let Some(node) = self.link(key, &new, guard) {
+                self.move_directory(guard);
                 return node;
             }
         }
     }
 
+    /// Does a share of the directory's growth, if it is growing. False if there was nothing to do.
+    pub(crate) fn move_directory(&self, guard: &Guard) -> bool {
+        self.directory.move_chunk(guard, |link| {
+            let node = link.get(guard);
+            // A dying one is not put anywhere any more.
+            if node.begin_linking() {
+                self.link_in_directory(link, guard);
+                self.finish_linking(node, guard);
+            }
+        })
+    }
+
     /// One attempt to have a node under `key` in both parts; none if it died meanwhile.
     fn link<'g>(&self, key: &[u8], new: &impl Fn() -> T, guard: &'g Guard) -> Option<&'g Node<T>> {
-        let fresh = Box::into_raw(Box::new(Node::new(new())));
+        let fresh = Box::into_raw(Box::new(Node::new(key, new())));
         let ours = Link(NonNull::new(fresh).expect("a box is not null"));
         let link = self.ordered.get_or_insert(key, ours, guard);
         let node = link.get(guard);
@@ -174,21 +204,26 @@ impl<T: Send + Sync + 'static> Map<T> {
             let unused = unsafe { Box::from_raw(fresh) };
             unused.canary.poison();
             if !node.begin_linking() {
-                self.displace(key, link, guard);
+                self.displace(node, guard);
                 return None;
             }
         }
-        self.link_in_directory(key, link, guard);
-        if node.end_linking() {
-            self.displace(key, link, guard);
-            self.free(link, guard);
-            return None;
-        }
-        Some(node)
+        self.link_in_directory(link, guard);
+        self.finish_linking(node, guard).then_some(node)
     }
 
-    fn link_in_directory(&self, key: &[u8], link: Link<T>, guard: &Guard) {
-        while let Some(other) = self.directory.insert_if_absent(key, link) {
+    /// False if the node is dying.
+    fn finish_linking(&self, node: &Node<T>, guard: &Guard) -> bool {
+        let is_ours_to_free = node.end_linking();
+        if is_ours_to_free {
+            self.displace(node, guard);
+            self.free(node, guard);
+        }
+        !is_ours_to_free
+    }
+
+    fn link_in_directory(&self, link: Link<T>, guard: &Guard) {
+        while let Some(other) = self.directory.insert_if_absent(link, guard) {
             if other == link {
                 return;
             }
@@ -196,31 +231,32 @@ impl<T: Send + Sync + 'static> Map<T> {
                 // It was created after ours was displaced: ours is dying, and has no business here.
                 return;
             }
-            self.directory.remove(key, other);
+            self.directory.remove(other, guard);
         }
     }
 
     /// Takes a node out of the map for good, which the caller found unfit for further use.
     ///
     /// To be called by whoever made it unfit, and by whoever meets it and wants the key for a new node.
-    pub(crate) fn retire(&self, key: &[u8], node: &Node<T>, guard: &Guard) {
+    pub(crate) fn retire(&self, node: &Node<T>, guard: &Guard) {
         // AcqRel: releases what made it unfit to those who find it dying, acquires the links of those who ended linking.
         let before = node.links.fetch_or(DYING, Ordering::AcqRel);
-        let link = Link::of(node);
-        self.displace(key, link, guard);
+        self.displace(node, guard);
         if before == 0 {
-            self.free(link, guard);
+            self.free(node, guard);
         }
     }
 
-    fn displace(&self, key: &[u8], link: Link<T>, guard: &Guard) {
-        debug_assert!(link.get(guard).is_dying());
-        self.directory.remove(key, link);
-        self.ordered.remove(key, link, guard);
+    fn displace(&self, node: &Node<T>, guard: &Guard) {
+        debug_assert!(node.is_dying());
+        let link = Link::of(node);
+        self.directory.remove(link, guard);
+        self.ordered.remove(&node.key, link, guard);
     }
 
     /// Only for the one that found the node dying and nobody linking it.
-    fn free(&self, link: Link<T>, guard: &Guard) {
+    fn free(&self, node: &Node<T>, guard: &Guard) {
+        let link = Link::of(node);
         // SAFETY: displaced from both parts by the caller, and nobody may link it any more; called once, see `links`.
         unsafe {
             guard.defer(move || {

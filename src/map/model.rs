@@ -1,8 +1,8 @@
-//! Stand-ins under loom and shuttle for the two borrowed structures, which use plain atomics that neither can see.
+//! A stand-in under loom and shuttle for the borrowed structure, which uses plain atomics that neither can see.
 //!
 //! Each operation is atomic, and what an operation finds happened before it: weaker would not be a map, and stronger is not
-//! given to callers by the real ones either, but for the ordering between operations on *different* keys, which the stand-in's one
-//! word gives and the real ones need not.
+//! given to callers by the real one either, but for the ordering between operations on *different* keys, which the stand-in's one
+//! word gives and the real one need not.
 
 use super::{Key, Link, Towards, is_empty_range};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -52,31 +52,15 @@ impl<T> Shared<T> {
     }
 }
 
-pub(super) struct Directory<T>(Shared<T>);
-
-impl<T> Directory<T> {
-    pub(super) fn new() -> Self {
-        Directory(Shared::new())
-    }
-
-    pub(super) fn get(&self, key: &[u8]) -> Option<Link<T>> {
-        self.0.with(|entries| entries.get(key).copied())
-    }
-
-    pub(super) fn insert_if_absent(&self, key: &[u8], link: Link<T>) -> Option<Link<T>> {
-        self.0.insert_if_absent(key, link)
-    }
-
-    pub(super) fn remove(&self, key: &[u8], link: Link<T>) {
-        self.0.remove(key, link);
-    }
-}
-
 pub(super) struct Ordered<T>(Shared<T>);
 
 impl<T> Ordered<T> {
     pub(super) fn new() -> Self {
         Ordered(Shared::new())
+    }
+
+    pub(super) fn get(&self, key: &[u8], _: &Guard) -> Option<Link<T>> {
+        self.0.with(|entries| entries.get(key).copied())
     }
 
     pub(super) fn get_or_insert(&self, key: &[u8], link: Link<T>, _: &Guard) -> Link<T> {

@@ -15,12 +15,16 @@ impl<T: Send + Sync + 'static> Ordered<T> {
         Ordered(SkipList::new(epoch::collector()))
     }
 
+    pub(super) fn get(&self, key: &[u8], guard: &Guard) -> Option<Link<T>> {
+        self.0.get(key, guard.collector_guard()).map(|entry| *entry.value())
+    }
+
     /// What is under `key` now: what was there, or `link`.
     pub(super) fn get_or_insert(&self, key: &[u8], link: Link<T>, guard: &Guard) -> Link<T> {
-        let guard = guard.collector_guard();
-        if let Some(entry) = self.0.get(key, guard) {
-            return *entry.value();
+        if let Some(found) = self.get(key, guard) {
+            return found;
         }
+        let guard = guard.collector_guard();
         let entry = self.0.get_or_insert(Key::from(key), link, guard);
         let found = *entry.value();
         entry.release(guard);

@@ -29,7 +29,7 @@ proptest! {
                 let node = map.get_or_insert(&key, || number as u64, &guard);
                 prop_assert_eq!(**node, *model.entry(key).or_insert(number as u64));
             } else if let Some(node) = map.get(&key, &guard) {
-                map.retire(&key, node, &guard);
+                map.retire(node, &guard);
                 prop_assert!(model.remove(&key).is_some());
             } else {
                 prop_assert!(!model.contains_key(&key));
@@ -77,7 +77,7 @@ fn threads_that_insert_and_retire_one_key_leave_both_parts_alike() {
                     };
                     let key = [(round % 3) as u8];
                     let node = map.get_or_insert(&key, new, &guard);
-                    map.retire(&key, node, &guard);
+                    map.retire(node, &guard);
                 }
             });
         }

@@ -48,23 +48,17 @@ impl Space {
     }
 
     /// Takes a record that is dead out of the map.
-    pub(crate) fn unlink(&self, key: &[u8], record: &Node<Record>, guard: &Guard) {
+    pub(crate) fn unlink(&self, record: &Node<Record>, guard: &Guard) {
         debug_assert!(record.is_dead());
         crate::sync::step(crate::sync::Step::Unlinking);
-        self.records.retire(key, record, guard);
+        self.records.retire(record, guard);
     }
 
     /// Prunes one record, and takes it out of the map if nothing is left of it.
-    pub(crate) fn prune(
-        &self,
-        key: &[u8],
-        record: &Node<Record>,
-        horizon: &Horizon,
-        guard: &Guard,
-    ) -> Pruned {
+    pub(crate) fn prune(&self, record: &Node<Record>, horizon: &Horizon, guard: &Guard) -> Pruned {
         let pruned = prune::prune(record, horizon, guard);
         if pruned.died {
-            self.unlink(key, record, guard);
+            self.unlink(record, guard);
         }
         pruned
     }
@@ -116,6 +110,8 @@ pub(crate) struct Store {
 
 /// How many records a sweep visits under one pin.
 const SWEEP_BATCH: usize = 64;
+/// How many chunks of a growing directory it moves with them.
+const SWEEP_MOVES: usize = 4;
 
 impl Store {
     pub(crate) fn new(end: Arc<LogEnd>, retained_bytes: u64) -> Store {
@@ -187,7 +183,7 @@ impl Store {
             // SAFETY: added for this store, by a call of this function: one of its spaces, which live as long as it does.
             let space = unsafe { space.as_ref() };
             if let Some(record) = space.records.get(&key, guard) {
-                let _ = space.prune(&key, record, horizon, guard);
+                let _ = space.prune(record, horizon, guard);
             }
         }
     }
@@ -217,7 +213,7 @@ impl Store {
         let low = after.map_or(Bound::Unbounded, |key| Bound::Excluded(&**key));
         let (mut left, mut last) = (SWEEP_BATCH, None);
         space.records.scan((low, Bound::Unbounded), Towards::Greater, &guard, |key, record| {
-            let pruned = space.prune(key, record, horizon, &guard);
+            let pruned = space.prune(record, horizon, &guard);
             swept.records += 1;
             swept.versions += pruned.versions as u64;
             swept.died += u64::from(pruned.died);
@@ -225,6 +221,8 @@ impl Store {
             left -= 1;
             left > 0
         });
+        // A store that gets no new keys would never finish what the last of them began.
+        let _ = (0..SWEEP_MOVES).all(|_| space.records.move_directory(&guard));
         last.filter(|_| left == 0).cloned()
     }
 

@@ -126,7 +126,7 @@ impl<'s> Commit<'_, 's> {
                 let record = write.space.records().get_or_insert(key, Record::new, guard);
                 match record.install(write.version(), write.base, guard) {
                     Ok(()) => break record,
-                    Err(Refused::Dead) => write.space.unlink(key, record, guard),
+                    Err(Refused::Dead) => write.space.unlink(record, guard),
                     Err(Refused::Superseded(winner)) => {
                         return Err(conflict(ConflictKind::Write, write.space, key, Some(winner)));
                     }

@@ -34,6 +34,10 @@ pub(crate) fn spin_loop() {
     thread::yield_now();
 }
 
+pub(crate) fn null_pointers<T>(len: usize) -> Box<[atomic::AtomicPtr<T>]> {
+    (0..len).map(|_| atomic::AtomicPtr::new(std::ptr::null_mut())).collect()
+}
+
 pub(crate) fn nap(_: Duration) {
     thread::yield_now();
 }

@@ -36,6 +36,12 @@ pub(crate) mod thread {
 
 pub(crate) use std::hint::spin_loop;
 
+/// So many null pointers, in memory that is not touched before it is used.
+pub(crate) fn null_pointers<T>(len: usize) -> Box<[atomic::AtomicPtr<T>]> {
+    // SAFETY: an atomic pointer is valid when it is all zeros, and then it is null.
+    unsafe { Box::new_zeroed_slice(len).assume_init() }
+}
+
 /// Sleeps for a while: between looks at what another thread is about to do.
 pub(crate) fn nap(time: Duration) {
     std::thread::sleep(time);
