@@ -68,7 +68,7 @@ fn of_store(error: &Error) -> Exit {
         Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::VersionMismatch { .. } => {
             Exit::Conflict
         }
-        Error::Document(_) => Exit::BadInput,
+        Error::Document(_) | Error::RefusedInBatch { .. } => Exit::BadInput,
         Error::NotADocument { .. } => Exit::Damaged,
         Error::ReadOnly { .. } => Exit::System,
         Error::Name { .. } => Exit::Usage,

@@ -1,4 +1,6 @@
-//! A collection: documents by id. Each call alone is a transaction.
+//! A collection: documents by id, one at a time. Each call alone is a transaction.
+//!
+//! Not here: calls that take several documents (`batches`), and what a call does within a transaction (`documents`).
 
 use super::documents::{Documents, Prepared, Target};
 use super::retry::retry;
@@ -41,12 +43,8 @@ impl Collection {
         Ok(Prepared { id, raw })
     }
 
-    fn prepare_all(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<Prepared>> {
-        documents.into_iter().map(|document| self.prepare(document)).collect()
-    }
-
     /// Runs `operate` in a transaction of its own, until it does not conflict.
-    fn alone<T>(
+    pub(super) fn alone<T>(
         &self,
         mut operate: impl for<'s> FnMut(Documents<'s>, &mut Txn<'s>) -> Result<T>,
     ) -> Result<T> {
@@ -71,21 +69,6 @@ impl Collection {
         Ok(document.id)
     }
 
-    /// Inserts all of them, or none.
-    ///
-    /// # Errors
-    /// As [`Collection::insert`], for the first that fails.
-    pub fn insert_many(
-        &self,
-        documents: impl IntoIterator<Item = impl IntoDocument>,
-    ) -> Result<Vec<DocumentId>> {
-        let prepared = self.prepare_all(documents)?;
-        self.alone(|documents, txn| {
-            prepared.iter().try_for_each(|document| documents.insert(txn, document))
-        })?;
-        Ok(prepared.into_iter().map(|document| document.id).collect())
-    }
-
     /// Inserts a document, or replaces the one with its `_id`. Returns the id.
     ///
     /// # Errors
@@ -96,25 +79,10 @@ impl Collection {
         Ok(document.id)
     }
 
-    /// Upserts all of them, or none.
-    ///
-    /// # Errors
-    /// As [`Collection::upsert`], for the first that fails.
-    pub fn upsert_many(
-        &self,
-        documents: impl IntoIterator<Item = impl IntoDocument>,
-    ) -> Result<Vec<DocumentId>> {
-        let prepared = self.prepare_all(documents)?;
-        self.alone(|documents, txn| {
-            prepared.iter().try_for_each(|document| documents.upsert(txn, document).map(drop))
-        })?;
-        Ok(prepared.into_iter().map(|document| document.id).collect())
-    }
-
     /// The newest committed document under an id, as a copy: one look-up, no transaction, nothing registered.
     ///
     /// Linearizable for this document alone. Two such reads of two documents may see a later transaction and miss an earlier one; to read several
-    /// as of one moment, use a [`Snapshot`](crate::Snapshot).
+    /// as of one moment, use [`Collection::get_many`] or a [`Snapshot`](crate::Snapshot).
     ///
     /// # Errors
     /// An id that cannot be a key.
@@ -217,21 +185,6 @@ impl Collection {
         self.alone(|documents, txn| documents.patch(txn, &target, Some(version), patch))
     }
 
-    /// Patches all of them, or none.
-    ///
-    /// # Errors
-    /// As [`Collection::patch`], for the first that fails.
-    pub fn patch_many(
-        &self,
-        ids: impl IntoIterator<Item = impl Into<DocumentId>>,
-        patch: &Patch,
-    ) -> Result<()> {
-        let targets = ids.into_iter().map(Target::new).collect::<Result<Vec<_>>>()?;
-        self.alone(|documents, txn| {
-            targets.iter().try_for_each(|target| documents.patch(txn, target, None, patch).map(drop))
-        })
-    }
-
     /// Deletes a document; false if there is none.
     ///
     /// # Errors
@@ -248,19 +201,6 @@ impl Collection {
     pub fn delete_if(&self, id: impl Into<DocumentId>, version: u64) -> Result<()> {
         let target = Target::new(id)?;
         self.alone(|documents, txn| documents.delete(txn, &target, Some(version)).map(drop))
-    }
-
-    /// Deletes all of them that are there, in one transaction. Returns how many were.
-    ///
-    /// # Errors
-    /// An id that cannot be a key.
-    pub fn delete_many(&self, ids: impl IntoIterator<Item = impl Into<DocumentId>>) -> Result<u64> {
-        let targets = ids.into_iter().map(Target::new).collect::<Result<Vec<_>>>()?;
-        self.alone(|documents, txn| {
-            targets
-                .iter()
-                .try_fold(0, |count, target| Ok(count + u64::from(documents.delete(txn, target, None)?)))
-        })
     }
 
     /// How many documents there are now. Walks all of them.

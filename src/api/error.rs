@@ -58,6 +58,17 @@ pub enum Error {
     /// The document, id, path or patch cannot be stored or applied.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// One document of a batch cannot be stored, or the patch does not fit it. The whole batch left no trace.
+    #[error("document {id} of `{collection}`: {cause}; nothing of the batch was stored")]
+    #[non_exhaustive]
+    RefusedInBatch {
+        /// The collection.
+        collection: String,
+        /// The first document of the batch that was refused.
+        id: DocumentId,
+        /// What is wrong with it.
+        cause: Box<DocumentError>,
+    },
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),

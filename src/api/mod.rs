@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything: names become spaces, documents become bytes, failures become errors with names in them.
 
+mod batches;
 mod builder;
 mod collection;
 mod commit_handle;

@@ -18,6 +18,8 @@ fn by_every_call<D: IntoDocument + Clone>(
         refused(things.upsert_many([bad.clone()])),
         refused(things.replace(1, bad.clone())),
         refused(things.replace_if(1, 1, bad.clone())),
+        refused(things.replace_many([(1, bad.clone())])),
+        refused(things.replace_many_if([(1, 1, bad.clone())])),
     ];
     let mut transaction = db.begin().unwrap();
     let mut within = transaction.collection(things).unwrap();
@@ -151,6 +153,9 @@ fn an_update_cannot_change_the_id() {
         things.replace(1, doc! { "_id": 2 }),
         things.update(1, |d| drop(d.insert("_id", 2))),
         things.update_if(1, 1, |d| drop(d.insert("_id", 2))),
+        things.replace_many([(1, doc! { "_id": 2 })]).map(|_| 0),
+        things.update_many([1], |d| drop(d.insert("_id", 2))).map(|_| 0),
+        things.update_many_if([(1, 1)], |d| drop(d.insert("_id", 2))).map(|_| 0),
     ] {
         let (error, said) = refused(result);
         assert!(
@@ -187,6 +192,8 @@ fn documents_over_the_limit_on_size() {
     };
     grow(things.update(1, |d| drop(d.insert("more", "x".repeat(100)))));
     grow(things.patch(1, &Patch::new().set("more", "x".repeat(100))));
+    grow(things.update_many([1], |d| drop(d.insert("more", "x".repeat(100)))).map(|_| 0));
+    grow(things.patch_many_if([(1, 1)], &Patch::new().set("more", "x".repeat(100))).map(|_| 0));
     let id = "x".repeat(100);
     grow(things.insert(doc! { "text": "x".repeat(960) }).map(|_| 0));
     grow(things.insert(doc! { "_id": id, "text": "x".repeat(900) }).map(|_| 0));

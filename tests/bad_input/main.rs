@@ -34,6 +34,11 @@ fn refused<T>(result: Result<T, Error>) -> (DocumentError, String) {
     let text = error.to_string();
     match error {
         Error::Document(error) => (error, text),
+        Error::RefusedInBatch { collection, id, cause, .. } => {
+            assert_eq!((&collection[..], id), ("things", 1.into()), "{text}");
+            assert_says(&text, &["document 1 of `things`", "nothing of the batch"]);
+            (*cause, text)
+        }
         other => panic!("{other}"),
     }
 }

@@ -68,7 +68,14 @@ fn after_closing_nothing_begins_and_nothing_commits() {
     closed(things.update(1, |_| {}));
     closed(things.patch(1, &Patch::new()));
     closed(things.delete(1));
+    closed(things.get_many([1]));
+    closed(things.get_many([0; 0]));
+    closed(things.replace_many([(1, doc! {})]));
+    closed(things.update_many([1], |_| panic!("not called")));
+    closed(things.update_many([0; 0], |_| {}));
+    closed(things.patch_many_if([(1, 1)], &Patch::new()));
     closed(things.delete_many([1]));
+    closed(things.delete_many_if([(1, 1)]));
     closed(things.count());
     closed(bytes.get(b"x"));
     closed(bytes.put(b"x", b""));

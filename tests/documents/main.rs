@@ -2,6 +2,7 @@
 
 mod async_commit;
 mod batches;
+mod conditional_batches;
 mod conflicts;
 mod handles;
 mod ids;
