@@ -9,6 +9,7 @@ mod commit;
 mod common;
 mod conflict;
 mod dead;
+mod directory;
 mod flusher;
 mod group_commit;
 mod map;
