@@ -44,16 +44,12 @@ fn check(map: &Map<u8>, keys: &[[u8; 1]]) {
 /// Moves what is left of the first table.
 fn mover(map: &Arc<Map<u8>>) -> thread::JoinHandle<()> {
     let map = Arc::clone(map);
-    thread::spawn(move || {
-        while map.move_directory(&epoch::pin()) {}
-    })
+    thread::spawn(move || while map.move_directory(&epoch::pin()) {})
 }
 
-#[test]
-fn what_is_there_is_found_while_it_is_moved() {
-    explore("found while it is moved", || {
-        // The second chunk is left to move: the third slot, and the fourth with a key that belongs to the third.
-        let keys = [key(2, 0), key(2, 1)];
+/// The second chunk is left to move: the third slot and the fourth.
+fn found_while_moved(name: &str, keys: [[u8; 1]; 2]) {
+    explore(name, move || {
         let map = map(&keys);
         let moving = mover(&map);
         for key in keys {
@@ -62,6 +58,12 @@ fn what_is_there_is_found_while_it_is_moved() {
         moving.join().unwrap();
         check(&map, &keys);
     });
+}
+
+#[test]
+fn what_is_there_is_found_while_it_is_moved() {
+    found_while_moved("found behind another while it is moved", [key(2, 0), key(2, 1)]);
+    found_while_moved("found before an empty slot while it is moved", [key(0, 0), key(2, 0)]);
 }
 
 #[test]

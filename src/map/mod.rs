@@ -29,9 +29,9 @@ use model::Ordered;
 #[cfg(not(any(loom, shuttle)))]
 use ordered::Ordered;
 
-use crate::sync::Canary;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::epoch::Guard;
+use crate::sync::{Canary, Step, step};
 use std::ops::{Bound, Deref};
 use std::ptr::NonNull;
 
@@ -184,6 +184,7 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// Does a share of the directory's growth, if it is growing. False if there was nothing to do.
     pub(crate) fn move_directory(&self, guard: &Guard) -> bool {
         self.directory.move_chunk(guard, |link| {
+            step(Step::Moving);
             let node = link.get(guard);
             // A dying one is not put anywhere any more.
             if node.begin_linking() {

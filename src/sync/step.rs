@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Stamped,
     /// The prune flag of a record is held.
     Pruning,
+    /// A node's slot in the directory is frozen, and no later table has it yet.
+    Moving,
     /// A snapshot's slot is written, the announcement not looked at yet.
     Registering,
     /// A record is dead, but still in the map.

@@ -43,6 +43,37 @@ fn pruning() {
     assert!(later >= u64::from(OPERATIONS) - 2, "{later}: the record had not been pruned meanwhile");
 }
 
+/// The directory goes on growing meanwhile, several times, and what the parked thread was moving is found nevertheless.
+#[test]
+fn moving_the_directory() {
+    let store = Store::in_memory();
+    let put = |key: String| store.keyspace.put(key.as_bytes(), key.as_bytes()).unwrap();
+    let is_there =
+        |key: String| store.keyspace.get(key.as_bytes()).unwrap().as_deref() == Some(key.as_bytes());
+    let parked = || (0..OPERATIONS).for_each(|n| put(format!("parked-{n}")));
+    let ((), met) = while_parked(Step::Moving, parked, || {
+        let snapshot = store.db.snapshot().unwrap();
+        let keys: Vec<_> =
+            snapshot.keyspace(&store.keyspace).unwrap().range::<&[u8]>(..).map(|(key, _)| key).collect();
+        let met = keys.iter().filter(|key| store.keyspace.get(key).unwrap().is_some()).count();
+        assert_eq!(met, keys.len(), "all that is there is found");
+        for n in 0..OPERATIONS {
+            put(format!("other-{n}"));
+            assert!(is_there(format!("other-{n}")) && is_there(format!("other-{}", n / 2)));
+        }
+        store.overwrite_contested();
+        store.keyspace.delete(b"other-7").unwrap();
+        store.db.sweep().unwrap();
+        assert!(!is_there("other-7".into()));
+        put("other-7".into());
+        met
+    });
+    assert!(met > 8, "{met}: the parked thread had put some");
+    for n in 0..OPERATIONS {
+        assert!(is_there(format!("other-{n}")) && is_there(format!("parked-{n}")));
+    }
+}
+
 #[test]
 fn unlinking_a_dead_record() {
     let store = Store::in_memory();
