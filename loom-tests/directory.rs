@@ -89,6 +89,10 @@ fn of_two_inserts_of_one_key_one_wins_while_others_are_moved() {
             thread::spawn(move || **map.get_or_insert(&keys[2], || 1, &epoch::pin()))
         };
         let ours = **map.get_or_insert(&keys[2], || 2, &epoch::pin());
+        // Both move what is left.
+        for key in &keys[..2] {
+            assert_eq!(value(&map, *key), Some(key[0]));
+        }
         assert_eq!(value(&map, keys[2]), Some(ours));
         assert_eq!(other.join().unwrap(), ours);
         check(&map, &keys);
@@ -99,7 +103,7 @@ fn of_two_inserts_of_one_key_one_wins_while_others_are_moved() {
 fn what_is_retired_while_it_is_moved_makes_room() {
     explore("retired while moved", || {
         let baseline = Canary::alive();
-        let keys = [key(2, 0), key(3, 0)];
+        let keys = [key(2, 0), key(2, 1)];
         let map = map(&keys);
         let moving = mover(&map);
         {
@@ -107,6 +111,7 @@ fn what_is_retired_while_it_is_moved_makes_room() {
             let node = map.get(&keys[0], &guard).expect("it is there");
             map.retire(node, &guard);
         }
+        assert_eq!(value(&map, keys[1]), Some(keys[1][0]), "what was behind it in the table is found");
         // Until it is moved it may be met still, by those who see that it is retired.
         moving.join().unwrap();
         assert_eq!(value(&map, keys[0]), None);

@@ -103,8 +103,11 @@ impl<'s> Commit<'_, 's> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
-        let writes =
-            writes.iter().map(|(key, write)| Write { space: write.space.id(), key, value: write.value() });
+        let writes = writes.iter().map(|((_, key), write)| Write {
+            space: write.space.id(),
+            key,
+            value: write.value(),
+        });
         log.check().map_err(Failed::Log)?;
         log.prepare(writes).map(Some).map_err(Failed::Log)
     }
@@ -116,7 +119,7 @@ impl<'s> Commit<'_, 's> {
         writes: &mut SortedWrites<'s>,
         guard: &mut Guard,
     ) -> Result<(), Failed<'s>> {
-        for (index, (key, write)) in writes.iter_mut().enumerate() {
+        for (index, ((_, key), write)) in writes.iter_mut().enumerate() {
             if index % KEYS_PER_PIN == KEYS_PER_PIN - 1 {
                 guard.repin();
             }
@@ -200,7 +203,7 @@ impl<'s> Commit<'_, 's> {
     /// Gives up: takes the versions off again, unless somebody already did, and retires them.
     fn withdraw(&self, state: OwnState, writes: &SortedWrites<'s>, failed: Failed<'s>) -> Failed<'s> {
         state.abort();
-        for (key, write) in writes.iter().filter(|(_, write)| write.record().is_some()) {
+        for ((_, key), write) in writes.iter().filter(|(_, write)| write.record().is_some()) {
             let guard = epoch::pin();
             // By key: without our version on it the record may have died meanwhile.
             if let Some(record) = write.space.records().get(key, &guard) {
@@ -242,7 +245,7 @@ fn stamp(writes: &SortedWrites<'_>, lsn: Lsn, guard: &mut Guard) {
 
 /// Step 6: sees to it that what our versions superseded is unlinked.
 fn prune(store: &Store, writes: SortedWrites<'_>, guard: &mut Guard) {
-    for (key, write) in writes {
+    for ((_, key), write) in writes {
         if write.supersedes() {
             store.prune_soon(write.space, key, guard);
         }
@@ -251,7 +254,7 @@ fn prune(store: &Store, writes: SortedWrites<'_>, guard: &mut Guard) {
 
 /// A conflict that is not about one key rather than another.
 fn about_first<'s>(writes: &SortedWrites<'s>, kind: ConflictKind) -> Failed<'s> {
-    let (key, write) = writes.first().expect("there is a write");
+    let ((_, key), write) = writes.first().expect("there is a write");
     conflict(kind, write.space, key, None)
 }
 

@@ -1,6 +1,6 @@
 //! Transactions over keyspaces of bytes: private writes, tracked reads, and the commit protocol.
 //!
-//! - `write_set`, `read_set`: what a transaction wants to write, and what it has read. `scan`: a range with both.
+//! - `write_set` (with `small_map`), `read_set`: what a transaction wants to write, and what it has read. `scan`: a range with both.
 //! - `validate`: whether the reads still hold, pure but for walking the records.
 //! - `commit`: the protocol.
 
@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod error;
 mod read_set;
 mod scan;
+mod small_map;
 mod validate;
 mod write_set;
 
@@ -181,7 +182,7 @@ pub(crate) fn put_alone<'s>(
 ) -> Result<Committed, Failed<'s>> {
     let write = PendingWrite::new(space, value, ANY_BASE);
     let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None };
-    commit.run(SortedWrites::from_buf([(key.into(), write)]))
+    commit.run(SortedWrites::from_buf([((space.id(), key.into()), write)]))
 }
 
 /// What becomes of a value.

@@ -3,13 +3,12 @@
 //! Ordered by keyspace and key: in that order the versions are installed, so of several transactions in each other's way one always
 //! goes on. Values lie in their versions already.
 
+use super::small_map::{SmallMap, Sorted};
 use crate::lsn::Lsn;
 use crate::map::{Key, Node, Towards};
 use crate::mvcc::chain::Record;
 use crate::mvcc::store::Space;
 use crate::mvcc::version::Version;
-use smallvec::SmallVec;
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::ptr::NonNull;
 
@@ -72,8 +71,8 @@ impl Drop for PendingWrite<'_> {
     }
 }
 
-/// Writes by keyspace and key, each key once. One needs no allocation.
-pub(crate) type SortedWrites<'s> = SmallVec<[(Key, PendingWrite<'s>); 1]>;
+/// Writes in the order of installation, each key once.
+pub(crate) type SortedWrites<'s> = Sorted<WriteKey, PendingWrite<'s>>;
 
 /// A place to roll back to: a number of its own, so that it is not taken for another one, of this transaction or of any other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +81,7 @@ pub(crate) struct Mark(u64);
 /// See the module.
 #[derive(Default)]
 pub(crate) struct WriteSet<'s> {
-    writes: BTreeMap<WriteKey, PendingWrite<'s>>,
+    writes: SmallMap<WriteKey, PendingWrite<'s>>,
     /// What writes replaced since the first open savepoint, oldest first.
     journal: Vec<(WriteKey, Option<PendingWrite<'s>>)>,
     /// The open savepoints, oldest first, and how long the journal was when each was opened.
@@ -162,9 +161,9 @@ impl<'s> WriteSet<'s> {
         let depth = self.depth(mark).expect("the savepoint is open");
         for (key, before) in self.journal.drain(self.savepoints[depth].1..).rev() {
             match before {
-                Some(write) => self.writes.insert(key, write),
+                Some(write) => drop(self.writes.insert(key, write)),
                 None => self.writes.remove(&key),
-            };
+            }
         }
         self.savepoints.truncate(depth);
     }
@@ -179,6 +178,6 @@ impl<'s> WriteSet<'s> {
 
     /// The writes in the order of installation.
     pub(crate) fn into_sorted(self) -> SortedWrites<'s> {
-        self.writes.into_iter().map(|((_, key), write)| (key, write)).collect()
+        self.writes.into_sorted()
     }
 }
