@@ -76,6 +76,12 @@ impl<T> Directory<T> {
         if was_on_its_way { Known::OnItsWay } else { Known::Absent }
     }
 
+    /// Has near what a look-up of this key will look at first.
+    #[inline]
+    pub(super) fn prefetch(&self, key: &[u8], guard: &Guard) {
+        self.first(guard).prefetch(self.hash(key));
+    }
+
     /// What was there already under the node's key, if anything: then nothing changes.
     pub(super) fn insert_if_absent(&self, link: Link<T>, guard: &Guard) -> Option<Link<T>> {
         let (hash, mut table) = (self.hash(&link.get(guard).key), self.first(guard));

@@ -166,6 +166,12 @@ impl<T: Send + Sync + 'static> Map<T> {
         }
     }
 
+    /// Has near what a look-up of `key` will look at first, for whoever has something else to do before.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: &[u8], guard: &Guard) {
+        self.directory.prefetch(key, guard);
+    }
+
     /// The node under `key`, made by `new` if there is none.
     pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
         if let Some(node) = self.get(key, guard)

@@ -16,7 +16,7 @@
 use super::{Link, Node};
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::epoch::Guard;
-use crate::sync::{CachePadded, null_pointers};
+use crate::sync::{CachePadded, null_pointers, prefetch};
 use std::ptr::{self, NonNull};
 
 /// The hash of a key.
@@ -135,6 +135,12 @@ impl<T> Table<T> {
     fn path(&self, hash: Hash) -> impl Iterator<Item = &AtomicPtr<Node<T>>> {
         let (mask, home) = (self.slots.len() - 1, hash.0 as usize);
         (0..self.slots.len()).map(move |step| &self.slots[home.wrapping_add(step) & mask])
+    }
+
+    /// Has the slot near where a key with this hash begins to be looked for.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: Hash) {
+        prefetch(&raw const self.slots[hash.0 as usize & (self.slots.len() - 1)]);
     }
 
     #[inline]

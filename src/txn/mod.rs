@@ -180,6 +180,8 @@ pub(crate) fn put_alone<'s>(
     key: &[u8],
     value: Option<&[u8]>,
 ) -> Result<Committed, Failed<'s>> {
+    // The table is cold mostly; its line comes while the version is made.
+    space.records().prefetch(key, &epoch::pin());
     let write = PendingWrite::new(space, value, ANY_BASE);
     let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None };
     commit.run(SortedWrites::from_buf([((space.id(), key.into()), write)]))
