@@ -6,10 +6,14 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Mutex;
 
-const NODES: [&[u8]; 2] = [b"k", b"l"];
+/// Most meet at one key.
+const FEW: &[&[u8]] = &[b"k", b"k", b"k", b"k", b"l"];
+/// So many that the directory grows again and again, from four slots.
+const MANY: &[&[u8]] = &[b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h"];
 
 /// A map whose nodes have a number each.
 struct Numbered {
+    keys: &'static [&'static [u8]],
     map: Map<u32>,
     made: AtomicUsize,
     /// The nodes that are retired, or just about to be. Book-keeping, unseen by the checker.
@@ -17,16 +21,16 @@ struct Numbered {
 }
 
 impl Numbered {
-    fn new() -> Numbered {
-        Numbered { map: Map::new(), made: AtomicUsize::new(0), retired: Mutex::default() }
+    fn new(keys: &'static [&'static [u8]]) -> Numbered {
+        Numbered { keys, map: Map::new(), made: AtomicUsize::new(0), retired: Mutex::default() }
     }
 
-    /// Gets nodes under one key or the other, so many times, and retires some of them.
+    /// Gets nodes under any of the keys, so many times, and retires some of them.
     fn get_and_retire(&self, times: usize) {
         let mut rng = thread_rng();
         let (mut kept, mut gone) = (Vec::new(), Vec::new());
         for _ in 0..times {
-            let key = NODES[usize::from(rng.gen_bool(0.2))];
+            let key = self.keys[rng.gen_range(0..self.keys.len())];
             let guard = epoch::pin();
             let new = || self.made.fetch_add(1, Ordering::Relaxed) as u32; // book-keeping
             let node = self.map.get_or_insert(key, new, &guard);
@@ -64,13 +68,14 @@ impl Numbered {
 
     fn in_directory(&self) -> Vec<(Vec<u8>, u32)> {
         let guard = epoch::pin();
-        NODES.iter().filter_map(|key| Some((key.to_vec(), **self.map.get(key, &guard)?))).collect()
+        let keys: BTreeSet<_> = self.keys.iter().collect();
+        keys.iter().filter_map(|key| Some((key.to_vec(), **self.map.get(key, &guard)?))).collect()
     }
 }
 
-fn get_and_retire(name: &str, schedules: usize, times: usize) {
+fn get_and_retire(name: &str, schedules: usize, keys: &'static [&'static [u8]], times: usize) {
     explore(name, schedules, move || {
-        let map = Arc::new(Numbered::new());
+        let map = Arc::new(Numbered::new(keys));
         let threads = [(); 4].map(|()| {
             let map = Arc::clone(&map);
             thread::spawn(move || map.get_and_retire(times))
@@ -84,11 +89,16 @@ fn get_and_retire(name: &str, schedules: usize, times: usize) {
 
 #[test]
 fn nodes_are_linked_and_retired_by_many() {
-    get_and_retire("map, four threads", 40_000, 3);
+    get_and_retire("map, four threads", 40_000, FEW, 3);
 }
 
 /// What one leaves behind, nobody who comes later puts right.
 #[test]
 fn nodes_are_linked_and_retired_once() {
-    get_and_retire("map, four threads, once", 60_000, 1);
+    get_and_retire("map, four threads, once", 60_000, FEW, 1);
+}
+
+#[test]
+fn the_directory_grows_while_nodes_are_linked_and_retired() {
+    get_and_retire("map, four threads, many keys", 20_000, MANY, 6);
 }

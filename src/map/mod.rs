@@ -174,7 +174,8 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     /// The node under `key`, made by `new` if there is none.
     pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
-        if let Some(node) = self.get(key, guard)
+        // Only from the directory: what the ordered part alone has may not be linked yet.
+        if let Known::Node(node) = self.directory.get(key, guard)
             && !node.is_dying()
         {
             return node;
