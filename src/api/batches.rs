@@ -2,7 +2,7 @@
 //!
 //! What a call is given is read to its end and checked before the transaction begins, so that a transaction that is tried again finds the same
 //! batch, and an iterator may itself read and write the store. Then the items are taken in their order, each on top of what those before it
-//! did. The first that fails ends the call with an error that says which it was, and nothing is changed.
+//! did. The first that fails ends the call, and nothing is changed; the error names it if it has an id that can be a key.
 //!
 //! Not here: what becomes of one document (`documents`), and trying again (`Collection::alone`).
 

@@ -10,7 +10,7 @@
 //! A thread that sleeps for good in the middle of a chunk keeps the old table, and all behind it, from being freed. Look-ups of the
 //! chunk's keys go by the ordered part until it wakes.
 
-use super::table::{Found, Hash, Inserted, Moved, Table};
+use super::table::{Found, Hash, Inserted, Table};
 use super::{Link, Node};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::Guard;
@@ -46,7 +46,7 @@ impl<T> Directory<T> {
     }
 
     fn first<'g>(&self, _guard: &'g Guard) -> &'g Table<T> {
-        // Acquire: pairs with the releases of `new` and `drop_moved`.
+        // Acquire: pairs with the release of `drop_moved`.
         let first = self.first.load(Ordering::Acquire);
         // SAFETY: never null; freed by epochs after it was replaced, so not before the guard ends.
         unsafe { &*first }
@@ -101,7 +101,7 @@ impl<T> Directory<T> {
         loop {
             match table.next(guard) {
                 Some(next) => return next,
-                None => self.grow(table),
+                None => self.grow(table, guard),
             }
         }
     }
@@ -110,13 +110,16 @@ impl<T> Directory<T> {
     fn grow_at(&self, table: &Table<T>, used: usize, guard: &Guard) {
         let slots = table.len();
         if used == slots / 2 || used > slots - slots / 8 && table.next(guard).is_none() {
-            self.grow(table);
+            self.grow(table, guard);
         }
     }
 
-    /// A quarter of the next table at most is used by the nodes that are there now.
-    fn grow(&self, table: &Table<T>) {
-        let slots = (table.nodes() * 3).next_power_of_two().max(self.slots_min);
+    /// A third of the next table at most is used by the nodes that are there now.
+    fn grow(&self, table: &Table<T>, guard: &Guard) {
+        let enough = (table.nodes() * 3).next_power_of_two().max(self.slots_min);
+        // While somebody sleeps who is moving the first table, those behind are not moved: no more of them than doublings.
+        let is_first = ptr::eq(table, self.first(guard));
+        let slots = if is_first { enough } else { enough.max(table.len() * 2) };
         table.set_next(Box::new(Table::new(slots)));
     }
 
@@ -129,21 +132,22 @@ impl<T> Directory<T> {
         }
     }
 
+    pub(super) fn is_growing(&self, guard: &Guard) -> bool {
+        self.first(guard).next(guard).is_some()
+    }
+
     /// Moves a chunk of the first table, if it is being given up: `relink` sees to it that a node is linked in the tables behind.
     /// False if there was nothing to move.
     pub(super) fn move_chunk(&self, guard: &Guard, relink: impl FnMut(Link<T>)) -> bool
     where
         T: 'static,
     {
-        let first = self.first(guard);
-        if first.next(guard).is_none() {
+        if !self.is_growing(guard) {
             return false;
         }
-        let moved = first.move_chunk(guard, relink);
-        if moved == Some(Moved::Last) {
-            self.drop_moved(guard);
-        }
-        moved.is_some()
+        let moved = self.first(guard).move_chunk(guard, relink);
+        self.drop_moved(guard);
+        moved
     }
 
     /// Replaces first tables that are moved by those behind them.
@@ -161,6 +165,8 @@ impl<T> Directory<T> {
             if self.first.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed).is_ok() {
                 // SAFETY: from `Box::into_raw`, replaced just now by us alone.
                 unsafe { guard.defer(move || drop(Box::from_raw(from))) };
+                // It may be large, and this thread defer nothing else for long.
+                guard.flush();
             }
         }
     }

@@ -156,13 +156,15 @@ impl<T: Send + Sync + 'static> Map<T> {
         Map { ordered: Ordered::new(), directory: Directory::new(slots) }
     }
 
-    /// The node under `key`; no walk of the ordered part, but for a key that the directory is just moving.
+    /// The node under `key`. No walk of the ordered part, but for a key that the directory may just be moving, by the look of a slot,
+    /// or has a dying node for.
     #[inline]
     pub(crate) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Option<&'g Node<T>> {
         match self.directory.get(key, guard) {
-            Known::Node(node) => Some(node),
+            Known::Node(node) if !node.is_dying() => Some(node),
             Known::Absent => None,
-            Known::OnItsWay => self.ordered.get(key, guard).map(|link| link.get(guard)),
+            // A maker who links late may put a dying node where the new one is just being moved to.
+            Known::Node(_) | Known::OnItsWay => self.ordered.get(key, guard).map(|link| link.get(guard)),
         }
     }
 
@@ -192,13 +194,17 @@ impl<T: Send + Sync + 'static> Map<T> {
     pub(crate) fn move_directory(&self, guard: &Guard) -> bool {
         self.directory.move_chunk(guard, |link| {
             step(Step::Moving);
-            let node = link.get(guard);
-            // A dying one is not put anywhere any more.
-            if node.begin_linking() {
-                self.link_in_directory(link, guard);
-                self.finish_linking(node, guard);
-            }
+            self.relink(link, guard);
         })
+    }
+
+    /// Links a node once more, in the tables behind the one that it was in. A dying one is not put anywhere any more.
+    fn relink(&self, link: Link<T>, guard: &Guard) {
+        let node = link.get(guard);
+        if node.begin_linking() {
+            self.link_in_directory(link, guard);
+            self.finish_linking(node, guard);
+        }
     }
 
     /// One attempt to have a node under `key` in both parts; none if it died meanwhile.

@@ -47,6 +47,7 @@ impl<T> Word<T> {
     const FROZEN: usize = 1;
     const BITS: usize = 63;
     const EMPTY: Word<T> = Word(ptr::null_mut());
+    /// Looks like a node with the first tag; only its address tells that it is none.
     const GONE: Word<T> = Word(ptr::without_provenance_mut(2));
     const ALIGNED: () = assert!(align_of::<Node<T>>() > Self::BITS);
 
@@ -223,7 +224,8 @@ impl<T> Table<T> {
     pub(super) fn next<'g>(&self, _guard: &'g Guard) -> Option<&'g Table<T>> {
         // Acquire: pairs with the release of `set_next`.
         let next = self.next.load(Ordering::Acquire);
-        // SAFETY: a table is freed by epochs after the one before it, and the guard was there when it was linked.
+        // SAFETY: we came here from the directory's first table under the guard. A table is deferred after the one before it was
+        // replaced as the first, so after the guard was made.
         unsafe { next.as_ref() }
     }
 
@@ -257,36 +259,31 @@ impl<T> Table<T> {
     }
 
     /// Freezes a chunk that nobody else has, and calls `relink` with the nodes that were in it: it sees to it that the tables behind
-    /// have them. The guard makes them good to follow. None if there is no chunk left.
-    pub(super) fn move_chunk(&self, _guard: &Guard, mut relink: impl FnMut(Link<T>)) -> Option<Moved> {
+    /// have them. The guard makes them good to follow. False if there is no chunk left.
+    pub(super) fn move_chunk(&self, _guard: &Guard, mut relink: impl FnMut(Link<T>)) -> bool {
         let chunks = self.slots.len() / CHUNK;
         // Relaxed: a number for each caller; the count must not run over.
         if self.claimed.load(Ordering::Relaxed) >= chunks {
-            return None;
+            return false;
         }
         // Relaxed: as above.
         let chunk = self.claimed.fetch_add(1, Ordering::Relaxed);
-        for slot in self.slots.chunks_exact(CHUNK).nth(chunk)? {
+        let Some(slots) = self.slots.chunks_exact(CHUNK).nth(chunk) else {
+            return false;
+        };
+        for slot in slots {
             // In the table until we froze it, which was under the guard.
             freeze(slot).into_iter().for_each(&mut relink);
         }
         // AcqRel: who sees that all are moved sees them frozen, and in the next table.
-        let moved = self.moved.fetch_add(1, Ordering::AcqRel) + 1;
-        Some(if moved == chunks { Moved::Last } else { Moved::One })
+        self.moved.fetch_add(1, Ordering::AcqRel);
+        true
     }
 
     pub(super) fn is_moved(&self) -> bool {
         // Acquire: pairs with `move_chunk`.
         self.moved.load(Ordering::Acquire) == self.slots.len() / CHUNK
     }
-}
-
-/// What was moved.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moved {
-    One,
-    /// The last chunk to be finished.
-    Last,
 }
 
 /// Returns the node that was in the slot.

@@ -101,3 +101,68 @@ fn threads_that_insert_and_retire_one_key_leave_both_parts_alike() {
     // Relaxed: the threads are joined.
     assert!(DROPPED.load(Ordering::Relaxed) <= MADE.load(Ordering::Relaxed), "freed twice");
 }
+
+/// A node in the ordered part alone: its maker has not linked it in the directory yet.
+fn made(map: &Map<u64>, key: &[u8], value: u64, guard: &epoch::Guard) -> Link<u64> {
+    let link = Link(NonNull::from(Box::leak(Box::new(Node::new(key, value)))));
+    assert!(map.ordered.get_or_insert(key, link, guard) == link);
+    link
+}
+
+/// Adds keys until there is a next table, of which nothing is moved yet.
+fn grow(map: &Map<u64>, guard: &epoch::Guard) {
+    let keys = (0_u64..).map(u64::to_be_bytes);
+    let begun = keys.map(|key| map.link(&key, &|| 0, guard)).find(|_| map.directory.is_growing(guard));
+    assert!(begun.is_some());
+}
+
+/// Moves what is left, and calls `before` with each node first.
+fn move_all(map: &Map<u64>, guard: &epoch::Guard, mut before: impl FnMut(&Node<u64>)) {
+    while map.directory.move_chunk(guard, |link| {
+        before(link.get(guard));
+        map.relink(link, guard);
+    }) {}
+    assert!(!map.directory.is_growing(guard));
+}
+
+#[test]
+fn a_node_that_is_not_linked_yet_is_linked_before_it_is_handed_out() {
+    let (map, guard) = (Map::with_slots(64), epoch::pin());
+    let old = map.get_or_insert(b"key", || 1, &guard);
+    grow(&map, &guard);
+    let mut new = None;
+    move_all(&map, &guard, |node| {
+        // The old one's slot is frozen, so that its key may be on its way.
+        if std::ptr::eq(node, old) {
+            map.retire(old, &guard);
+            let made = made(&map, b"key", 2, &guard);
+            assert_eq!(**map.get_or_insert(b"key", || 3, &guard), 2);
+            new = Some(made.get(&guard));
+        }
+    });
+    let new = new.expect("it was moved");
+    assert_eq!(map.get(b"key", &guard).map(|node| **node), Some(2), "its maker sleeps on");
+    assert!(map.finish_linking(new, &guard));
+}
+
+#[test]
+fn an_old_node_that_its_maker_links_late_hides_no_new_one() {
+    let (map, guard) = (Map::with_slots(64), epoch::pin());
+    let old = made(&map, b"key", 1, &guard);
+    map.retire(old.get(&guard), &guard);
+    let new = map.get_or_insert(b"key", || 2, &guard);
+    grow(&map, &guard);
+    let found = || map.get(b"key", &guard).map(|node| **node);
+    let mut is_moved = false;
+    move_all(&map, &guard, |node| {
+        // The new one's slot is frozen, and nothing in the tables behind is in the old one's way.
+        if std::ptr::eq(node, new) {
+            map.link_in_directory(old, &guard);
+            assert_eq!(found(), Some(2));
+            is_moved = true;
+        }
+    });
+    assert!(is_moved && found() == Some(2));
+    assert!(!map.finish_linking(old.get(&guard), &guard), "it is dying");
+    assert_eq!(found(), Some(2));
+}

@@ -27,7 +27,7 @@ use std::ptr::{self, NonNull};
 /// See the module.
 pub(crate) struct Record {
     head: AtomicPtr<Version>,
-    /// The generation of the last pruning's horizon, so that there is one pruning at most for each.
+    /// The generation of the last pruning's horizon, so that there is mostly one pruning for each.
     pub(super) pruned_at: AtomicU64,
     /// Held by one pruner at a time; tried, never awaited.
     pub(super) pruning: AtomicBool,
