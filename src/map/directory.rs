@@ -84,7 +84,7 @@ impl<T> Directory<T> {
 
     /// What was there already under the node's key, if anything: then nothing changes.
     pub(super) fn insert_if_absent(&self, link: Link<T>, guard: &Guard) -> Option<Link<T>> {
-        let (hash, mut table) = (self.hash(&link.get(guard).key), self.first(guard));
+        let (hash, mut table) = (self.hash(link.get(guard).key()), self.first(guard));
         loop {
             match table.insert(link, hash, guard) {
                 Inserted::Here { used } => {
@@ -125,7 +125,7 @@ impl<T> Directory<T> {
 
     /// Takes a node out of every table.
     pub(super) fn remove(&self, link: Link<T>, guard: &Guard) {
-        let (hash, mut table) = (self.hash(&link.get(guard).key), Some(self.first(guard)));
+        let (hash, mut table) = (self.hash(link.get(guard).key()), Some(self.first(guard)));
         while let Some(here) = table {
             here.remove(link, hash);
             table = here.next(guard);

@@ -61,9 +61,16 @@ impl<T> Node<T> {
         Node { key: Key::from(key), value, links: AtomicU32::new(1), canary: Canary::new() }
     }
 
+    fn key(&self) -> &[u8] {
+        self.canary.check();
+        &self.key
+    }
+
     fn is_dying(&self) -> bool {
         // Acquire: pairs with `Map::retire`.
-        self.links.load(Ordering::Acquire) & DYING != 0
+        let links = self.links.load(Ordering::Acquire);
+        self.canary.check();
+        links & DYING != 0
     }
 
     /// Unless the node is dying, it will not be retired before `end_linking`.
@@ -265,7 +272,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         debug_assert!(node.is_dying());
         let link = Link::of(node);
         self.directory.remove(link, guard);
-        self.ordered.remove(&node.key, link, guard);
+        self.ordered.remove(node.key(), link, guard);
     }
 
     /// Only for the one that found the node dying and nobody linking it.

@@ -162,7 +162,7 @@ impl<T> Table<T> {
             if word.is_frozen() {
                 on_its_way = true;
             } else if let Some(node) = word.link().map(|link| link.get(guard))
-                && *node.key == *key
+                && node.key() == key
             {
                 return Found::Here(node);
             }
@@ -172,7 +172,7 @@ impl<T> Table<T> {
 
     /// Puts a node where its key belongs, unless one with that key is there.
     pub(super) fn insert(&self, link: Link<T>, hash: Hash, guard: &Guard) -> Inserted<T> {
-        let key = &*link.get(guard).key;
+        let key = link.get(guard).key();
         for slot in self.path(hash) {
             // Acquire: as in `find`.
             let mut word = Word(slot.load(Ordering::Acquire));
@@ -192,7 +192,7 @@ impl<T> Table<T> {
             if !word.is_frozen()
                 && word.has_tag(hash)
                 && let Some(other) = word.link()
-                && *other.get(guard).key == *key
+                && other.get(guard).key() == key
             {
                 return Inserted::Taken(other);
             }
