@@ -31,20 +31,12 @@ use ordered::Ordered;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::epoch::Guard;
-use crate::sync::{Canary, Step, step};
+use crate::sync::{Canary, INITIAL_SLOTS, Step, step};
 use std::ops::{Bound, Deref};
 use std::ptr::NonNull;
 
 /// Set in `links` when the node is on its way out; the rest counts who is linking it.
 const DYING: u32 = 1 << 31;
-
-/// The slots of a new directory.
-const SLOTS: usize = match () {
-    // Models of what uses a map are not about its growth.
-    () if cfg!(loom) => 16,
-    () if cfg!(shuttle) => 4,
-    () => 64,
-};
 
 /// One entry: a key and its value, at an address that does not change. A cache line, as long as the value is small.
 #[repr(C, align(64))]
@@ -155,7 +147,7 @@ pub(crate) struct Map<T> {
 
 impl<T: Send + Sync + 'static> Map<T> {
     pub(crate) fn new() -> Map<T> {
-        Map::with_slots(SLOTS)
+        Map::with_slots(INITIAL_SLOTS)
     }
 
     /// A map whose directory begins with so many slots, a power of two.

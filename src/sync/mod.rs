@@ -22,15 +22,15 @@ mod try_lock;
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{
-    Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, null_pointers,
-    spin_loop, thread,
+    Arc, Canary, INITIAL_SLOTS, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap,
+    null_pointers, spin_loop, thread,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use real::Condvar;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use real::{
-    Arc, Canary, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap, null_pointers,
-    spin_loop, thread,
+    Arc, Canary, INITIAL_SLOTS, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap,
+    null_pointers, spin_loop, thread,
 };
 pub(crate) use step::{Step, step};
 #[cfg(all(test, not(any(loom, shuttle))))]

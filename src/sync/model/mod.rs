@@ -34,6 +34,12 @@ pub(crate) fn spin_loop() {
     thread::yield_now();
 }
 
+/// How many slots a table that grows begins with. Loom's models are not about what they stand on; shuttle can afford that it grows, too.
+#[cfg(loom)]
+pub(crate) const INITIAL_SLOTS: usize = 16;
+#[cfg(shuttle)]
+pub(crate) const INITIAL_SLOTS: usize = 4;
+
 pub(crate) fn null_pointers<T>(len: usize) -> Box<[atomic::AtomicPtr<T>]> {
     (0..len).map(|_| atomic::AtomicPtr::new(std::ptr::null_mut())).collect()
 }

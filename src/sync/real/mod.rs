@@ -36,6 +36,9 @@ pub(crate) mod thread {
 
 pub(crate) use std::hint::spin_loop;
 
+/// How many slots a table that grows begins with.
+pub(crate) const INITIAL_SLOTS: usize = 64;
+
 /// So many null pointers, in memory that is not touched before it is used.
 pub(crate) fn null_pointers<T>(len: usize) -> Box<[atomic::AtomicPtr<T>]> {
     // SAFETY: an atomic pointer is valid when it is all zeros, and then it is null.
