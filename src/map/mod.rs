@@ -225,7 +225,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.finish_linking(node, guard).then_some(node)
     }
 
-    /// False if the node is dying.
+    /// False if the node died and was ours to free. One that others are linking still may be dying all the same.
     fn finish_linking(&self, node: &Node<T>, guard: &Guard) -> bool {
         let is_ours_to_free = node.end_linking();
         if is_ours_to_free {

@@ -260,7 +260,8 @@ impl<T> Table<T> {
 
     /// Freezes a chunk that nobody else has, and calls `relink` with the nodes that were in it: it sees to it that the tables behind
     /// have them. The guard makes them good to follow. False if there is no chunk left.
-    pub(super) fn move_chunk(&self, _guard: &Guard, mut relink: impl FnMut(Link<T>)) -> bool {
+    pub(super) fn move_chunk(&self, guard: &Guard, mut relink: impl FnMut(Link<T>)) -> bool {
+        debug_assert!(self.next(guard).is_some(), "what is frozen leads to the next table");
         let chunks = self.slots.len() / CHUNK;
         // Relaxed: a number for each caller; the count must not run over.
         if self.claimed.load(Ordering::Relaxed) >= chunks {
