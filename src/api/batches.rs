@@ -45,10 +45,6 @@ impl<D> Item<D> {
 }
 
 impl Collection {
-    fn prepare_all(&self, documents: impl IntoIterator<Item = impl IntoDocument>) -> Result<Vec<Prepared>> {
-        documents.into_iter().map(|document| self.prepare(document)).collect()
-    }
-
     /// Inserts all of them, or none.
     ///
     /// # Errors
@@ -57,11 +53,7 @@ impl Collection {
         &self,
         documents: impl IntoIterator<Item = impl IntoDocument>,
     ) -> Result<Vec<DocumentId>> {
-        let prepared = self.prepare_all(documents)?;
-        self.alone(|documents, txn| {
-            prepared.iter().try_for_each(|document| documents.insert(txn, document))
-        })?;
-        Ok(prepared.into_iter().map(|document| document.id).collect())
+        self.store_each(documents, |documents, txn, document| documents.insert(txn, document))
     }
 
     /// Upserts all of them, or none.
@@ -72,9 +64,18 @@ impl Collection {
         &self,
         documents: impl IntoIterator<Item = impl IntoDocument>,
     ) -> Result<Vec<DocumentId>> {
-        let prepared = self.prepare_all(documents)?;
+        self.store_each(documents, |documents, txn, document| documents.upsert(txn, document).map(drop))
+    }
+
+    fn store_each(
+        &self,
+        documents: impl IntoIterator<Item = impl IntoDocument>,
+        store: impl for<'s> Fn(Documents<'s>, &mut Txn<'s>, &Prepared) -> Result<()>,
+    ) -> Result<Vec<DocumentId>> {
+        let prepare = |document| self.prepare(document);
+        let prepared = documents.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
         self.alone(|documents, txn| {
-            prepared.iter().try_for_each(|document| documents.upsert(txn, document).map(drop))
+            prepared.iter().try_for_each(|document| store(documents, txn, document))
         })?;
         Ok(prepared.into_iter().map(|document| document.id).collect())
     }

@@ -6,11 +6,11 @@
 
 use super::error::OpenError;
 use super::open::read_log;
-use crate::log::batch::{self, Write};
+use crate::log::batch::Write;
 use crate::log::frame::Session;
-use crate::log::reader::{End, Frames, LogError, senseless};
+use crate::log::reader::{End, Frames, LogError};
 use crate::log::segment::Segments;
-use crate::log::streams::{Stream, Streams};
+use crate::log::streams::{self, Stream, Streams};
 use crate::log::{self, Log};
 use crate::lsn::Lsn;
 use crate::map::Key;
@@ -115,20 +115,14 @@ impl Replay<'_> {
     fn deal<'s>(&self, streams: &'s [(Lsn, Stream<'_>)]) -> Result<Vec<Vec<Dealt<'s>>>, LogError> {
         let mut dealt: Vec<Vec<Dealt<'s>>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (lsn, stream) in streams {
-            let sound = batch::decode_writes(stream.bytes(), |write| {
+            streams::decode(self.segments, *lsn, stream, |write| {
                 let shard = self.hasher.hash_one((write.space, write.key)) as usize % dealt.len();
                 dealt[shard].push(Dealt { lsn: *lsn, write });
-            });
-            if !sound {
-                return Err(senseless(self.segments, *lsn, NO_WRITES));
-            }
+            })?;
         }
         Ok(dealt)
     }
 }
-
-/// What is wrong with a commit whose payload is none.
-pub(super) const NO_WRITES: &str = "does not hold writes";
 
 fn keep_newest(shard: &mut Shard, Dealt { lsn, write }: &Dealt<'_>) {
     // The log is read in the order of commits: the later write is the newer one.

@@ -2,10 +2,8 @@
 
 use super::config::Config;
 use super::error::OpenError;
-use super::{open, recovery};
-use crate::log::batch;
-use crate::log::reader;
-use crate::log::streams::Streams;
+use super::open;
+use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
 use std::path::Path;
 
@@ -40,14 +38,12 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let config = Config { create: false, ..Config::default() };
     let opened = open::open_directory(path, &config)?;
     let segments = open::open_segments(&opened.device, path, &config)?;
-    let mut streams = Streams::new(&segments);
+    let mut commits = Streams::new(&segments);
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
     let end = open::read_log(&segments, path, &mut |frames| {
-        for (lsn, stream) in streams.read(frames)? {
+        for (lsn, stream) in commits.read(frames)? {
             found.commits += 1;
-            if !batch::decode_writes(stream.bytes(), |_| found.writes += 1) {
-                return Err(reader::senseless(&segments, lsn, recovery::NO_WRITES));
-            }
+            streams::decode(&segments, lsn, &stream, |_| found.writes += 1)?;
         }
         Ok(())
     })?;

@@ -1,5 +1,6 @@
 //! The writes of each commit, as one stream of bytes: read from its frame, and from the chunks that it leads to.
 
+use super::batch::{Write, decode_writes};
 use super::chunks::{ChunkMissing, Chunks, decode_link};
 use super::frame::{Header, Kind};
 use super::reader::{Frames, LogError, read_payload, senseless};
@@ -18,13 +19,18 @@ pub(crate) enum Stream<'f> {
     Joined(Vec<u8>),
 }
 
-impl Stream<'_> {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Stream::Whole(bytes) => bytes,
-            Stream::Joined(bytes) => bytes,
-        }
-    }
+/// Calls `visit` with each write of the commit at `lsn`.
+pub(crate) fn decode<'s>(
+    segments: &Segments,
+    lsn: Lsn,
+    stream: &'s Stream<'_>,
+    visit: impl FnMut(Write<'s>),
+) -> Result<(), LogError> {
+    let bytes = match stream {
+        Stream::Whole(bytes) => bytes,
+        Stream::Joined(bytes) => &bytes[..],
+    };
+    if decode_writes(bytes, visit) { Ok(()) } else { Err(senseless(segments, lsn, "does not hold writes")) }
 }
 
 const NO_LINK: &str = "does not say which chunk is before it";

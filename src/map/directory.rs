@@ -27,8 +27,8 @@ type Hasher = foldhash::fast::RandomState;
 pub(super) enum Known<'g, T> {
     Node(&'g Node<T>),
     Absent,
-    /// The ordered part knows.
-    OnItsWay,
+    /// The ordered part knows: the key may be on its way from one table to the next, or what was found is dying.
+    InOrder,
 }
 
 /// See the module.
@@ -62,6 +62,8 @@ impl<T> Directory<T> {
         let (hash, mut table, mut was_on_its_way) = (self.hash(key), self.first(guard), false);
         loop {
             match table.find(key, hash, guard) {
+                // A maker who links late may put a dying node where the new one is just being moved to.
+                Found::Here(node) if node.is_dying() => return Known::InOrder,
                 Found::Here(node) => return Known::Node(node),
                 Found::Next { on_its_way } => {
                     was_on_its_way |= on_its_way;
@@ -73,7 +75,7 @@ impl<T> Directory<T> {
                 Found::Nowhere => break,
             }
         }
-        if was_on_its_way { Known::OnItsWay } else { Known::Absent }
+        if was_on_its_way { Known::InOrder } else { Known::Absent }
     }
 
     /// Has near what a look-up of this key will look at first.

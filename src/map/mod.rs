@@ -160,10 +160,9 @@ impl<T: Send + Sync + 'static> Map<T> {
     #[inline]
     pub(crate) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Option<&'g Node<T>> {
         match self.directory.get(key, guard) {
-            Known::Node(node) if !node.is_dying() => Some(node),
+            Known::Node(node) => Some(node),
             Known::Absent => None,
-            // A maker who links late may put a dying node where the new one is just being moved to.
-            Known::Node(_) | Known::OnItsWay => self.ordered.get(key, guard).map(|link| link.get(guard)),
+            Known::InOrder => self.ordered.get(key, guard).map(|link| link.get(guard)),
         }
     }
 
@@ -176,9 +175,7 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The node under `key`, made by `new` if there is none.
     pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
         // Only from the directory: what the ordered part alone has may not be linked yet.
-        if let Known::Node(node) = self.directory.get(key, guard)
-            && !node.is_dying()
-        {
+        if let Known::Node(node) = self.directory.get(key, guard) {
             return node;
         }
         loop {

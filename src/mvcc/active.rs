@@ -214,14 +214,14 @@ impl Active {
         fence(Ordering::SeqCst); // see the module: against the fence in `publish`
         // Acquire: pairs with the release of a slot that was cleared; its snapshot reads no more.
         let positions = self.slots.iter().map(|slot| slot.position.load(Ordering::Acquire));
-        let live: Vec<u64> = positions.filter(|&position| position != IDLE).collect();
+        let live: Vec<Lsn> = positions.filter(|&position| position != IDLE).map(Lsn::new).collect();
         self.replace_horizon(to, &live, guard)
     }
 
-    fn replace_horizon<'g>(&self, to: Lsn, live: &[u64], guard: &'g Guard) -> &'g Horizon {
+    fn replace_horizon<'g>(&self, to: Lsn, live: &[Lsn], guard: &'g Guard) -> &'g Horizon {
         loop {
             let current = self.horizon(guard);
-            let Some(next) = current.next(to, live.iter().copied().map(Lsn::new)) else {
+            let Some(next) = current.next(to, live.iter().copied()) else {
                 return current;
             };
             let (current, next) = (ptr::from_ref(current).cast_mut(), Box::into_raw(Box::new(next)));

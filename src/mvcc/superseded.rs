@@ -46,9 +46,6 @@ thread_local! {
 /// Adds a place in `store`. Hands out the batch when it is full: all its places were added for that same store.
 pub(super) fn add(store: &StoreIdentity, space: &Space, key: Key) -> Option<Vec<Place>> {
     let place = (NonNull::from(space), key);
-    if BATCH_MAX == 1 {
-        return Some(vec![place]);
-    }
     QUEUE
         .try_with(|queue| {
             let queue = &mut *queue.borrow_mut();

@@ -36,6 +36,15 @@ fn state(seed: Option<u64>, small: &[u8]) -> State {
     large.into_iter().chain([(b"small".to_vec(), small.to_vec())]).collect()
 }
 
+/// A store with a small commit and a large transaction that is prepared and not committed.
+fn store_with_prepared() -> (SimulatedDisk, Opened, Prepared) {
+    let disk = SimulatedDisk::new(1);
+    let opened = open(&disk).unwrap();
+    opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
+    let prepared = prepare(&opened, 1);
+    (disk, opened, prepared)
+}
+
 #[test]
 fn only_the_chain_of_a_commit_counts() {
     let disk = SimulatedDisk::new(1);
@@ -54,10 +63,7 @@ fn only_the_chain_of_a_commit_counts() {
 
 #[test]
 fn a_commit_under_way_while_the_store_is_closed_is_whole() {
-    let disk = SimulatedDisk::new(1);
-    let opened = open(&disk).unwrap();
-    opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
-    let prepared = prepare(&opened, 1);
+    let (disk, opened, prepared) = store_with_prepared();
     opened.engine.close().unwrap();
     publish(&opened, &prepared);
     drop(opened);
@@ -66,10 +72,7 @@ fn a_commit_under_way_while_the_store_is_closed_is_whole() {
 
 #[test]
 fn a_chain_ends_with_its_session() {
-    let disk = SimulatedDisk::new(1);
-    let opened = open(&disk).unwrap();
-    opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
-    let prepared = prepare(&opened, 1);
+    let (disk, opened, prepared) = store_with_prepared();
     drop(opened);
     let opened = open(&disk).unwrap();
     assert_eq!(opened.state(), state(None, b"1"));

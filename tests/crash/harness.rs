@@ -246,6 +246,25 @@ impl History {
     }
 }
 
+/// Opens the store on `disk`, whose cache may show what the disk does not have, writes, and takes the power away: what was there and
+/// what was written is.
+pub(super) fn survives_power_loss(
+    disk: &SimulatedDisk,
+    history: &History,
+    acknowledged: usize,
+    context: &str,
+) {
+    let opened = open(disk).unwrap_or_else(|error| panic!("{error}: {context}"));
+    let commits = history.prefix(&opened.state(), acknowledged, context);
+    opened.commit(&[put("after", "x")], Durability::Sync).unwrap();
+    let without_power = disk.after_crash(CrashOutcome::DropAll);
+    drop(opened);
+    let opened = open(&without_power).unwrap_or_else(|error| panic!("without power: {error}: {context}"));
+    let mut state = opened.state();
+    assert_eq!(state.remove(&b"after"[..]).as_deref(), Some(&b"x"[..]), "{context}");
+    assert_eq!(history.prefix(&state, commits, context), commits, "{context}");
+}
+
 /// The same disk once more, with nothing in flight.
 pub(super) fn copy(disk: &SimulatedDisk) -> SimulatedDisk {
     disk.after_crash(CrashOutcome::KeepAll)

@@ -1,8 +1,7 @@
 //! The process is killed and the power stays: the next one finds the cache as it was, and must not take it for what is on the disk.
 
-use super::harness::{History, open, put};
-use crate::Durability;
-use crate::io::{CrashOutcome, SimulatedDisk};
+use super::harness::{History, survives_power_loss};
+use crate::io::SimulatedDisk;
 
 #[test]
 fn what_the_next_process_acknowledges_survives_a_power_loss() {
@@ -15,15 +14,6 @@ fn what_the_next_process_acknowledges_survives_a_power_loss() {
             return assert_eq!(run.acknowledged, history.len());
         }
         let context = format!("killed in operation {at}");
-        let found = disk.after_kill();
-        let opened = open(&found).unwrap_or_else(|error| panic!("{error}: {context}"));
-        let commits = history.prefix(&opened.state(), run.acknowledged, &context);
-        opened.commit(&[put("after", "x")], Durability::Sync).unwrap();
-        let lost_power = found.after_crash(CrashOutcome::DropAll);
-        drop(opened);
-        let opened = open(&lost_power).unwrap_or_else(|error| panic!("without power: {error}: {context}"));
-        let mut state = opened.state();
-        assert_eq!(state.remove(&b"after"[..]).as_deref(), Some(&b"x"[..]), "{context}");
-        assert_eq!(history.prefix(&state, commits, &context), commits, "{context}");
+        survives_power_loss(&disk.after_kill(), &history, run.acknowledged, &context);
     }
 }

@@ -1,8 +1,7 @@
 //! Opened again on the very disk that failed, whose cache may show what the disk does not have.
 
-use super::harness::{History, open, put};
-use crate::Durability;
-use crate::io::{CrashOutcome, Fault, Repeat, SimulatedDisk};
+use super::harness::{History, survives_power_loss};
+use crate::io::{Fault, Repeat, SimulatedDisk};
 
 /// Runs the history with a fault in each operation, mends the disk, opens the store on it, writes, and takes the power away.
 fn survives(fault: Fault) {
@@ -21,15 +20,7 @@ fn survives(fault: Fault) {
             // What a directory shows after a flush of it has failed cannot be made good by writing: see `docs/formats.md`.
             continue;
         }
-        let opened = open(&disk).unwrap_or_else(|error| panic!("{error}: {context}"));
-        let commits = history.prefix(&opened.state(), run.acknowledged, &context);
-        opened.commit(&[put("after", "x")], Durability::Sync).unwrap();
-        let after = disk.after_crash(CrashOutcome::DropAll);
-        drop(opened);
-        let opened = open(&after).unwrap_or_else(|error| panic!("after the crash: {error}: {context}"));
-        let mut state = opened.state();
-        assert_eq!(state.remove(&b"after"[..]).as_deref(), Some(&b"x"[..]), "{context}");
-        assert_eq!(history.prefix(&state, commits, &context), commits, "{context}");
+        survives_power_loss(&disk, &history, run.acknowledged, &context);
     }
 }
 
