@@ -1,5 +1,7 @@
 //! What every device must do, as one suite that each of them runs.
 
+mod unflushed;
+
 use super::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, request};
 use std::fs;
 use std::io::ErrorKind;
@@ -50,6 +52,7 @@ pub(super) fn check(device: &dyn Device) {
     refuses_bad_names(device);
     writes_large_batches(device);
     serves_many_threads(device);
+    unflushed::check(device);
     assert_eq!(device.list().unwrap(), Vec::<String>::new());
 }
 
@@ -127,9 +130,10 @@ fn refuses_bad_reads_and_writes(device: &dyn Device) {
         (u64::MAX - BLOCK as u64 + 1, &[&block[..BLOCK]]),
     ];
     for (offset, parts) in bad {
-        let refused = error(file.write_durable(offset, parts));
-        assert_eq!((refused.operation(), refused.kind()), (IoOperation::Write, ErrorKind::InvalidInput));
-        assert_eq!(refused.offset(), Some(offset));
+        for refused in [error(file.write_durable(offset, parts)), error(file.write(offset, parts))] {
+            assert_eq!((refused.operation(), refused.kind()), (IoOperation::Write, ErrorKind::InvalidInput));
+            assert_eq!(refused.offset(), Some(offset));
+        }
     }
     assert!(contents(&*file).iter().all(|&byte| byte == 0), "a refused write has written nothing");
     device.remove("f").unwrap();
@@ -140,6 +144,7 @@ fn refuses_bad_names(device: &dyn Device) {
         let refusals = [
             error(device.open(name)),
             error(device.create_zeroed(name, FILE_BYTES)),
+            error(device.create(name, FILE_BYTES)),
             error(device.rename(name, "x")),
             error(device.rename("x", name)),
             error(device.remove(name)),
@@ -212,6 +217,7 @@ pub(super) fn check_directory(open: impl Fn(&Path) -> Result<Box<dyn Device>, Io
     fs::OpenOptions::new().write(true).open(dir.path().join("f")).unwrap().set_len(BLOCK as u64).unwrap();
     let cut = error(file.read_at(0, &mut vec![0; FILE_BYTES as usize]));
     assert_eq!(cut.kind(), ErrorKind::UnexpectedEof, "a file that was cut behind our back is noticed");
+    unflushed::check_directory(open);
 }
 
 /// What a directory that must not be written answers.
@@ -222,6 +228,7 @@ pub(super) fn check_read_only(open: impl Fn(&Path) -> Result<Box<dyn Device>, Io
         let device = open(dir.path()).unwrap();
         for (refused, operation) in [
             (error(device.create_zeroed("g", FILE_BYTES)), IoOperation::Create),
+            (error(device.create("g", FILE_BYTES)), IoOperation::Create),
             (error(device.rename("f", "g")), IoOperation::Rename),
             (error(device.remove("f")), IoOperation::Remove),
         ] {

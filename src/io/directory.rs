@@ -7,7 +7,7 @@
 //! name is free and then taking it is safe.
 
 use super::request::{self, UNFINISHED_FILE};
-use super::{BlockFile, Device, IoError, IoOperation};
+use super::{BlockFile, Device, IoError, IoOperation, raw};
 use crate::sync::{Mutex, lock};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -45,13 +45,38 @@ impl<A: Access> Directory<A> {
         Ok(Directory { access, path: path.to_path_buf(), handle, changing: Mutex::new(()) })
     }
 
-    /// Makes a file of zeros under a name nobody looks at, then gives it its own.
-    fn fill_and_name(&self, unfinished: &Path, path: &Path, bytes: u64) -> Result<(), IoError> {
+    /// Makes a file of `bytes` that `fill` gives its length and contents, durable both.
+    fn make(
+        &self,
+        name: &str,
+        bytes: u64,
+        fill: impl FnOnce(&File, &Path) -> Result<(), IoError>,
+    ) -> Result<Box<dyn BlockFile>, IoError> {
+        request::check_name(IoOperation::Create, name)?;
+        let path = self.path.join(name);
+        request::check_new_len(&path, bytes)?;
+        let _changing = lock(&self.changing);
+        self.must_be_free(IoOperation::Create, &path)?;
+        let unfinished = self.path.join(UNFINISHED_FILE);
+        self.fill_and_name(&unfinished, &path, fill).inspect_err(|_| {
+            // Gives the space back. What cannot be removed now is overwritten by the next creation.
+            let _ = fs::remove_file(&unfinished);
+        })?;
+        self.open(name)
+    }
+
+    /// Fills a new file under a name nobody looks at, then gives it its own.
+    fn fill_and_name(
+        &self,
+        unfinished: &Path,
+        path: &Path,
+        fill: impl FnOnce(&File, &Path) -> Result<(), IoError>,
+    ) -> Result<(), IoError> {
         let failed = |error| IoError::new(IoOperation::Create, path, error);
         let mut options = OpenOptions::new();
         let file =
             options.read(true).write(true).create(true).truncate(true).open(unfinished).map_err(failed)?;
-        self.access.zero_fill(&file, path, bytes)?;
+        fill(&file, path)?;
         fs::rename(unfinished, path).map_err(failed)?;
         self.flush_names()
     }
@@ -94,17 +119,14 @@ impl<A: Access> Device for Directory<A> {
     }
 
     fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
-        request::check_name(IoOperation::Create, name)?;
-        let path = self.path.join(name);
-        request::check_new_len(&path, bytes)?;
-        let _changing = lock(&self.changing);
-        self.must_be_free(IoOperation::Create, &path)?;
-        let unfinished = self.path.join(UNFINISHED_FILE);
-        self.fill_and_name(&unfinished, &path, bytes).inspect_err(|_| {
-            // Gives the space back. What cannot be removed now is overwritten by the next creation.
-            let _ = fs::remove_file(&unfinished);
-        })?;
-        self.open(name)
+        self.make(name, bytes, |file, path| self.access.zero_fill(file, path, bytes))
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
+        self.make(name, bytes, |file, path| {
+            file.set_len(bytes).map_err(|error| IoError::new(IoOperation::Create, path, error))?;
+            raw::flush(file, path)
+        })
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {

@@ -1,9 +1,13 @@
 //! Files as the log and the checkpoints need them: whole blocks, durable when a call returns.
 //!
+//! The log writes durably, each write by itself. A checkpoint has much to write and one moment at which it must be
+//! there: it writes first ([`BlockFile::write`]), and the call that makes all of it durable is the flush
+//! ([`BlockFile::flush`]).
+//!
 //! Everything above sees two traits. A [`Device`] is one store's directory; a [`BlockFile`] is one file in it.
 //! There are three devices: io_uring, portable (`pwrite` and `fdatasync`), and a simulated disk for tests that
-//! loses, tears and reorders what was not flushed and fails on demand. They differ in nothing that a caller can see
-//! but speed.
+//! loses, tears and reorders what was not flushed and fails on demand. To a caller who relies
+//! on what is promised here and on no more they differ in speed alone.
 //!
 //! A device does not retry a failed write or flush: what the page cache says after a failed flush is not to be
 //! trusted, so the caller poisons the store (see [`health`]).
@@ -54,10 +58,17 @@ pub(crate) trait Device: Send + Sync {
     /// Opens an existing file for reading and writing.
     fn open(&self, name: &str) -> Result<Box<dyn BlockFile>, IoError>;
 
-    /// Makes a file of `bytes` (a multiple of [`BLOCK`]) zeros, written, not merely allocated, so that later writes
+    /// Makes a file of `bytes` (a positive multiple of [`BLOCK`]) zeros, written, not merely allocated, so that later writes
     /// change no file system metadata. Contents and directory entry are durable on return. A crash or an error half-way leaves
-    /// no file of that name. The name must not be in use.
+    /// no file of that name, or, in the flush of the name, the whole of it. The name must not be in use.
     fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError>;
+
+    /// Makes a file of `bytes` (a positive multiple of [`BLOCK`]) that takes up space on the disk only as it is written, so
+    /// a write to it may find the disk full. What was not written reads as anything. Length and directory entry are
+    /// durable on return. A crash or an error half-way leaves what [`Device::create_zeroed`] does. The name must not be
+    /// in use.
+    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints will use it"))]
+    fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError>;
 
     /// Gives a file another name, atomically and durably; the new name must not be in use.
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError>;
@@ -82,6 +93,18 @@ pub(crate) trait BlockFile: Send + Sync {
 
     /// Writes `parts` one after the other from `offset`, and returns when all of it is on stable storage. `offset`, each part's length
     /// and each part's address are multiples of [`BLOCK`]. Short writes are completed before the flush that
-    /// makes them durable is issued. On an error any part of it may or may not have been written.
+    /// makes them durable is issued. On an error any part of it may or may not have been written. What [`BlockFile::write`]
+    /// wrote before still waits for its own flush.
     fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError>;
+
+    /// Writes `parts` as [`BlockFile::write_durable`] does, under the same conditions, but all of it is durable only after the
+    /// next successful [`BlockFile::flush`]; a crash before that leaves any part of it. It can be read at once.
+    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints will use it"))]
+    fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError>;
+
+    /// Makes everything durable that was written to the file before this call, by whatever handle. After a failure
+    /// nothing is known about what was written since the last successful flush: any part of it may be lost, whatever reads
+    /// show, and no later flush, though it succeed, says otherwise.
+    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints will use it"))]
+    fn flush(&self) -> Result<(), IoError>;
 }

@@ -4,10 +4,8 @@
 //! more than through io_uring's device, and a copy.
 
 use super::directory::{Access, Directory};
-use super::raw::{self, RawFile};
-use super::{BlockFile, IoError, IoOperation, request};
+use super::{BlockFile, IoError, IoOperation, raw, request};
 use std::fs::File;
-use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -56,16 +54,14 @@ impl BlockFile for PortableFile {
         request::check_write(&self.path, self.len, offset, parts)?;
         raw::write_then_flush(&self.file, &self.path, offset, parts)
     }
-}
 
-impl RawFile for File {
-    fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-        // Not every Unix has `pwritev`: the parts go one by one, and the loop above comes back for the others.
-        self.write_at(&parts[0], offset)
+    fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
+        request::check_write(&self.path, self.len, offset, parts)?;
+        raw::write_all(&self.file, &self.path, offset, parts)
     }
 
-    fn flush(&self) -> io::Result<()> {
-        self.sync_data()
+    fn flush(&self) -> Result<(), IoError> {
+        raw::flush(&self.file, &self.path)
     }
 }
 

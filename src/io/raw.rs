@@ -1,13 +1,15 @@
-//! The loop that turns raw writes, which may be short or interrupted, into a durable one.
+//! The loop that turns raw writes, which may be short or interrupted, into a whole one, and a flush into a durable one.
 //!
-//! The flush is issued only after every byte was accepted: flushing first and completing a short write afterwards
-//! would acknowledge bytes that no flush covers. All devices run this loop, the simulated disk too, so the faults
+//! The flush of a durable write is issued only after every byte was accepted: flushing first and completing a short
+//! write afterwards would acknowledge bytes that no flush covers. All devices run this loop, the simulated disk too, so the faults
 //! that tests inject strike the code that real stores run.
 //!
 //! It retries nothing but interruptions (`EINTR`).
 
 use super::{BLOCK, IoError, IoOperation};
+use std::fs::File;
 use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Zeros are written this many bytes at a time.
@@ -43,7 +45,13 @@ pub(super) fn zero_fill(file: &impl RawFile, path: &Path, bytes: u64) -> Result<
     flush(file, path)
 }
 
-fn write_all(file: &impl RawFile, path: &Path, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
+/// Writes `parts` one after the other from `offset`, all of them.
+pub(super) fn write_all(
+    file: &impl RawFile,
+    path: &Path,
+    offset: u64,
+    parts: &[&[u8]],
+) -> Result<(), IoError> {
     let mut slices: Vec<_> =
         parts.iter().filter(|part| !part.is_empty()).map(|part| IoSlice::new(part)).collect();
     let mut rest = &mut slices[..];
@@ -68,12 +76,25 @@ fn nothing_written() -> io::Error {
     io::Error::new(io::ErrorKind::WriteZero, "the system accepted none of the bytes")
 }
 
-fn flush(file: &impl RawFile, path: &Path) -> Result<(), IoError> {
+/// Makes everything that was written durable, and the file's length.
+pub(super) fn flush(file: &impl RawFile, path: &Path) -> Result<(), IoError> {
     loop {
         match file.flush() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result.map_err(|error| IoError::new(IoOperation::Flush, path, error)),
         }
+    }
+}
+
+/// What every Unix offers.
+impl RawFile for File {
+    fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        // Not every Unix has `pwritev`: the parts go one by one, and the loop above comes back for the others.
+        self.write_at(&parts[0], offset)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.sync_data()
     }
 }
 

@@ -1,4 +1,4 @@
-//! A small io_uring: large reads and zero filling, several pieces in flight.
+//! A small io_uring: large reads, large writes and zero filling, several pieces in flight.
 //!
 //! The kernel uses the buffers until it has posted their completions. Each call here therefore borrows its buffer and
 //! its file until nothing is in flight any more, also when something failed or panicked.
@@ -56,9 +56,29 @@ impl Ring {
     /// Writes `bytes` zeros from the start of the file; they are not durable yet. `zeros` holds one piece.
     pub(super) fn write_zeros(&mut self, file: &File, bytes: u64, zeros: &[u8]) -> Result<(), TransferError> {
         assert_eq!(zeros.len(), PIECE_BYTES, "one piece of zeros serves all");
+        self.write_pieces(file, 0, bytes, |piece| &zeros[..piece.len])
+    }
+
+    /// Writes `bytes` from `offset`; they are not durable yet.
+    pub(super) fn write(&mut self, file: &File, offset: u64, bytes: &[u8]) -> Result<(), TransferError> {
+        self.write_pieces(file, offset, bytes.len() as u64, |piece| {
+            &bytes[piece.start as usize..][..piece.len]
+        })
+    }
+
+    /// Writes `bytes` from `offset`, each piece with what `contents` has for it.
+    fn write_pieces<'a>(
+        &mut self,
+        file: &File,
+        offset: u64,
+        bytes: u64,
+        contents: impl Fn(Piece) -> &'a [u8],
+    ) -> Result<(), TransferError> {
         let fd = types::Fd(file.as_raw_fd());
-        let from = zeros.as_ptr();
-        self.run(bytes, |piece| opcode::Write::new(fd, from, piece.len as u32).offset(piece.start).build())
+        self.run(bytes, |piece| {
+            let from = contents(piece);
+            opcode::Write::new(fd, from.as_ptr(), from.len() as u32).offset(offset + piece.start).build()
+        })
     }
 
     /// Transfers `bytes` with the entries that `entry` makes, whose buffers and files outlive this call: it returns,

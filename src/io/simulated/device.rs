@@ -17,6 +17,40 @@ impl SimulatedDisk {
         found.ok_or_else(|| IoError::new(operation, Path::new(name), io::ErrorKind::NotFound.into()))
     }
 
+    /// Makes a file of `bytes`, has `fill` write what it is to begin with, then names it.
+    fn make(
+        &self,
+        name: &str,
+        bytes: u64,
+        fill: impl FnOnce(&SimulatedFile) -> Result<(), IoError>,
+    ) -> Result<Box<dyn BlockFile>, IoError> {
+        let path = PathBuf::from(name);
+        request::check_new_len(&path, bytes)?;
+        match self.find(IoOperation::Create, name) {
+            Ok(_) => {
+                return Err(IoError::new(IoOperation::Create, &path, io::ErrorKind::AlreadyExists.into()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let number = self.shared.lock().platter.add_file(bytes as usize);
+        let file = SimulatedFile { shared: Arc::clone(&self.shared), number, path };
+        let made = fill(&file).and_then(|()| {
+            self.change_names((IoOperation::Create, name), Operation::Link, |platter| {
+                must_be_free(platter, name)?;
+                platter.link(name, number);
+                Ok(())
+            })
+        });
+        match made {
+            Ok(()) => Ok(Box::new(file)),
+            Err(error) => {
+                self.shared.lock().platter.release_unnamed(number);
+                Err(error)
+            }
+        }
+    }
+
     /// Changes the names, then flushes them. `change` says why it cannot be done, before it does anything.
     fn change_names(
         &self,
@@ -50,31 +84,11 @@ impl Device for SimulatedDisk {
     }
 
     fn create_zeroed(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
-        let path = PathBuf::from(name);
-        request::check_new_len(&path, bytes)?;
-        match self.find(IoOperation::Create, name) {
-            Ok(_) => {
-                return Err(IoError::new(IoOperation::Create, &path, io::ErrorKind::AlreadyExists.into()));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let number = self.shared.lock().platter.add_file(bytes as usize);
-        let file = SimulatedFile { shared: Arc::clone(&self.shared), number, path };
-        let made = raw::zero_fill(&file, &file.path, bytes).and_then(|()| {
-            self.change_names((IoOperation::Create, name), Operation::Link, |platter| {
-                must_be_free(platter, name)?;
-                platter.link(name, number);
-                Ok(())
-            })
-        });
-        match made {
-            Ok(()) => Ok(Box::new(file)),
-            Err(error) => {
-                self.shared.lock().platter.discard(number);
-                Err(error)
-            }
-        }
+        self.make(name, bytes, |file| raw::zero_fill(file, &file.path, bytes))
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError> {
+        self.make(name, bytes, |_| Ok(()))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
@@ -142,11 +156,20 @@ impl BlockFile for SimulatedFile {
         request::check_write(&self.path, self.len(), offset, parts)?;
         raw::write_then_flush(self, &self.path, offset, parts)
     }
+
+    fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
+        request::check_write(&self.path, self.len(), offset, parts)?;
+        raw::write_all(self, &self.path, offset, parts)
+    }
+
+    fn flush(&self) -> Result<(), IoError> {
+        raw::flush(self, &self.path)
+    }
 }
 
 impl RawFile for SimulatedFile {
     fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let bytes = parts.iter().map(|part| &**part).collect::<Vec<&[u8]>>().concat();
         let offset = offset as usize;
         self.shared.run(Operation::Write, |state, course| {
             let room = state.platter.room_for(self.number, offset, bytes.len(), state.capacity_bytes);

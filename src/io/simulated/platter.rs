@@ -4,7 +4,9 @@
 //! becomes durable when the directory is. At a power loss each unflushed change meets its own fate, whatever the
 //! order in which they were made: that is reordering.
 
-use std::collections::BTreeMap;
+use crate::io::BLOCK;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A disk promises to write no more than this at once; what we are told it tears, it tears within it.
 pub(super) const SECTOR: usize = 512;
@@ -38,8 +40,8 @@ enum Change {
 struct Contents {
     durable: Vec<u8>,
     cached: Vec<u8>,
-    /// Bytes from the start that have been written once, and so take up space.
-    allocated: usize,
+    /// The numbers of the blocks that have been written, in part at least, and so take up space.
+    allocated: BTreeSet<usize>,
 }
 
 type Names = BTreeMap<String, usize>;
@@ -61,13 +63,15 @@ impl Platter {
     /// A file without a name, full of what was on the disk before.
     pub(super) fn add_file(&mut self, bytes: usize) -> usize {
         let stale = vec![0xDB; bytes];
-        self.files.push(Contents { durable: stale.clone(), cached: stale, allocated: 0 });
+        self.files.push(Contents { durable: stale.clone(), cached: stale, allocated: BTreeSet::new() });
         self.files.len() - 1
     }
 
-    /// Gives the space of a file that never got a name back.
-    pub(super) fn discard(&mut self, file: usize) {
-        self.files[file].allocated = 0;
+    /// Gives back the space of a file if no name leads to it.
+    pub(super) fn release_unnamed(&mut self, file: usize) {
+        if !self.names.values().any(|&named| named == file) {
+            self.files[file].allocated.clear();
+        }
     }
 
     pub(super) fn len(&self, file: usize) -> usize {
@@ -80,9 +84,11 @@ impl Platter {
 
     /// How many bytes of a write of `len` at `offset` there is room for.
     pub(super) fn room_for(&self, file: usize, offset: usize, len: usize, capacity: usize) -> usize {
-        let used: usize = self.files.iter().map(|contents| contents.allocated).sum();
-        let overwritten = self.files[file].allocated.saturating_sub(offset);
-        len.min(overwritten + capacity.saturating_sub(used))
+        let used: usize = self.files.iter().map(|contents| contents.allocated.len()).sum();
+        let free = (capacity / BLOCK).saturating_sub(used);
+        let allocated = &self.files[file].allocated;
+        let first_without_room = blocks(offset, len).filter(|block| !allocated.contains(block)).nth(free);
+        first_without_room.map_or(len, |block| (block * BLOCK).saturating_sub(offset))
     }
 
     pub(super) fn write(&mut self, file: usize, offset: usize, bytes: &[u8]) {
@@ -92,7 +98,7 @@ impl Platter {
         let end = offset + bytes.len();
         let contents = &mut self.files[file];
         contents.cached[offset..end].copy_from_slice(bytes);
-        contents.allocated = contents.allocated.max(end);
+        contents.allocated.extend(blocks(offset, bytes.len()));
         for index in offset / SECTOR..end.div_ceil(SECTOR) {
             let bytes = contents.cached[index * SECTOR..][..SECTOR].into();
             self.unflushed.push(Change::Sector { file, index, bytes });
@@ -115,7 +121,7 @@ impl Platter {
     pub(super) fn unlink(&mut self, name: &str) {
         let file = self.names[name];
         self.change_name(Change::Unlink { name: name.into() });
-        self.discard(file);
+        self.release_unnamed(file);
     }
 
     fn change_name(&mut self, change: Change) {
@@ -167,11 +173,10 @@ impl Platter {
         let mut fates = Fates::new(outcome, after.unflushed.len());
         after.settle(|_| true, |index| fates.next(index));
         after.names = after.durable_names.clone();
-        for (number, contents) in after.files.iter_mut().enumerate() {
+        for number in 0..after.files.len() {
+            let contents = &mut after.files[number];
             contents.cached.clone_from(&contents.durable);
-            if !after.names.values().any(|&named| named == number) {
-                contents.allocated = 0;
-            }
+            after.release_unnamed(number);
         }
         after
     }
@@ -192,6 +197,11 @@ impl Platter {
             }
         }
     }
+}
+
+/// The numbers of the blocks in which `len` bytes at `offset` lie, of which there is at least one.
+fn blocks(offset: usize, len: usize) -> Range<usize> {
+    offset / BLOCK..(offset + len).div_ceil(BLOCK)
 }
 
 /// Leaves the names alone when what the change builds on was lost.
