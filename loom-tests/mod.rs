@@ -16,6 +16,7 @@ mod map;
 mod prune;
 mod serializable;
 mod small_log;
+mod unfinished;
 
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::store::Store;

@@ -31,6 +31,8 @@ compile_error!("the models are built for loom or for shuttle, each in a build of
 
 #[cfg(not(any(loom, shuttle)))]
 mod api;
+#[cfg(not(any(loom, shuttle)))]
+mod checkpoint;
 pub mod document;
 #[cfg(not(any(loom, shuttle)))]
 mod engine;
@@ -53,9 +55,12 @@ pub use api::{
     Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
     TransactionKeyspace,
 };
+#[cfg(not(any(loom, shuttle)))]
+pub use checkpoint::error::CheckpointError;
 pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
 #[cfg(not(any(loom, shuttle)))]
 pub use engine::{
+    checkpointer::Checkpoint,
     error::OpenError,
     recovery::Recovery,
     verify::{Verified, verify},

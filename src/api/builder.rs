@@ -104,7 +104,32 @@ impl Builder {
         self
     }
 
-    /// Opens the store: creates it, or replays its log. The time grows with the log.
+    /// How far the log grows before a checkpoint is taken in the background: so much is replayed when the store is opened, at most and roughly, and so
+    /// much disk the log takes. `u64::MAX` for never. Default 256 MiB.
+    pub fn checkpoint_log_bytes(mut self, bytes: u64) -> Builder {
+        self.0.checkpoint_log_bytes = bytes;
+        self
+    }
+
+    /// How long after a checkpoint the next one is taken, if anything was committed, however little. Default 5 minutes.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Builder {
+        self.0.checkpoint_interval = interval;
+        self
+    }
+
+    /// How many bytes of pages a checkpoint writes a second, at most. Default: as many as the disk takes.
+    pub fn checkpoint_bytes_per_second(mut self, bytes: u64) -> Builder {
+        self.0.checkpoint_bytes_per_second = Some(bytes);
+        self
+    }
+
+    /// Whether closing the store takes a checkpoint, if the log has grown by 4 MiB or more since the last. Default true.
+    pub fn checkpoint_at_close(mut self, checkpoint: bool) -> Builder {
+        self.0.checkpoint_at_close = checkpoint;
+        self
+    }
+
+    /// Opens the store: creates it, or loads its checkpoint and replays its log. The time grows with both.
     ///
     /// # Errors
     /// [`OpenError`](crate::OpenError), which says what is wrong and leaves the directory as it was.

@@ -5,7 +5,9 @@ use super::space::SpaceHandle;
 use super::{Builder, Collection, Error, Keyspace, Result, Snapshot, Stats, Transaction};
 use crate::engine::Engine;
 use crate::engine::catalog::{self, Kind};
+use crate::engine::checkpointer::Checkpoint;
 use crate::engine::config::Config;
+use crate::engine::error::CloseError;
 use crate::engine::recovery::Recovery;
 use crate::lsn::Lsn;
 use crate::options::TransactionOptions;
@@ -253,6 +255,28 @@ impl Database {
         Ok(())
     }
 
+    /// Takes a checkpoint of everything that is committed by now, so that the log before it can go; none in memory. The store takes them by itself, see
+    /// [`Builder::checkpoint_log_bytes`].
+    ///
+    /// Nobody waits for it but the caller: readers and writers go on. It costs what changed since the last one: the log since then is read, and the
+    /// pages of 8 KiB that hold what changed are written, with the branches above them. Waits for one that is under way.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`]; the last one and the log are as they were then, and nothing is lost. [`Error::Closed`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = skipstone::Database::open(dir.path().join("store"))?;
+    /// db.collection("towns")?.insert(bson::doc! { "_id": "aachen" })?;
+    /// let checkpoint = db.checkpoint()?.expect("the store is on a disk");
+    /// assert!(checkpoint.entries >= 1 && db.stats().checkpoint_position == Some(checkpoint.position));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        super::check_open(&self.engine)?;
+        self.engine.checkpoint().map_err(|cause| Error::Checkpoint { cause: Box::new(cause) })
+    }
+
     /// Makes everything durable and closes the store. From then on nothing begins and nothing commits, on any handle: such calls fail with
     /// [`Error::Closed`].
     ///
@@ -262,8 +286,12 @@ impl Database {
     /// The directory is free for another opener when the last handle, transaction and snapshot are dropped too.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] if the last writes failed: what was acknowledged as durable is.
+    /// [`Error::ReadOnly`] if the last writes failed: what was acknowledged as durable is. [`Error::Checkpoint`] if all is in the log and the checkpoint
+    /// failed that was to spare the next opening its replay. The store is closed all the same.
     pub fn close(self) -> Result<()> {
-        self.engine.close().map_err(|cause| Error::ReadOnly { cause })
+        self.engine.close().map_err(|error| match error {
+            CloseError::Log(cause) => Error::ReadOnly { cause },
+            CloseError::Checkpoint(cause) => Error::Checkpoint { cause: Box::new(cause) },
+        })
     }
 }

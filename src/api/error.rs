@@ -1,5 +1,6 @@
 //! Everything that a call can fail with.
 
+use crate::checkpoint::error::CheckpointError;
 use crate::document::{DocumentError, DocumentId};
 use crate::engine::error::OpenError;
 use crate::io::IoError;
@@ -81,6 +82,13 @@ pub enum Error {
     ReadOnly {
         /// The first failure.
         cause: IoError,
+    },
+    /// A checkpoint failed. What it would have held is in the log, and nothing is lost; the next one may succeed.
+    #[error("the checkpoint failed: {cause}")]
+    #[non_exhaustive]
+    Checkpoint {
+        /// What went wrong.
+        cause: Box<CheckpointError>,
     },
     /// The store was closed, see [`Database::close`](crate::Database::close).
     #[error("the store is closed; open it again")]

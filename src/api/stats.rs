@@ -1,6 +1,8 @@
 //! Figures of an open store.
 
+use crate::checkpoint::error::CheckpointError;
 use crate::engine::Engine;
+use crate::engine::checkpointer::Checkpoint;
 use crate::io::IoError;
 use crate::lsn::Lsn;
 
@@ -18,7 +20,13 @@ pub struct Stats {
     pub snapshots_open: u64,
     /// The position of the oldest of them.
     pub oldest_snapshot: Option<Lsn>,
-    /// Files that hold the log.
+    /// Everything committed below is in the checkpoint: zero before the first one, none in memory.
+    pub checkpoint_position: Option<Lsn>,
+    /// The last checkpoint since the store was opened.
+    pub checkpoint: Option<Checkpoint>,
+    /// Why the last attempt at a checkpoint failed, if it did; it is tried again.
+    pub checkpoint_failure: Option<CheckpointError>,
+    /// Files that hold the log that is needed.
     pub log_segments: u64,
     /// How the files are reached: `io_uring`, `portable`; `none` in memory.
     pub device: &'static str,
@@ -30,12 +38,16 @@ impl Stats {
     pub(super) fn of(engine: &Engine) -> Stats {
         let store = engine.store();
         let (snapshots_open, oldest_snapshot) = store.active().open();
+        let (checkpoint, checkpoint_failure) = engine.last_checkpoint();
         Stats {
             position: store.end().load(),
             durable_position: engine.durable_position(),
             records: store.record_count() as u64,
             snapshots_open: snapshots_open as u64,
             oldest_snapshot,
+            checkpoint_position: engine.checkpoint_position(),
+            checkpoint,
+            checkpoint_failure,
             log_segments: engine.log().map_or(0, |log| log.segments().count()),
             device: engine.device_name(),
             read_only: engine.failure(),

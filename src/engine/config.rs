@@ -23,6 +23,12 @@ pub(crate) struct Config {
     pub(crate) retries_max: u32,
     pub(crate) sweep_interval: Duration,
     pub(crate) limits: Limits,
+    pub(crate) checkpoint_log_bytes: u64,
+    pub(crate) checkpoint_interval: Duration,
+    pub(crate) checkpoint_bytes_per_second: Option<u64>,
+    pub(crate) checkpoint_at_close: bool,
+    /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
+    pub(crate) extent_bytes: u64,
 }
 
 impl Default for Config {
@@ -40,6 +46,11 @@ impl Default for Config {
             retries_max: 10_000,
             sweep_interval: Duration::from_secs(1),
             limits: Limits::default(),
+            checkpoint_log_bytes: 256 << 20,
+            checkpoint_interval: Duration::from_secs(300),
+            checkpoint_bytes_per_second: None,
+            checkpoint_at_close: true,
+            extent_bytes: 64 << 20,
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Why a store could not be opened.
+//! Why a store could not be opened or closed.
 
+use crate::checkpoint::error::CheckpointError;
 use crate::io::{IoError, LockError};
 use crate::log::reader::LogError;
 use std::path::PathBuf;
@@ -55,6 +56,9 @@ pub enum OpenError {
     /// The log could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The checkpoint could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A setting is out of its range.
     #[error("the setting `{setting}` is {given}: {allowed}")]
     Setting {
@@ -65,4 +69,15 @@ pub enum OpenError {
         /// What is allowed.
         allowed: &'static str,
     },
+}
+
+/// What failed while a store was closed. It is closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CloseError {
+    /// The last writes failed.
+    #[error(transparent)]
+    Log(#[from] IoError),
+    /// All is in the log; the next opening replays it.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
 }

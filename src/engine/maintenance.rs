@@ -1,7 +1,7 @@
-//! The store's own threads: one flushes for those who do not wait, one sweeps up what no writer came by to prune.
+//! The store's own threads: one flushes for those who do not wait, one takes checkpoints, one sweeps up what no writer came by to prune.
 
+use super::Disk;
 use super::config::Config;
-use crate::log::Log;
 use crate::mvcc::store::Store;
 use crate::sync::epoch;
 use crate::sync::thread::{self, JoinHandle};
@@ -37,12 +37,17 @@ impl Stop {
 }
 
 impl Maintenance {
-    pub(super) fn start(config: &Config, store: &Arc<Store>, log: Option<&Arc<Log>>) -> Maintenance {
+    pub(super) fn start(config: &Config, store: &Arc<Store>, disk: Option<&Disk>) -> Maintenance {
         let stop = Arc::new(Stop::default());
         let mut threads = Vec::new();
-        if let Some(log) = log {
-            let (log, interval) = (Arc::clone(log), config.buffered_interval);
+        if let Some(disk) = disk {
+            let (log, interval) = (Arc::clone(&disk.log), config.buffered_interval);
             threads.push(spawn("skipstone-flush", move || log.run_flusher(interval)));
+            let (disk, store, stopping) = (disk.clone(), Arc::clone(store), Arc::clone(&stop));
+            let when = When { log_bytes: config.checkpoint_log_bytes, interval: config.checkpoint_interval };
+            threads.push(spawn("skipstone-checkpoint", move || {
+                checkpoint_when_due(&disk, &store, when, &stopping)
+            }));
         }
         let (store, interval, stopping) = (Arc::clone(store), config.sweep_interval, Arc::clone(&stop));
         threads.push(spawn("skipstone-sweep", move || sweep_now_and_then(&store, interval, &stopping)));
@@ -62,6 +67,42 @@ impl Maintenance {
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let thread = thread::Builder::new().name(name.into()).spawn(run);
     thread.expect("the system has room for one more thread")
+}
+
+/// When a checkpoint is due.
+struct When {
+    /// When the log has grown by so much,
+    log_bytes: u64,
+    /// or after so long, if it has grown at all.
+    interval: Duration,
+}
+
+/// How often to look whether a checkpoint is due.
+const CHECKPOINT_POLL: Duration = Duration::from_millis(50);
+/// After a checkpoint that failed the next one is tried so much later, and each time twice as late,
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
+/// up to this.
+const CHECKPOINT_RETRY_MAX: Duration = Duration::from_secs(60);
+
+fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
+    let (mut tried, mut retry) = (Instant::now(), CHECKPOINT_RETRY);
+    while !stop.sleep(CHECKPOINT_POLL) {
+        let grown = store.end().load().get() - disk.checkpointer.position().get();
+        let is_due = grown >= when.log_bytes || (grown > 0 && tried.elapsed() >= when.interval);
+        // A log that failed takes nothing any more.
+        if !is_due || disk.log.check().is_err() {
+            continue;
+        }
+        tried = Instant::now();
+        // A failure is kept for `Database::stats`.
+        if disk.checkpointer.run(store, &disk.log).is_ok() {
+            retry = CHECKPOINT_RETRY;
+        } else if stop.sleep(retry) {
+            return;
+        } else {
+            retry = (retry * 2).min(CHECKPOINT_RETRY_MAX);
+        }
+    }
 }
 
 /// Sweeps when something was committed or a snapshot dropped since the last sweep, the less often the less there is to find.

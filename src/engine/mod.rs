@@ -1,9 +1,10 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
-//! - `catalog`: names. `maintenance`: the flusher and the sweep.
+//! - `catalog`: names. `checkpointer`: from records to files. `maintenance`: the flusher, the sweep, and who takes checkpoints.
 
 pub(crate) mod catalog;
+pub(crate) mod checkpointer;
 pub(crate) mod config;
 pub(crate) mod error;
 mod maintenance;
@@ -12,6 +13,7 @@ pub(crate) mod recovery;
 mod store_file;
 pub(crate) mod verify;
 
+use crate::checkpoint::error::CheckpointError;
 use crate::io::{Device, DirLock, IoError};
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
@@ -22,10 +24,11 @@ use crate::sync::{Arc, Mutex, lock};
 use crate::txn::commit::{Committed, Failed, Ground};
 use crate::txn::{self, Txn};
 use catalog::Kind;
+use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
-use error::OpenError;
+use error::{CloseError, OpenError};
 use maintenance::Maintenance;
-use recovery::Recovery;
+use recovery::{Recovered, Recovery};
 use std::path::Path;
 
 /// See the module. Dropped when the last handle, transaction and snapshot are gone.
@@ -38,10 +41,21 @@ pub(crate) struct Engine {
     naming: Mutex<()>,
     maintenance: Maintenance,
     store: Arc<Store>,
-    log: Option<Arc<Log>>,
+    /// None in memory.
+    disk: Option<Disk>,
     /// The last to go: from then on others may open the directory.
     _lock: Option<DirLock>,
 }
+
+/// What a store on a disk has besides its records.
+#[derive(Clone)]
+struct Disk {
+    log: Arc<Log>,
+    checkpointer: Arc<Checkpointer>,
+}
+
+/// Less log than this since the last checkpoint is replayed as fast as it is loaded.
+const CLOSING_LOG_BYTES: u64 = 4 << 20;
 
 impl Engine {
     pub(crate) fn open(config: Config) -> Result<Engine, OpenError> {
@@ -62,10 +76,13 @@ impl Engine {
         config: Config,
         lock: Option<DirLock>,
     ) -> Result<Engine, OpenError> {
-        let segments = open::open_segments(&device, dir, &config)?;
-        let (store, log, recovery) =
-            recovery::recover(segments, dir, config.ring_bytes as usize, config.retained_bytes)?;
-        Ok(Engine::start(config, recovery, device.name(), Arc::new(store), Some(Arc::new(log)), lock))
+        let files = open::open_files(&device, dir, &config)?;
+        let store_id = files.store.id;
+        let Recovered { store, log, kept, recovery } = recovery::recover(&device, files, dir, &config)?;
+        let name = device.name();
+        let checkpointer = Checkpointer::new(device, store_id, &config, kept);
+        let disk = Disk { log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
+        Ok(Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock))
     }
 
     fn start(
@@ -73,10 +90,10 @@ impl Engine {
         recovery: Recovery,
         device_name: &'static str,
         store: Arc<Store>,
-        log: Option<Arc<Log>>,
+        disk: Option<Disk>,
         lock: Option<DirLock>,
     ) -> Engine {
-        let maintenance = Maintenance::start(&config, &store, log.as_ref());
+        let maintenance = Maintenance::start(&config, &store, disk.as_ref());
         Engine {
             config,
             recovery,
@@ -85,7 +102,7 @@ impl Engine {
             naming: Mutex::new(()),
             maintenance,
             store,
-            log,
+            disk,
             _lock: lock,
         }
     }
@@ -108,7 +125,7 @@ impl Engine {
     }
 
     pub(crate) fn log(&self) -> Option<&Arc<Log>> {
-        self.log.as_ref()
+        self.disk.as_ref().map(|disk| &disk.log)
     }
 
     #[inline]
@@ -132,7 +149,7 @@ impl Engine {
     /// Commits, and sees to it that the commit becomes durable, without waiting for that.
     pub(crate) fn commit_async<'s>(&self, txn: Txn<'s>) -> Result<Committed, Failed<'s>> {
         let committed = txn.commit()?;
-        if let Some(log) = &self.log
+        if let Some(log) = self.log()
             && log.durable() < committed.end
         {
             log.flush_in_time(committed.end, Urgency::Now).map_err(Failed::Log)?;
@@ -154,11 +171,11 @@ impl Engine {
     }
 
     fn ground(&self) -> Ground<'_> {
-        Ground { store: &self.store, log: self.log.as_deref() }
+        Ground { store: &self.store, log: self.log().map(|log| &**log) }
     }
 
     fn acknowledge(&self, committed: Committed, durability: Durability) -> Result<(), IoError> {
-        match (&self.log, durability) {
+        match (self.log(), durability) {
             (None, _) | (_, Durability::None) => {}
             (Some(log), Durability::Buffered) => log.flush_in_time(committed.end, Urgency::Soon)?,
             (Some(log), Durability::Sync) => log.wait_durable(committed.end)?,
@@ -168,17 +185,17 @@ impl Engine {
 
     /// Everything below is on stable storage; in memory nothing ever is.
     pub(crate) fn durable_position(&self) -> Lsn {
-        self.log.as_ref().map_or(Lsn::ZERO, |log| log.durable())
+        self.log().map_or(Lsn::ZERO, |log| log.durable())
     }
 
     /// The first write or flush that failed, since which the store is read-only.
     pub(crate) fn failure(&self) -> Option<IoError> {
-        self.log.as_ref().and_then(|log| log.check().err())
+        self.log().and_then(|log| log.check().err())
     }
 
     /// Returns once everything below `end` is durable. In memory there is nothing to wait for.
     pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
-        self.log.as_ref().map_or(Ok(()), |log| log.wait_durable(end))
+        self.log().map_or(Ok(()), |log| log.wait_durable(end))
     }
 
     /// The number of a name, if it is there.
@@ -206,15 +223,43 @@ impl Engine {
         self.store.sweep(|| true)
     }
 
+    /// Takes a checkpoint of everything that is committed by now; none in memory.
+    pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, CheckpointError> {
+        let Some(disk) = &self.disk else { return Ok(None) };
+        disk.checkpointer.run(&self.store, &disk.log).map(Some)
+    }
+
+    /// The last checkpoint's position; zero before the first, none in memory.
+    pub(crate) fn checkpoint_position(&self) -> Option<Lsn> {
+        self.disk.as_ref().map(|disk| disk.checkpointer.position())
+    }
+
+    /// The last checkpoint that this process took, and why the last attempt failed, if it did.
+    pub(crate) fn last_checkpoint(&self) -> (Option<Checkpoint>, Option<CheckpointError>) {
+        self.disk.as_ref().map_or((None, None), |disk| disk.checkpointer.last())
+    }
+
+    /// So that the next opening has little to replay.
+    fn checkpoint_at_close(&self) -> Result<(), CheckpointError> {
+        let since =
+            self.checkpoint_position().map_or(0, |position| self.store.end().load().get() - position.get());
+        if self.config.checkpoint_at_close && since >= CLOSING_LOG_BYTES && self.failure().is_none() {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
     /// Makes everything durable and lets the threads go. The first call does it, later ones do nothing.
-    pub(crate) fn close(&self) -> Result<(), IoError> {
+    pub(crate) fn close(&self) -> Result<(), CloseError> {
         // AcqRel: one caller closes; whoever sees the flag sees that it was set before the log was.
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let flushed = self.log.as_ref().map_or(Ok(()), |log| log.close());
+        let checkpointed = self.checkpoint_at_close();
+        let flushed = self.log().map_or(Ok(()), |log| log.close());
         self.maintenance.stop();
-        flushed
+        flushed?;
+        Ok(checkpointed?)
     }
 }
 

@@ -3,13 +3,30 @@
 use super::config::Config;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
+use crate::checkpoint::manifest::{self, Manifest};
+use crate::checkpoint::pages;
 use crate::io::{BLOCK, BlockFile, Device, DirLock, open_device};
-use crate::log::reader::{self, End, Frames, LogError};
+use crate::log::reader::{self, End, Frames, LogError, Start};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
-use crate::lsn::Lsn;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// The files of a store.
+pub(crate) struct Files {
+    pub(crate) store: StoreFile,
+    /// What the pages are good for; none before the first checkpoint.
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) segments: Arc<Segments>,
+}
+
+impl Files {
+    /// From where on the log is needed.
+    pub(crate) fn log_start(&self) -> Start {
+        let after = |manifest: &Manifest| Start { lsn: manifest.log_from, session: Some(manifest.session) };
+        self.manifest.as_ref().map_or(Start::OF_LOG, after)
+    }
+}
 
 /// A store's directory, locked for this process.
 pub(crate) struct Opened {
@@ -50,7 +67,7 @@ fn is_store(path: &Path, config: &Config) -> Result<bool, OpenError> {
     }
     match names.iter().find(|name| !is_ours(name)) {
         Some(found) => Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() }),
-        None if !config.create && !names.iter().any(|name| parse_file_name(name).is_some()) => {
+        None if !config.create && !names.iter().any(|name| is_numbered(name)) => {
             Err(OpenError::Missing { path: path.to_path_buf() })
         }
         None => Ok(false),
@@ -61,57 +78,83 @@ fn is_ours(name: &str) -> bool {
     name == NAME
         || name == UNFINISHED_NAME
         || name == segment::UNFINISHED_NAME
-        || parse_file_name(name).is_some()
+        || name == manifest::UNFINISHED_NAME
+        || is_numbered(name)
         || crate::io::is_reserved_name(name)
 }
 
-/// The segments of the store on `device`, which is created if there is none.
-pub(crate) fn open_segments(
-    device: &Arc<dyn Device>,
-    dir: &Path,
-    config: &Config,
-) -> Result<Arc<Segments>, OpenError> {
+/// Whether it is one of the files of which a store has many.
+fn is_numbered(name: &str) -> bool {
+    parse_file_name(name).is_some()
+        || pages::parse_file_name(name).is_some()
+        || manifest::parse_file_name(name).is_some()
+}
+
+/// The files of the store on `device`, which is created if there is none.
+pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) -> Result<Files, OpenError> {
     let names = device.list()?;
     let store = if names.iter().any(|name| name == NAME) {
         // What we are about to rely on, whoever made it, and whether or not it came to flushing it.
         device.flush_names()?;
         StoreFile::read(&**device, dir)?
     } else {
-        refuse_orphaned_log(device, dir, &names)?;
+        refuse_orphans(device, dir, &names)?;
         if !config.create {
             return Err(OpenError::Missing { path: dir.to_path_buf() });
         }
         create(device, &names, config)?
     };
-    let mut files = BTreeMap::new();
+    let manifest = manifest::find(&**device, &store.id)?;
+    let first = manifest.as_ref().map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
+    let segments = open_segments(device, dir, &store, first)?;
+    Ok(Files { store, manifest, segments })
+}
+
+/// The segments from the first one that is needed on. Those before it are there to be used again.
+fn open_segments(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    store: &StoreFile,
+    first: u64,
+) -> Result<Arc<Segments>, OpenError> {
+    let (mut files, mut spare) = (BTreeMap::new(), Vec::new());
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
-        files.insert(index, open_segment(device, dir, &store, index)?);
+        if index < first {
+            spare.push(file_name(index));
+        } else {
+            files.insert(index, open_segment(device, dir, store, index)?);
+        }
     }
-    let first = files.keys().next().copied().unwrap_or(0);
-    let gap = (first..).zip(files.keys()).find(|(expected, found)| expected != *found);
-    let missing = gap.map(|(expected, _)| expected).or((first > 0 || files.is_empty()).then_some(0));
-    if let Some(index) = missing {
+    let expected = first..first + (files.len() as u64).max(1);
+    if let Some(index) = expected.into_iter().find(|index| !files.contains_key(index)) {
         return Err(missing_segment(dir, index));
     }
-    Ok(Arc::new(Segments::new(Arc::clone(device), store.id, store.geometry, files)))
+    Ok(Arc::new(Segments::new(Arc::clone(device), store.id, store.geometry, files, spare)))
 }
 
 fn missing_segment(dir: &Path, index: u64) -> OpenError {
     OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
 }
 
-/// Reads the whole log, and hands its frames to `visit`.
+/// Reads the log from `start` to its end, and hands its frames to `visit`.
 pub(super) fn read_log(
     segments: &Segments,
+    start: Start,
     dir: &Path,
     visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
 ) -> Result<End, OpenError> {
-    let end = reader::read(segments, Lsn::ZERO, visit)?;
+    let end = reader::read(segments, start, visit)?;
     end.missing_segment.map_or(Ok(end), |index| Err(missing_segment(dir, index)))
 }
 
-/// A log without its store file is damage, and never overwritten.
-fn refuse_orphaned_log(device: &Arc<dyn Device>, dir: &Path, names: &[String]) -> Result<(), OpenError> {
+/// A log or a checkpoint without its store file is damage, and never overwritten.
+fn refuse_orphans(device: &Arc<dyn Device>, dir: &Path, names: &[String]) -> Result<(), OpenError> {
+    if names.iter().any(|name| manifest::parse_file_name(name).is_some()) {
+        return Err(OpenError::Damaged {
+            file: dir.join(NAME),
+            what: "it is missing, but a checkpoint is there",
+        });
+    }
     for name in names.iter().filter(|name| parse_file_name(name).is_some()) {
         if has_frames(device, name)? {
             let what = "it is missing, but the log is there";
@@ -128,7 +171,7 @@ fn create(device: &Arc<dyn Device>, names: &[String], config: &Config) -> Result
     }
     let geometry = Geometry { segment_bytes: config.segment_bytes };
     let store = StoreFile { id: uuid::Uuid::now_v7().into_bytes(), geometry };
-    Segments::new(Arc::clone(device), store.id, geometry, BTreeMap::new()).prepare(0)?;
+    Segments::new(Arc::clone(device), store.id, geometry, BTreeMap::new(), Vec::new()).prepare(0)?;
     store.create(&**device)?;
     Ok(store)
 }

@@ -1,18 +1,25 @@
-//! Replays the log: frames become versions, in parallel by key.
+//! Loads the checkpoint and replays the log behind it: entries and frames become versions, in parallel by key.
 //!
 //! The newest write of each key is all that counts: nobody has a snapshot of a store that is being opened. So each batch of frames is decoded in
 //! parallel, its writes are dealt out by key to shards, each shard keeps the newest write per key, and in the end the shards put what
-//! they have into the records.
+//! they have into the records, after what the checkpoint has under other keys.
 
+use super::checkpointer::Kept;
+use super::config::Config;
 use super::error::OpenError;
-use super::open::read_log;
+use super::open::{Files, read_log};
+use crate::checkpoint::loader::{self, Entry};
+use crate::checkpoint::manifest::Manifest;
+use crate::checkpoint::pages::Pages;
+use crate::checkpoint::{PAGE_BYTES, PageSet};
+use crate::io::Device;
 use crate::log::batch::Write;
 use crate::log::frame::Session;
-use crate::log::reader::{End, Frames, LogError};
+use crate::log::reader::{Frames, LogError};
 use crate::log::segment::Segments;
 use crate::log::streams::{self, Stream, Streams};
 use crate::log::{self, Log};
-use crate::lsn::Lsn;
+use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
 use crate::mvcc::store::Store;
 use crate::sync::Arc;
@@ -26,7 +33,13 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Frames that were read.
+    /// The position of the checkpoint that was loaded; zero if there was none.
+    pub checkpoint: Lsn,
+    /// Its pages, of 8 KiB each.
+    pub pages: u64,
+    /// Documents and keys in it.
+    pub entries: u64,
+    /// Frames of the log that were read.
     pub frames: u64,
     /// Writes in them.
     pub writes: u64,
@@ -50,6 +63,8 @@ struct Replay<'a> {
     shards: Vec<Shard>,
     hasher: foldhash::fast::RandomState,
     streams: Streams<'a>,
+    /// What was committed below is in the checkpoint.
+    checkpoint: Lsn,
     writes: u64,
 }
 
@@ -59,47 +74,81 @@ struct Dealt<'a> {
     write: Write<'a>,
 }
 
-/// Opens the log of `segments`, the files in `dir`: replays it, cuts what was in flight, and goes on with a new session.
+/// A store as it was found.
+pub(super) struct Recovered {
+    pub(super) store: Store,
+    pub(super) log: Log,
+    pub(super) kept: Kept,
+    pub(super) recovery: Recovery,
+}
+
+/// Opens the store whose files are in `dir`: loads the checkpoint, replays the log, cuts what was in flight, and goes on with a new session.
 pub(super) fn recover(
-    segments: Arc<Segments>,
+    device: &Arc<dyn Device>,
+    files: Files,
     dir: &Path,
-    ring_bytes: usize,
-    retained_bytes: u64,
-) -> Result<(Store, Log, Recovery), OpenError> {
+    config: &Config,
+) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let shard_count = rayon::current_num_threads() * 4;
-    let mut replay = Replay {
-        segments: &segments,
-        shards: (0..shard_count).map(|_| Shard::default()).collect(),
-        hasher: foldhash::fast::RandomState::default(),
-        streams: Streams::new(&segments),
-        writes: 0,
+    let start = files.log_start();
+    let Files { store: store_file, manifest, segments } = files;
+    let mut replay = Replay::new(&segments, manifest.as_ref());
+    let end = read_log(&segments, start, dir, &mut |frames| replay.apply(frames))?;
+    let log_end = Arc::new(LogEnd::new(end.lsn));
+    let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
+    let (pages, used) = match &manifest {
+        Some(manifest) => loader::load(device, &store_file.id, manifest, |space, entry| {
+            if !replay.overrides(space, entry.key) {
+                load(&store, space, &entry);
+            }
+        })?,
+        None => {
+            let extent_pages = config.extent_bytes / PAGE_BYTES as u64;
+            (Pages::open(Arc::clone(device), store_file.id, extent_pages, 0)?, PageSet::default())
+        }
     };
-    let end = read_log(&segments, dir, &mut |frames| replay.apply(frames))?;
     let (shards, writes) = (replay.shards, replay.writes);
+    shards.into_par_iter().for_each(|shard| install(shard, &store));
     log::settle(&segments, end.durable, end.lsn, end.cut_bytes)?;
-    let log = Log::start(Arc::clone(&segments), end.lsn, next_session(&end), ring_bytes)?;
-    let store = Store::new(Arc::clone(log.end()), retained_bytes);
-    let keys = shards.into_par_iter().map(|shard| install(shard, &store)).sum();
+    let session = end.session.map_or(Session(1), Session::next);
+    let log = Log::start(Arc::clone(&segments), log_end, session, config.ring_bytes as usize)?;
     let recovery = Recovery {
+        checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
+        pages: used.count(),
+        entries: manifest.as_ref().map_or(0, |manifest| manifest.trees.iter().map(|tree| tree.entries).sum()),
         frames: end.frames,
         writes,
-        keys,
+        keys: store.record_count() as u64,
         end: end.lsn,
         cut_bytes: end.cut_bytes,
         closed: end.closed,
         time: started.elapsed(),
     };
-    Ok((store, log, recovery))
+    Ok(Recovered { store, log, kept: Kept { pages, used, manifest }, recovery })
 }
 
-fn next_session(end: &End) -> Session {
-    end.session.map_or(Session(1), Session::next)
+fn load(store: &Store, space: u32, entry: &Entry<'_>) {
+    store.space(space).recover(entry.key, entry.lsn, entry.value);
+}
+
+impl<'a> Replay<'a> {
+    fn new(segments: &'a Segments, manifest: Option<&Manifest>) -> Replay<'a> {
+        let shard_count = rayon::current_num_threads() * 4;
+        Replay {
+            segments,
+            shards: (0..shard_count).map(|_| Shard::default()).collect(),
+            hasher: foldhash::fast::RandomState::default(),
+            streams: Streams::new(segments),
+            checkpoint: manifest.map_or(Lsn::ZERO, |manifest| manifest.position),
+            writes: 0,
+        }
+    }
 }
 
 impl Replay<'_> {
     fn apply(&mut self, frames: &Frames<'_>) -> Result<(), LogError> {
-        let streams = self.streams.read(frames)?;
+        let mut streams = self.streams.read(frames)?;
+        streams.retain(|(lsn, _)| *lsn >= self.checkpoint);
         let dealt: Result<Vec<Vec<Vec<Dealt<'_>>>>, LogError> =
             streams.par_chunks(64).map(|streams| self.deal(streams)).collect();
         let dealt = dealt?;
@@ -116,11 +165,19 @@ impl Replay<'_> {
         let mut dealt: Vec<Vec<Dealt<'s>>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (lsn, stream) in streams {
             streams::decode(self.segments, *lsn, stream, |write| {
-                let shard = self.hasher.hash_one((write.space, write.key)) as usize % dealt.len();
-                dealt[shard].push(Dealt { lsn: *lsn, write });
+                dealt[self.shard_of(write.space, write.key)].push(Dealt { lsn: *lsn, write });
             })?;
         }
         Ok(dealt)
+    }
+
+    fn shard_of(&self, space: u32, key: &[u8]) -> usize {
+        self.hasher.hash_one((space, key)) as usize % self.shards.len()
+    }
+
+    /// Whether the log says what is under a key, whatever the checkpoint says.
+    fn overrides(&self, space: u32, key: &[u8]) -> bool {
+        self.writes > 0 && self.shards[self.shard_of(space, key)].contains_key(&(space, Key::from(key)))
     }
 }
 
@@ -129,8 +186,8 @@ fn keep_newest(shard: &mut Shard, Dealt { lsn, write }: &Dealt<'_>) {
     shard.insert((write.space, Key::from(write.key)), (*lsn, write.value.map(Box::from)));
 }
 
-/// In the order of keys, which a skiplist takes several times faster than any other. Returns how many there are.
-fn install(shard: Shard, store: &Store) -> u64 {
+/// In the order of keys, which a skiplist takes several times faster than any other.
+fn install(shard: Shard, store: &Store) {
     let mut entries: Vec<_> =
         shard.into_iter().filter_map(|(key, (lsn, value))| value.map(|value| (key, lsn, value))).collect();
     entries.par_sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
@@ -140,5 +197,4 @@ fn install(shard: Shard, store: &Store) -> u64 {
             space.recover(key, *lsn, value);
         }
     }
-    entries.len() as u64
 }

@@ -1,8 +1,9 @@
-//! What a store's files hold, without opening it for use: every header and every frame is checked.
+//! What a store's files hold, without opening it for use: every header, every page of the checkpoint and every frame behind it is checked.
 
 use super::config::Config;
 use super::error::OpenError;
 use super::open;
+use crate::checkpoint::loader;
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
 use std::path::Path;
@@ -11,7 +12,15 @@ use std::path::Path;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Verified {
-    /// Segments of the log.
+    /// The position of the checkpoint: everything committed below is in its pages. Zero if there is none.
+    pub checkpoint: Lsn,
+    /// Documents and keys in the checkpoint.
+    pub entries: u64,
+    /// Pages of the checkpoint.
+    pub pages: u64,
+    /// Pages that are not in use.
+    pub free_pages: u64,
+    /// Segments of the log that are needed.
     pub segments: u64,
     /// Valid frames.
     pub frames: u64,
@@ -27,9 +36,9 @@ pub struct Verified {
     pub closed: bool,
 }
 
-/// Checks every header and frame of the store at `path`, which nobody may have open.
+/// Checks every header of the store at `path`, which nobody may have open, every page of its checkpoint, and every frame that is needed beside it.
 ///
-/// Reads the whole log; changes nothing but the lock file.
+/// Reads all of them; changes nothing but the lock file.
 ///
 /// # Errors
 /// The first thing that is wrong, with file and offset; [`OpenError::Locked`] if somebody has the store open.
@@ -37,13 +46,19 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let path = path.as_ref();
     let config = Config { create: false, ..Config::default() };
     let opened = open::open_directory(path, &config)?;
-    let segments = open::open_segments(&opened.device, path, &config)?;
-    let mut commits = Streams::new(&segments);
+    let files = open::open_files(&opened.device, path, &config)?;
+    let segments = &files.segments;
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
-    let end = open::read_log(&segments, path, &mut |frames| {
+    if let Some(manifest) = &files.manifest {
+        let (pages, used) = loader::load(&opened.device, &files.store.id, manifest, |_, _| {})?;
+        (found.pages, found.entries) = (used.count(), manifest.trees.iter().map(|tree| tree.entries).sum());
+        (found.checkpoint, found.free_pages) = (manifest.position, pages.usable_count() - used.count());
+    }
+    let mut commits = Streams::new(segments);
+    let end = open::read_log(segments, files.log_start(), path, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
             found.commits += 1;
-            streams::decode(&segments, lsn, &stream, |_| found.writes += 1)?;
+            streams::decode(segments, lsn, &stream, |_| found.writes += 1)?;
         }
         Ok(())
     })?;

@@ -65,6 +65,17 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The name of one file of several: what they are, and its number.
+pub(crate) fn numbered(prefix: &str, number: u64) -> String {
+    format!("{prefix}{number:012}")
+}
+
+/// The number in a name that [`numbered`] made.
+pub(crate) fn parse_numbered(prefix: &str, name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix).filter(|digits| digits.len() == 12)?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 /// The counterpart of [`Cursor::varint`].
 #[inline]
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {

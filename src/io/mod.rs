@@ -67,7 +67,6 @@ pub(crate) trait Device: Send + Sync {
     /// a write to it may find the disk full. What was not written reads as anything. Length and directory entry are
     /// durable on return. A crash or an error half-way leaves what [`Device::create_zeroed`] does. The name must not be
     /// in use.
-    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints will use it"))]
     fn create(&self, name: &str, bytes: u64) -> Result<Box<dyn BlockFile>, IoError>;
 
     /// Gives a file another name, atomically and durably; the new name must not be in use.
@@ -99,12 +98,10 @@ pub(crate) trait BlockFile: Send + Sync {
 
     /// Writes `parts` as [`BlockFile::write_durable`] does, under the same conditions, but all of it is durable only after the
     /// next successful [`BlockFile::flush`]; a crash before that leaves any part of it. It can be read at once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints will use it"))]
     fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError>;
 
     /// Makes everything durable that was written to the file before this call, by whatever handle. After a failure
     /// nothing is known about what was written since the last successful flush: any part of it may be lost, whatever reads
     /// show, and no later flush, though it succeed, says otherwise.
-    #[cfg_attr(not(test), expect(dead_code, reason = "checkpoints will use it"))]
     fn flush(&self) -> Result<(), IoError>;
 }

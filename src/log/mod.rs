@@ -2,6 +2,7 @@
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
 //! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//! - `unfinished`: which part of the log is needed by transactions that have not committed yet.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
 //! publishing, which holds up durable acknowledgements behind it, is one copy.
@@ -15,6 +16,7 @@ pub(crate) mod reader;
 pub(crate) mod ring;
 pub(crate) mod segment;
 pub(crate) mod streams;
+pub(crate) mod unfinished;
 
 use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
@@ -25,6 +27,7 @@ use group_commit::{GroupCommit, LogSink};
 use ring::{Ring, block_floor};
 use segment::{SegmentWriter, Segments};
 use std::task::Waker;
+use unfinished::{Announced, Unfinished};
 
 pub(crate) use flusher::{Flusher, Urgency};
 
@@ -35,6 +38,9 @@ pub(crate) struct Log {
     segments: Arc<Segments>,
     session: Session,
     flusher: Flusher,
+    unfinished: Unfinished,
+    /// Where this session begins.
+    began: Lsn,
     /// A payload beyond this many bytes is cut into chunks. So a frame always fits the ring, beside the block that is written in part.
     chunk_bytes: usize,
 }
@@ -44,12 +50,14 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 const _: () = assert!(frame_bytes(CHUNK_BYTES_MAX) <= FRAME_BYTES_MAX as u64);
 
 /// A commit frame without its position.
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'l> {
     payload: Vec<u8>,
     crc: u32,
+    /// That there are chunks of it in the log, which are needed until it is published.
+    _chunks: Option<Announced<'l>>,
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// What to reserve for it.
     pub(crate) fn bytes(&self) -> u64 {
         frame_bytes(self.payload.len())
@@ -60,27 +68,25 @@ impl Log {
     /// Goes on at the log's end with a new session, whose first frame is durable on return.
     pub(crate) fn start(
         segments: Arc<Segments>,
-        end: Lsn,
+        log_end: Arc<LogEnd>,
         session: Session,
         ring_bytes: usize,
     ) -> Result<Log, IoError> {
+        let end = log_end.load();
         let partial = read_partial_block(&segments, end)?;
         let ring = Ring::new(ring_bytes, end, &partial);
         let log = Log {
-            end: Arc::new(LogEnd::new(end)),
+            end: log_end,
             group: GroupCommit::new(ring, end, SegmentWriter::new(Arc::clone(&segments))),
             segments,
             session,
             flusher: Flusher::new(),
+            unfinished: Unfinished::new(),
+            began: end,
             chunk_bytes: (ring_bytes / 8).min(CHUNK_BYTES_MAX),
         };
         log.append(Kind::Open)?;
         Ok(log)
-    }
-
-    /// The word that positions come from.
-    pub(crate) fn end(&self) -> &Arc<LogEnd> {
-        &self.end
     }
 
     /// Everything below is on stable storage.
@@ -96,21 +102,26 @@ impl Log {
 
     /// Encodes a transaction's writes. What is too large for one frame goes into the log at once, as chunks that count for nothing
     /// until the commit frame names the last of them.
-    pub(crate) fn prepare<'a>(&self, writes: impl Iterator<Item = Write<'a>>) -> Result<Prepared, IoError> {
+    pub(crate) fn prepare<'a>(
+        &self,
+        writes: impl Iterator<Item = Write<'a>>,
+    ) -> Result<Prepared<'_>, IoError> {
+        let mut announced = None;
         let mut payload = Vec::with_capacity(256);
         chunks::encode_link(None, &mut payload);
         for write in writes {
             batch::encode_write(write, &mut payload);
             if payload.len() > self.chunk_bytes {
+                announced.get_or_insert_with(|| self.unfinished.announce(&self.end));
                 let publish = |chunk: &[u8]| self.reserve_and_publish(Kind::Chunk, chunk);
                 payload = chunks::cut(&payload, self.chunk_bytes, publish)?;
             }
         }
-        Ok(Prepared { crc: crc32c::crc32c(&payload), payload })
+        Ok(Prepared { crc: crc32c::crc32c(&payload), payload, _chunks: announced })
     }
 
     /// Publishes a commit frame at the position that was reserved for it.
-    pub(crate) fn publish(&self, lsn: Lsn, prepared: &Prepared) -> Result<(), IoError> {
+    pub(crate) fn publish(&self, lsn: Lsn, prepared: &Prepared<'_>) -> Result<(), IoError> {
         self.publish_frame(Kind::Commit, lsn, prepared.bytes(), &prepared.payload, prepared.crc)
     }
 
@@ -209,8 +220,22 @@ impl Log {
         self.wait_durable(lsn.plus(HEADER_BYTES as u64))
     }
 
-    pub(crate) fn segments(&self) -> &Segments {
+    pub(crate) fn segments(&self) -> &Arc<Segments> {
         &self.segments
+    }
+
+    /// See [`Unfinished`].
+    pub(crate) fn unfinished(&self) -> &Unfinished {
+        &self.unfinished
+    }
+
+    /// Where this session began: everything before is decided.
+    pub(crate) fn began(&self) -> Lsn {
+        self.began
+    }
+
+    pub(crate) fn session(&self) -> Session {
+        self.session
     }
 }
 

@@ -11,7 +11,7 @@ use crate::lsn::Lsn;
 use rayon::prelude::*;
 
 /// How much is read and checked at a time.
-const READ_BYTES: usize = 8 << 20;
+const READ_BYTES: u64 = 8 << 20;
 
 /// Why a log could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -82,26 +82,62 @@ pub(crate) struct End {
     pub(crate) missing_segment: Option<u64>,
 }
 
-/// Reads from `start`, where a frame begins, to the end, and hands the frames to `visit`.
-pub(crate) fn read(
+/// Where reading begins: where a frame does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Start {
+    pub(crate) lsn: Lsn,
+    /// The session that goes on there; none at the beginning of the log.
+    pub(crate) session: Option<Session>,
+}
+
+impl Start {
+    /// The beginning of a log of which nothing was given up.
+    pub(crate) const OF_LOG: Start = Start { lsn: Lsn::ZERO, session: None };
+
+    fn end(self) -> End {
+        End {
+            lsn: self.lsn,
+            session: self.session,
+            frames: 0,
+            durable: self.lsn,
+            closed: false,
+            cut_bytes: 0,
+            missing_segment: None,
+        }
+    }
+}
+
+type Visit<'v> = &'v mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>;
+
+/// Reads from `start` to the end, and hands the frames to `visit`.
+pub(crate) fn read(segments: &Segments, start: Start, visit: Visit<'_>) -> Result<End, LogError> {
+    let mut window = Window { segments, start: start.lsn, bytes: Vec::new(), limit: None };
+    let mut end = start.end();
+    let next = read_frames(&mut window, &mut end, visit)?;
+    end.missing_segment = window.missing_segment(next);
+    end.cut_bytes = window.look_behind(&end)?;
+    Ok(end)
+}
+
+/// Reads from `start` up to `limit`, where a frame ends, of a log that is being written behind that. All of it is durable.
+pub(crate) fn read_until(
     segments: &Segments,
-    start: Lsn,
-    visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
-) -> Result<End, LogError> {
-    let mut window = Window { segments, start, bytes: Vec::new() };
-    let mut end = End {
-        lsn: start,
-        session: None,
-        frames: 0,
-        durable: start,
-        closed: false,
-        cut_bytes: 0,
-        missing_segment: None,
-    };
+    start: Start,
+    limit: Lsn,
+    visit: Visit<'_>,
+) -> Result<(), LogError> {
+    let mut window = Window { segments, start: start.lsn, bytes: Vec::new(), limit: Some(limit) };
+    let mut end = start.end();
+    read_frames(&mut window, &mut end, visit)?;
+    if end.lsn == limit { Ok(()) } else { Err(damaged(segments, end.lsn)) }
+}
+
+/// Reads frames as long as there are any; what comes behind them is left in the window.
+fn read_frames(window: &mut Window<'_>, end: &mut End, visit: Visit<'_>) -> Result<Next, LogError> {
     loop {
         window.drop_before(end.lsn);
         let more = window.load()?;
-        let (headers, next) = window.parse(&end);
+        let (headers, next) = window.parse(end);
         let frames = Frames { bytes: &window.bytes, start: window.start, headers: &headers };
         if let Some(last) = headers.last() {
             visit(&frames)?;
@@ -112,9 +148,7 @@ pub(crate) fn read(
             end.closed = last.kind == Kind::Close;
         }
         if next == Next::Ends || !more && headers.is_empty() {
-            end.missing_segment = window.missing_segment(next);
-            end.cut_bytes = window.look_behind(&end)?;
-            return Ok(end);
+            return Ok(next);
         }
     }
 }
@@ -150,6 +184,8 @@ struct Window<'a> {
     segments: &'a Segments,
     start: Lsn,
     bytes: Vec<u8>,
+    /// Nothing behind it is looked at.
+    limit: Option<Lsn>,
 }
 
 impl Window<'_> {
@@ -166,11 +202,15 @@ impl Window<'_> {
     fn load(&mut self) -> Result<bool, LogError> {
         let geometry = self.segments.geometry();
         let at = self.end();
+        let allowed = self.limit.map_or(u64::MAX, |limit| limit.get() - at.get());
+        if allowed == 0 {
+            return Ok(false);
+        }
         let Some(file) = self.segments.get(geometry.index_of(at)) else {
             return Ok(false);
         };
         let offset = geometry.offset_of(at);
-        let len = READ_BYTES.min((geometry.segment_bytes - offset) as usize);
+        let len = allowed.min(geometry.segment_bytes - offset).min(READ_BYTES) as usize;
         let before = self.bytes.len();
         self.bytes.resize(before + len, 0);
         file.read_at(offset, &mut self.bytes[before..])?;

@@ -9,7 +9,7 @@
 //! log that reaches the end of a segment, or holds a frame that goes on behind it, proves that there was a next one.
 
 use super::group_commit::LogSink;
-use crate::format::Cursor;
+use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError};
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
@@ -34,13 +34,14 @@ pub(crate) enum BadHeader {
 /// What a segment is called until its header is durable. There is never more than one, and the next making removes what a crash left.
 pub(crate) const UNFINISHED_NAME: &str = "log.new";
 
+const PREFIX: &str = "log-";
+
 pub(crate) fn file_name(index: u64) -> String {
-    format!("log-{index:012}")
+    numbered(PREFIX, index)
 }
 
 pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("log-").filter(|digits| digits.len() == 12)?;
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+    parse_numbered(PREFIX, name)
 }
 
 /// Positions against files: pure arithmetic.
@@ -97,6 +98,8 @@ pub(crate) fn check_header(
 
 struct Files {
     open: BTreeMap<u64, Arc<dyn BlockFile>>,
+    /// Files of segments that the log does not need any more.
+    spare: Vec<String>,
     /// The first failure to make one.
     failed: Option<IoError>,
 }
@@ -115,8 +118,10 @@ impl Segments {
         store: StoreId,
         geometry: Geometry,
         files: BTreeMap<u64, Arc<dyn BlockFile>>,
+        spare: Vec<String>,
     ) -> Segments {
-        Segments { device, store, geometry, files: Mutex::new(Files { open: files, failed: None }) }
+        let files = Files { open: files, spare, failed: None };
+        Segments { device, store, geometry, files: Mutex::new(files) }
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
@@ -142,24 +147,59 @@ impl Segments {
             if let Some(error) = &files.failed {
                 return Err(error.clone());
             }
-            let made = self.make(missing).inspect_err(|error| files.failed = Some(error.clone()))?;
+            let spare = files.spare.pop();
+            let made = self.make(missing, spare).inspect_err(|error| files.failed = Some(error.clone()))?;
             files.open.insert(missing, Arc::from(made));
         }
         Ok(Arc::clone(&files.open[&index]))
     }
 
-    fn make(&self, index: u64) -> Result<Box<dyn BlockFile>, IoError> {
+    fn make(&self, index: u64, spare: Option<String>) -> Result<Box<dyn BlockFile>, IoError> {
         if self.device.list()?.iter().any(|name| name == UNFINISHED_NAME) {
             self.device.remove(UNFINISHED_NAME)?;
         }
-        let file = self.device.create_zeroed(UNFINISHED_NAME, self.geometry.segment_bytes)?;
+        let file = self.make_zeroed(spare)?;
         file.write_durable(0, &[&encode_header(&self.store, index, self.geometry)])?;
         drop(file);
         let name = file_name(index);
         self.device.rename(UNFINISHED_NAME, &name)?;
         self.device.open(&name)
     }
+
+    /// A file of zeros under the unfinished name. A spare one is there already, with its place on the disk, and only written again.
+    fn make_zeroed(&self, spare: Option<String>) -> Result<Box<dyn BlockFile>, IoError> {
+        let bytes = self.geometry.segment_bytes;
+        let Some(spare) = spare else {
+            return self.device.create_zeroed(UNFINISHED_NAME, bytes);
+        };
+        self.device.rename(&spare, UNFINISHED_NAME)?;
+        let file = self.device.open(UNFINISHED_NAME)?;
+        let zeros = AlignedBuf::zeroed(bytes.min(ZERO_BYTES) as usize);
+        for offset in (0..bytes).step_by(zeros.len()) {
+            let len = (bytes - offset).min(zeros.len() as u64) as usize;
+            file.write(offset, &[&zeros[..len]])?;
+        }
+        file.flush()?;
+        Ok(file)
+    }
+
+    /// Gives up the segments that lie wholly before `lsn`: some are kept for the segments to come, no more than `spares_max`, and the others
+    /// removed. What the name of a spare one says counts for nothing: it is before the first that the log needs.
+    pub(crate) fn recycle_before(&self, lsn: Lsn, spares_max: usize) -> Result<(), IoError> {
+        let mut files = lock(&self.files);
+        let needed = files.open.split_off(&self.geometry.index_of(lsn));
+        let given_up = std::mem::replace(&mut files.open, needed);
+        files.spare.extend(given_up.into_keys().map(file_name));
+        while files.spare.len() > spares_max {
+            let name = files.spare.pop().expect("there are more than none");
+            self.device.remove(&name)?;
+        }
+        Ok(())
+    }
 }
+
+/// A spare segment is zeroed with writes of this length.
+const ZERO_BYTES: u64 = 4 << 20;
 
 /// Writes groups to the segments; the leader's.
 pub(crate) struct SegmentWriter {
@@ -266,7 +306,8 @@ mod tests {
         for operations in 0.. {
             let disk = SimulatedDisk::new(operations);
             disk.crash_after(operations);
-            let segments = Segments::new(Arc::new(disk.clone()), [7; 16], geometry, BTreeMap::new());
+            let segments =
+                Segments::new(Arc::new(disk.clone()), [7; 16], geometry, BTreeMap::new(), Vec::new());
             let made = segments.prepare(5).and_then(|_| segments.prepare(8));
             for outcome in [CrashOutcome::KeepAll, CrashOutcome::DropAll] {
                 let left = disk.after_crash(outcome).list().unwrap();

@@ -99,7 +99,7 @@ impl<'s> Commit<'_, 's> {
         published.map_err(Failed::Log).map(|()| committed)
     }
 
-    fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared>, Failed<'s>> {
+    fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared<'s>>, Failed<'s>> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
@@ -146,10 +146,10 @@ impl<'s> Commit<'_, 's> {
         &self,
         state: &OwnState,
         writes: &SortedWrites<'s>,
-        frame: Option<&Prepared>,
+        frame: Option<&Prepared<'_>>,
         guard: &mut Guard,
     ) -> Result<Committed, Failed<'s>> {
-        let bytes = frame.map_or(UNLOGGED_BYTES, Prepared::bytes);
+        let bytes = frame.map_or(UNLOGGED_BYTES, |frame| frame.bytes());
         let mut pushes = 0;
         loop {
             let end: &LogEnd = self.ground.store.end();
@@ -196,7 +196,7 @@ impl<'s> Commit<'_, 's> {
     }
 
     /// Step 4.
-    fn publish(&self, lsn: Lsn, frame: &Prepared) -> Result<(), IoError> {
+    fn publish(&self, lsn: Lsn, frame: &Prepared<'_>) -> Result<(), IoError> {
         self.ground.log.expect("there is a frame only with a log").publish(lsn, frame)
     }
 

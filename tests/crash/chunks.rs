@@ -4,29 +4,30 @@ use super::harness::{Opened, RING_BYTES, State, bytes, open, put};
 use crate::Durability;
 use crate::engine::error::OpenError;
 use crate::io::{CrashOutcome, SimulatedDisk};
-use crate::log::Prepared;
+use crate::log::{Log, Prepared};
 use crate::log::batch::Write;
 use crate::log::reader::LogError;
+use std::sync::Arc;
 
 /// Larger than the ring, so that most of it is on the disk before there is a commit frame.
 const VALUE_BYTES: usize = 2 * RING_BYTES;
 
-fn prepare(opened: &Opened, seed: u64) -> Prepared {
-    let keyspace = catalog_number(opened);
-    let value = bytes(seed, VALUE_BYTES);
-    let write = Write { space: keyspace, key: b"large", value: Some(&value) };
-    opened.engine.log().unwrap().prepare([write].into_iter()).unwrap()
-}
-
-/// The number of the keyspace, which is made if it is not there.
-fn catalog_number(opened: &Opened) -> u32 {
+/// The log of a store, and the number of its keyspace, which is made if it is not there.
+fn log(opened: &Opened) -> (Arc<Log>, u32) {
     opened.keyspace().unwrap();
-    opened.engine.find(crate::engine::catalog::Kind::Keyspace, "k").unwrap()
+    let keyspace = opened.engine.find(crate::engine::catalog::Kind::Keyspace, "k").unwrap();
+    (Arc::clone(opened.engine.log().unwrap()), keyspace)
 }
 
-fn publish(opened: &Opened, prepared: &Prepared) {
+fn prepare((log, space): &(Arc<Log>, u32), seed: u64) -> Prepared<'_> {
+    let value = bytes(seed, VALUE_BYTES);
+    let write = Write { space: *space, key: b"large", value: Some(&value) };
+    log.prepare([write].into_iter()).unwrap()
+}
+
+fn publish(opened: &Opened, prepared: &Prepared<'_>) {
     let log = opened.engine.log().unwrap();
-    let lsn = log.end().reserve(prepared.bytes());
+    let lsn = opened.engine.store().end().reserve(prepared.bytes());
     log.publish(lsn, prepared).unwrap();
     log.wait_durable(lsn.plus(prepared.bytes())).unwrap();
 }
@@ -36,24 +37,24 @@ fn state(seed: Option<u64>, small: &[u8]) -> State {
     large.into_iter().chain([(b"small".to_vec(), small.to_vec())]).collect()
 }
 
-/// A store with a small commit and a large transaction that is prepared and not committed.
-fn store_with_prepared() -> (SimulatedDisk, Opened, Prepared) {
+/// A store with a small commit.
+fn store_with_small() -> (SimulatedDisk, Opened) {
     let disk = SimulatedDisk::new(1);
     let opened = open(&disk).unwrap();
     opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
-    let prepared = prepare(&opened, 1);
-    (disk, opened, prepared)
+    (disk, opened)
 }
 
 #[test]
 fn only_the_chain_of_a_commit_counts() {
     let disk = SimulatedDisk::new(1);
     let opened = open(&disk).unwrap();
-    let (_given_up, first) = (prepare(&opened, 1), prepare(&opened, 2));
-    let _between = prepare(&opened, 3);
+    let log = log(&opened);
+    let (_given_up, first) = (prepare(&log, 1), prepare(&log, 2));
+    let _between = prepare(&log, 3);
     opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
     publish(&opened, &first);
-    let _in_flight = prepare(&opened, 4);
+    let _in_flight = prepare(&log, 4);
     opened.commit(&[put("small", "2")], Durability::Sync).unwrap();
     let after = disk.after_crash(CrashOutcome::DropAll);
     for _ in 0..3 {
@@ -63,7 +64,9 @@ fn only_the_chain_of_a_commit_counts() {
 
 #[test]
 fn a_commit_under_way_while_the_store_is_closed_is_whole() {
-    let (disk, opened, prepared) = store_with_prepared();
+    let (disk, opened) = store_with_small();
+    let log = log(&opened);
+    let prepared = prepare(&log, 1);
     opened.engine.close().unwrap();
     publish(&opened, &prepared);
     drop(opened);
@@ -72,7 +75,9 @@ fn a_commit_under_way_while_the_store_is_closed_is_whole() {
 
 #[test]
 fn a_chain_ends_with_its_session() {
-    let (disk, opened, prepared) = store_with_prepared();
+    let (disk, opened) = store_with_small();
+    let log = log(&opened);
+    let prepared = prepare(&log, 1);
     drop(opened);
     let opened = open(&disk).unwrap();
     assert_eq!(opened.state(), state(None, b"1"));

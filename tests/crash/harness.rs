@@ -76,7 +76,7 @@ impl Opened {
     fn leave_void(&self, payload_bytes: usize) -> Result<(), Error> {
         let log = self.engine.log().expect("a store on a disk has a log");
         let bytes = frame_bytes(payload_bytes);
-        let lsn = log.end().reserve(bytes);
+        let lsn = self.engine.store().end().reserve(bytes);
         log.void(lsn, bytes).map_err(|cause| Error::ReadOnly { cause })
     }
 }

@@ -1,0 +1,157 @@
+//! Reads a whole checkpoint: every page that its trees lead to, each of them checked.
+
+use super::error::CheckpointError;
+use super::manifest::Manifest;
+use super::page::{BadPage, Expected, Kind, PageId, Stored};
+use super::page_set::PageSet;
+use super::pages::{Pages, Reads, StoreId};
+use super::tree::{Child, Root, Tree, read_branch, read_value};
+use crate::io::Device;
+use crate::lsn::Lsn;
+use crate::sync::Arc;
+use rayon::prelude::*;
+
+/// So many leaves make one task.
+const TASK_LEAVES: usize = 128;
+/// More levels than a tree of every page that a disk can hold.
+const HEIGHT_MAX: u8 = 32;
+
+/// A key with its value, and the position of its commit.
+pub(crate) struct Entry<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) lsn: Lsn,
+    pub(crate) value: &'a [u8],
+}
+
+/// Opens the pages of a checkpoint, and hands every entry with its keyspace to `visit`: on several threads, each of which has a range of keys in order.
+/// Returns the pages, and which of them are in use.
+pub(crate) fn load(
+    device: &Arc<dyn Device>,
+    store: &StoreId,
+    manifest: &Manifest,
+    visit: impl Fn(u32, Entry<'_>) + Sync,
+) -> Result<(Pages, PageSet), CheckpointError> {
+    let pages = Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)?;
+    let mut used = PageSet::default();
+    for tree in &manifest.trees {
+        load_tree(&pages, tree, &mut used, |entry| visit(tree.space, entry))?;
+    }
+    Ok((pages, used))
+}
+
+fn load_tree(
+    pages: &Pages,
+    tree: &Tree,
+    used: &mut PageSet,
+    visit: impl Fn(Entry<'_>) + Sync,
+) -> Result<(), CheckpointError> {
+    let Some(root) = tree.root else {
+        return Ok(());
+    };
+    let leaves = find_leaves(pages, tree.space, root, used)?;
+    let loaded: Result<Vec<Loaded>, CheckpointError> = (0..leaves.len())
+        .into_par_iter()
+        .step_by(TASK_LEAVES)
+        .map(|from| load_leaves(pages, tree.space, &leaves, from, &visit))
+        .collect();
+    let loaded = loaded?;
+    for page in loaded.iter().flat_map(|loaded| &loaded.overflow) {
+        take(pages, used, *page)?;
+    }
+    if loaded.iter().map(|loaded| loaded.entries).sum::<u64>() != tree.entries {
+        return Err(pages.damaged(root.page, BadPage("leads to more entries than there are, or to fewer")));
+    }
+    Ok(())
+}
+
+fn take(pages: &Pages, used: &mut PageSet, page: PageId) -> Result<(), CheckpointError> {
+    let is_first = used.insert(page);
+    if is_first { Ok(()) } else { Err(pages.damaged(page, BadPage("is linked to from two places"))) }
+}
+
+/// The leaves of a tree, in order. A page outside the files is found when it is read.
+fn find_leaves(
+    pages: &Pages,
+    space: u32,
+    root: Root,
+    used: &mut PageSet,
+) -> Result<Vec<Child>, CheckpointError> {
+    if root.height > HEIGHT_MAX {
+        return Err(pages.damaged(root.page, BadPage("is the root of a tree that is too high")));
+    }
+    let mut level = vec![Child { low: Box::default(), page: root.page }];
+    for _ in 0..root.height {
+        let mut below: Vec<Child> = Vec::new();
+        for branch in &level {
+            take_in_files(pages, used, branch.page)?;
+            let children = read_branch(pages, branch.page, space)?;
+            let follows =
+                children[0].low >= branch.low && below.last().is_none_or(|last| last.low < children[0].low);
+            if !follows {
+                return Err(pages.damaged(branch.page, BadPage("holds keys that belong elsewhere")));
+            }
+            below.extend(children);
+        }
+        level = below;
+    }
+    for leaf in &level {
+        take_in_files(pages, used, leaf.page)?;
+    }
+    Ok(level)
+}
+
+/// A page beyond the files is not let into the set, whose size it would set.
+fn take_in_files(pages: &Pages, used: &mut PageSet, page: PageId) -> Result<(), CheckpointError> {
+    if !pages.may_hold(page) {
+        return Err(pages.damaged(page, BadPage("is where no page can be")));
+    }
+    take(pages, used, page)
+}
+
+/// What came of some leaves.
+#[derive(Default)]
+struct Loaded {
+    entries: u64,
+    overflow: Vec<PageId>,
+}
+
+fn load_leaves(
+    pages: &Pages,
+    space: u32,
+    leaves: &[Child],
+    from: usize,
+    visit: &impl Fn(Entry<'_>),
+) -> Result<Loaded, CheckpointError> {
+    let mine = &leaves[from..leaves.len().min(from + TASK_LEAVES)];
+    let mut reads = Reads::new(pages, mine.iter().map(|leaf| leaf.page).collect());
+    let (mut loaded, mut joined) = (Loaded::default(), Vec::new());
+    for (index, leaf) in mine.iter().enumerate() {
+        let (page, bytes) = reads.next()?;
+        let checked = pages.check(bytes, Expected { id: page, kind: Kind::Leaf, space })?;
+        let bad = |what| pages.damaged(page, BadPage(what));
+        let next_low = leaves.get(from + index + 1).map(|next| &*next.low);
+        let mut before: Option<&[u8]> = None;
+        for slot in 0..checked.slots() {
+            let cell = checked.leaf_cell(slot).ok_or_else(|| bad("holds an entry that is cut off"))?;
+            let in_order = before.map_or(&*leaf.low <= cell.key, |before| before < cell.key);
+            if !in_order || next_low.is_some_and(|next| cell.key >= next) {
+                return Err(bad("holds keys that are not in order"));
+            }
+            let value = match cell.value {
+                Stored::Inline(value) => value,
+                Stored::Overflow { first, bytes } => {
+                    joined.clear();
+                    read_value(pages, space, first, bytes, |page, part| {
+                        loaded.overflow.push(page);
+                        joined.extend_from_slice(part);
+                    })?;
+                    &joined
+                }
+            };
+            visit(Entry { key: cell.key, lsn: cell.lsn, value });
+            loaded.entries += 1;
+            before = Some(cell.key);
+        }
+    }
+    Ok(loaded)
+}

@@ -1,0 +1,185 @@
+//! The manifest: the one file that makes pages a checkpoint.
+//!
+//! It is written last, under a name of its own with a number that grows, and the one before is removed when it has been read back. So there
+//! is always a whole one, and the pages and the log that it needs are there: what is no longer needed is given up after that.
+
+use super::error::CheckpointError;
+use super::page::PageId;
+use super::tree::{Root, Tree};
+use crate::format::{Cursor, numbered, parse_numbered};
+use crate::io::{AlignedBuf, BLOCK, Device, IoError};
+use crate::log::frame::Session;
+use crate::lsn::Lsn;
+use std::time::{Duration, SystemTime};
+
+const MAGIC: &[u8; 8] = b"SKIPMANI";
+pub(crate) const VERSION: u32 = 1;
+const PREFIX: &str = "manifest-";
+/// What a manifest is called until it is whole.
+pub(crate) const UNFINISHED_NAME: &str = "manifest.new";
+
+pub(crate) fn file_name(number: u64) -> String {
+    numbered(PREFIX, number)
+}
+
+pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
+    parse_numbered(PREFIX, name)
+}
+
+/// What a checkpoint is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Manifest {
+    /// Grows by one with each checkpoint.
+    pub(crate) number: u64,
+    /// Everything committed below is in the pages, and nothing else.
+    pub(crate) position: Lsn,
+    /// From here on the log is needed: a transaction that committed above `position` may have begun to write below it.
+    pub(crate) log_from: Lsn,
+    /// The session of the log there.
+    pub(crate) session: Session,
+    pub(crate) written: SystemTime,
+    pub(crate) extent_pages: u64,
+    pub(crate) extents: u64,
+    pub(crate) trees: Vec<Tree>,
+}
+
+impl Manifest {
+    fn encode(&self, store: &[u8; 16]) -> AlignedBuf {
+        let mut out = Vec::with_capacity(BLOCK);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(store);
+        let since = self.written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let words = [
+            self.number,
+            self.position.get(),
+            self.log_from.get(),
+            milliseconds,
+            self.extent_pages,
+            self.extents,
+        ];
+        words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+        out.extend_from_slice(&self.session.0.to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(
+            &u32::try_from(self.trees.len()).expect("keyspaces have numbers of 32 bits").to_le_bytes(),
+        );
+        for tree in &self.trees {
+            out.extend_from_slice(&tree.space.to_le_bytes());
+            out.extend_from_slice(&tree.root.map_or(0, |root| u32::from(root.height)).to_le_bytes());
+            out.extend_from_slice(&tree.root.map_or(0, |root| root.page.0).to_le_bytes());
+            out.extend_from_slice(&tree.entries.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        let mut blocks = AlignedBuf::zeroed(out.len().next_multiple_of(BLOCK));
+        blocks[..out.len()].copy_from_slice(&out);
+        blocks
+    }
+
+    /// Reads what [`Manifest::encode`] made.
+    fn decode(bytes: &[u8], store: &[u8; 16]) -> Result<Manifest, &'static str> {
+        let (mut cursor, cut_off) = (Cursor::new(bytes), "is cut off");
+        if cursor.take(8) != Some(MAGIC) {
+            return Err("does not begin as a manifest does");
+        }
+        if cursor.u32().ok_or(cut_off)? > VERSION {
+            return Err("was written by a newer version of this program: use that");
+        }
+        cursor.take(4).ok_or(cut_off)?;
+        let is_ours = cursor.take(16) == Some(store);
+        let manifest = Manifest::decode_fields(&mut cursor).ok_or(cut_off)?;
+        let len = bytes.len() - cursor.rest().len();
+        if cursor.u32() != Some(crc32c::crc32c(&bytes[..len])) {
+            return Err("does not agree with its checksum");
+        }
+        if !is_ours {
+            return Err("belongs to another store");
+        }
+        let is_sound = manifest.log_from <= manifest.position
+            && manifest.extent_pages > 1
+            && manifest.trees.is_sorted_by(|a, b| a.space < b.space);
+        if is_sound { Ok(manifest) } else { Err("says what no version of this program writes") }
+    }
+
+    fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Manifest> {
+        let number = cursor.u64()?;
+        let (position, log_from) = (Lsn::new(cursor.u64()?), Lsn::new(cursor.u64()?));
+        let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(cursor.u64()?))?;
+        let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
+        let session = Session(cursor.u16()?);
+        cursor.take(2)?;
+        let mut trees = Vec::new();
+        for _ in 0..cursor.u32()? {
+            let (space, height) = (cursor.u32()?, u8::try_from(cursor.u32()?).ok()?);
+            let (page, entries) = (cursor.u64()?, cursor.u64()?);
+            let root = (page != 0).then_some(Root { page: PageId(page), height });
+            trees.push(Tree { space, root, entries });
+        }
+        Some(Manifest { number, position, log_from, session, written, extent_pages, extents, trees })
+    }
+
+    /// Makes this the store's checkpoint. On an error the one before still is, or this one: whoever opens the store finds out.
+    pub(crate) fn publish(&self, device: &dyn Device, store: &[u8; 16]) -> Result<(), CheckpointError> {
+        if device.list()?.iter().any(|name| name == UNFINISHED_NAME) {
+            device.remove(UNFINISHED_NAME)?;
+        }
+        let bytes = self.encode(store);
+        let file = device.create_zeroed(UNFINISHED_NAME, bytes.len() as u64)?;
+        file.write_durable(0, &[&bytes])?;
+        drop(file);
+        let name = file_name(self.number);
+        device.rename(UNFINISHED_NAME, &name)?;
+        if read(device, &name, store)? == self.encoded(store)? {
+            return Ok(());
+        }
+        Err(damaged(&name, "is not what was written there"))
+    }
+
+    /// What reading it back gives: times are kept in milliseconds.
+    fn encoded(&self, store: &[u8; 16]) -> Result<Manifest, CheckpointError> {
+        Manifest::decode(&self.encode(store), store).map_err(|what| damaged(&file_name(self.number), what))
+    }
+}
+
+fn damaged(file: &str, what: &'static str) -> CheckpointError {
+    CheckpointError::Damaged { file: file.to_owned(), offset: 0, what }
+}
+
+fn read(device: &dyn Device, name: &str, store: &[u8; 16]) -> Result<Manifest, CheckpointError> {
+    let file = device.open(name)?;
+    let len = usize::try_from(file.len()).map_err(|_| damaged(name, "is longer than any manifest"))?;
+    let mut bytes = vec![0; len];
+    file.read_at(0, &mut bytes)?;
+    let manifest = Manifest::decode(&bytes, store).map_err(|what| damaged(name, what))?;
+    if file_name(manifest.number) != name {
+        return Err(damaged(name, "says that it has another number"));
+    }
+    Ok(manifest)
+}
+
+/// The store's checkpoint, if it has one: the last manifest. One before it is there only until the last one has been read back, and good until
+/// then; so it serves if the last one is damaged.
+pub(crate) fn find(device: &dyn Device, store: &[u8; 16]) -> Result<Option<Manifest>, CheckpointError> {
+    let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
+    numbers.sort_unstable();
+    let mut last_error = None;
+    for number in numbers.into_iter().rev() {
+        match read(device, &file_name(number), store) {
+            Ok(manifest) => return Ok(Some(manifest)),
+            Err(error) => last_error = last_error.or(Some(error)),
+        }
+    }
+    last_error.map_or(Ok(None), Err)
+}
+
+/// Removes every manifest but this one: from then on what only they need may be given up.
+pub(crate) fn remove_others(device: &dyn Device, keep: Option<u64>) -> Result<(), IoError> {
+    let mut names = device.list()?;
+    names.retain(|name| {
+        name == UNFINISHED_NAME || parse_file_name(name).is_some_and(|number| Some(number) != keep)
+    });
+    names.iter().try_for_each(|name| device.remove(name))
+}

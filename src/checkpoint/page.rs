@@ -1,0 +1,261 @@
+//! Pages: what a checkpoint's files are made of. `docs/formats.md` has every byte.
+//!
+//! ```text
+//!   0         4     5    6        8          16          24       26       28        32
+//!   ┌─────────┬─────┬────┬────────┬──────────┬───────────┬────────┬────────┬─────────┬─────────────┬──── ─ ─ ─ ────┬─────────┐
+//!   │ CRC-32C │kind │  0 │ slots  │ page id  │ position  │  free  │   0    │  space  │ slot … slot │     free      │ cells … │
+//!   └─────────┴─────┴────┴────────┴──────────┴───────────┴────────┴────────┴─────────┴─────────────┴──── ─ ─ ─ ────┴─────────┘
+//! ```
+//!
+//! - A slot says where a cell begins. Slots are in the order of their keys; cells fill the page from its end.
+//! - A page carries its own id, and its checksum begins with the store's: neither a page of another store nor one that lies at
+//!   another's place is taken for it.
+//! - A page is never changed. What changes is written to other pages, which get other parents.
+//!
+//! Nothing of a page is trusted: what is not there, or not where it can be, reads as [`None`].
+
+use crate::format::Cursor;
+use crate::io::{AlignedBuf, BLOCK};
+use crate::lsn::Lsn;
+
+pub(crate) const PAGE_BYTES: usize = 8192;
+const _: () = assert!(PAGE_BYTES.is_multiple_of(BLOCK));
+const HEADER_BYTES: usize = 32;
+const SLOT_BYTES: usize = 2;
+/// What slots and cells share.
+pub(crate) const ROOM_BYTES: usize = PAGE_BYTES - HEADER_BYTES;
+/// Two cells of this length fit one page.
+pub(crate) const CELL_BYTES_MAX: usize = ROOM_BYTES / 2 - SLOT_BYTES;
+/// The bytes of a value that one overflow page holds, behind the number of the next.
+pub(crate) const OVERFLOW_BYTES: usize = ROOM_BYTES - 8;
+
+/// Where a page is: its place in the row of all pages. Page 0 of each file describes the file, so no link leads to page 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct PageId(pub(crate) u64);
+
+/// What a page is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// The first page of a file: whose it is.
+    Meta = 1,
+    /// Keys, and the pages below which they are.
+    Branch = 2,
+    /// Keys with their values.
+    Leaf = 3,
+    /// A part of a value that is too long for its leaf.
+    Overflow = 4,
+}
+
+/// A page that is not what it should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BadPage(pub(crate) &'static str);
+
+/// A page's bytes: whole and its own, as far as its checksum says.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<'a> {
+    bytes: &'a [u8],
+    slots: usize,
+}
+
+/// What a page must be.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected {
+    pub(crate) id: PageId,
+    pub(crate) kind: Kind,
+    pub(crate) space: u32,
+}
+
+impl<'a> Page<'a> {
+    pub(crate) fn check(bytes: &'a [u8], seed: u32, expected: Expected) -> Result<Page<'a>, BadPage> {
+        let mut cursor = Cursor::new(bytes);
+        let crc = cursor.u32().filter(|_| bytes.len() == PAGE_BYTES).ok_or(BadPage("is cut off"))?;
+        if crc != crc32c::crc32c_append(seed, &bytes[4..]) {
+            return Err(BadPage("does not agree with its checksum"));
+        }
+        let header = (|| Some((cursor.u8()?, cursor.u8()?, cursor.u16()?, cursor.u64()?)))();
+        let (kind, _, slots, id) = header.ok_or(BadPage("is cut off"))?;
+        if id != expected.id.0 {
+            return Err(BadPage("belongs to another place"));
+        }
+        if kind != expected.kind as u8 || field(bytes, 28) != Some(expected.space) {
+            return Err(BadPage("is of another kind, or of another keyspace"));
+        }
+        Ok(Page { bytes, slots: slots.into() })
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// What lies between the cell's beginning and the page's end: the cell's own lengths say where it ends.
+    fn cell(&self, slot: usize) -> Option<&'a [u8]> {
+        let at = HEADER_BYTES + slot * SLOT_BYTES;
+        let offset = Cursor::new(self.bytes.get(at..at + SLOT_BYTES)?).u16()?;
+        self.bytes.get(offset.into()..)
+    }
+
+    pub(crate) fn leaf_cell(&self, slot: usize) -> Option<LeafCell<'a>> {
+        LeafCell::decode(self.cell(slot)?)
+    }
+
+    pub(crate) fn branch_cell(&self, slot: usize) -> Option<BranchCell<'a>> {
+        BranchCell::decode(self.cell(slot)?)
+    }
+
+    /// The next page of the value, and this one's part of it.
+    pub(crate) fn overflow(&self, part_bytes: usize) -> Option<(Option<PageId>, &'a [u8])> {
+        let mut cursor = Cursor::new(&self.bytes[HEADER_BYTES..]);
+        let next = cursor.u64()?;
+        Some(((next != 0).then_some(PageId(next)), cursor.take(part_bytes)?))
+    }
+}
+
+fn field(bytes: &[u8], at: usize) -> Option<u32> {
+    Cursor::new(bytes.get(at..)?).u32()
+}
+
+/// A value in a leaf, or where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stored<'a> {
+    Inline(&'a [u8]),
+    Overflow { first: PageId, bytes: u32 },
+}
+
+/// An entry of a leaf: length of the key (2), length of the value (4, the highest bit if it overflows), position (8), key, then the value
+/// or the number of its first page (8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LeafCell<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) lsn: Lsn,
+    pub(crate) value: Stored<'a>,
+}
+
+const OVERFLOWS: u32 = 1 << 31;
+
+impl<'a> LeafCell<'a> {
+    /// The length of an entry whose value is inline.
+    pub(crate) fn inline_bytes(key: &[u8], value: &[u8]) -> usize {
+        2 + 4 + 8 + key.len() + value.len()
+    }
+
+    fn decode(bytes: &'a [u8]) -> Option<LeafCell<'a>> {
+        let mut cursor = Cursor::new(bytes);
+        let key_bytes = cursor.u16()?;
+        let value_bytes = cursor.u32()?;
+        let lsn = Lsn::new(cursor.u64()?);
+        let key = cursor.take(key_bytes.into())?;
+        let value = if value_bytes & OVERFLOWS == 0 {
+            Stored::Inline(cursor.take(value_bytes as usize)?)
+        } else {
+            Stored::Overflow { first: PageId(cursor.u64()?), bytes: value_bytes & !OVERFLOWS }
+        };
+        Some(LeafCell { key, lsn, value })
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let key_bytes = u16::try_from(self.key.len()).expect("keys are short");
+        let value_bytes = match self.value {
+            Stored::Inline(value) => u32::try_from(value.len()).expect("it fits a page"),
+            Stored::Overflow { bytes, .. } => bytes | OVERFLOWS,
+        };
+        out.extend_from_slice(&key_bytes.to_le_bytes());
+        out.extend_from_slice(&value_bytes.to_le_bytes());
+        out.extend_from_slice(&self.lsn.get().to_le_bytes());
+        out.extend_from_slice(self.key);
+        match self.value {
+            Stored::Inline(value) => out.extend_from_slice(value),
+            Stored::Overflow { first, .. } => out.extend_from_slice(&first.0.to_le_bytes()),
+        }
+    }
+}
+
+/// An entry of a branch: length of the key (2), page (8), key. Every key below the page is at or above this one, and below the next one's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BranchCell<'a> {
+    pub(crate) low: &'a [u8],
+    pub(crate) child: PageId,
+}
+
+impl<'a> BranchCell<'a> {
+    fn decode(bytes: &'a [u8]) -> Option<BranchCell<'a>> {
+        let mut cursor = Cursor::new(bytes);
+        let key_bytes = cursor.u16()?;
+        let child = PageId(cursor.u64()?);
+        Some(BranchCell { low: cursor.take(key_bytes.into())?, child })
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let key_bytes = u16::try_from(self.low.len()).expect("keys are short");
+        out.extend_from_slice(&key_bytes.to_le_bytes());
+        out.extend_from_slice(&self.child.0.to_le_bytes());
+        out.extend_from_slice(self.low);
+    }
+}
+
+/// A page in the making.
+pub(crate) struct Draft {
+    bytes: AlignedBuf,
+    slots: usize,
+    cells_at: usize,
+}
+
+impl Draft {
+    pub(crate) fn new() -> Draft {
+        Draft { bytes: AlignedBuf::zeroed(PAGE_BYTES), slots: 0, cells_at: PAGE_BYTES }
+    }
+
+    fn free_bytes(&self) -> usize {
+        self.cells_at - HEADER_BYTES - self.slots * SLOT_BYTES
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots == 0
+    }
+
+    /// Whether it would do its neighbour good to come in with it.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.free_bytes() > ROOM_BYTES / 2
+    }
+
+    pub(crate) fn has_room(&self, cell_bytes: usize) -> bool {
+        cell_bytes + SLOT_BYTES <= self.free_bytes()
+    }
+
+    /// Puts a cell behind the others; its key is the greatest.
+    pub(crate) fn push(&mut self, cell: &[u8]) {
+        assert!(self.has_room(cell.len()), "whoever pushes has asked for room");
+        self.cells_at -= cell.len();
+        self.bytes[self.cells_at..][..cell.len()].copy_from_slice(cell);
+        let slot = u16::try_from(self.cells_at).expect("a page is shorter than 64 KiB");
+        self.bytes[HEADER_BYTES + self.slots * SLOT_BYTES..][..SLOT_BYTES]
+            .copy_from_slice(&slot.to_le_bytes());
+        self.slots += 1;
+    }
+
+    /// A part of a value, and the page that the next part is on.
+    pub(crate) fn overflow(next: Option<PageId>, part: &[u8]) -> Draft {
+        assert!(part.len() <= OVERFLOW_BYTES, "whoever splits a value knows how long a part may be");
+        let mut draft = Draft::new();
+        draft.bytes[HEADER_BYTES..][..8].copy_from_slice(&next.map_or(0, |next| next.0).to_le_bytes());
+        draft.bytes[HEADER_BYTES + 8..][..part.len()].copy_from_slice(part);
+        draft.cells_at = HEADER_BYTES + OVERFLOW_BYTES - part.len();
+        draft
+    }
+
+    /// The whole page, and an empty draft in its place.
+    pub(crate) fn finish(&mut self, what: Expected, position: Lsn, seed: u32, out: &mut [u8]) {
+        let free = u16::try_from(self.free_bytes()).expect("a page is shorter than 64 KiB");
+        let bytes = &mut self.bytes;
+        bytes[4] = what.kind as u8;
+        bytes[6..8].copy_from_slice(&(self.slots as u16).to_le_bytes());
+        bytes[8..16].copy_from_slice(&what.id.0.to_le_bytes());
+        bytes[16..24].copy_from_slice(&position.get().to_le_bytes());
+        bytes[24..26].copy_from_slice(&free.to_le_bytes());
+        bytes[28..32].copy_from_slice(&what.space.to_le_bytes());
+        let crc = crc32c::crc32c_append(seed, &bytes[4..]);
+        bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        out.copy_from_slice(bytes);
+        bytes.fill(0);
+        (self.slots, self.cells_at) = (0, PAGE_BYTES);
+    }
+}

@@ -1,0 +1,86 @@
+//! Which pages are in use: one bit each.
+
+use super::page::PageId;
+use std::ops::Range;
+
+const BITS: u64 = u64::BITS as u64;
+
+/// See the module. Pages beyond its end are free.
+#[derive(Clone, Default)]
+pub(crate) struct PageSet(Vec<u64>);
+
+impl PageSet {
+    pub(crate) fn contains(&self, page: PageId) -> bool {
+        self.0.get((page.0 / BITS) as usize).is_some_and(|word| word >> (page.0 % BITS) & 1 == 1)
+    }
+
+    /// True if it was not in.
+    pub(crate) fn insert(&mut self, page: PageId) -> bool {
+        let index = (page.0 / BITS) as usize;
+        if index >= self.0.len() {
+            self.0.resize(index + 1, 0);
+        }
+        let was_in = self.contains(page);
+        self.0[index] |= 1 << (page.0 % BITS);
+        !was_in
+    }
+
+    pub(crate) fn remove(&mut self, page: PageId) {
+        debug_assert!(self.contains(page));
+        self.0[(page.0 / BITS) as usize] &= !(1 << (page.0 % BITS));
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// The first pages of `within` that are free and next to each other, `max` at most; none if all are in use.
+    pub(crate) fn free_run(&self, within: Range<u64>, max: u64) -> Option<Range<u64>> {
+        let mut at = within.start;
+        while at < within.end && self.contains(PageId(at)) {
+            let word = self.0[(at / BITS) as usize] >> (at % BITS);
+            at += u64::from(word.trailing_ones());
+        }
+        let end = within.end.min(at.saturating_add(max));
+        let len = (at..end).take_while(|&page| !self.contains(PageId(page))).count() as u64;
+        (len > 0).then_some(at..at + len)
+    }
+
+    /// The last page that is in use.
+    pub(crate) fn last(&self) -> Option<PageId> {
+        let index = self.0.iter().rposition(|&word| word != 0)?;
+        Some(PageId(index as u64 * BITS + BITS - 1 - u64::from(self.0[index].leading_zeros())))
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn does_what_a_plain_set_does() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let (mut set, mut plain) = (PageSet::default(), BTreeSet::new());
+        for _ in 0..20_000 {
+            let page = random.u64(0..400);
+            if plain.contains(&page) && random.bool() {
+                plain.remove(&page);
+                set.remove(PageId(page));
+            } else {
+                assert_eq!(set.insert(PageId(page)), plain.insert(page));
+            }
+            assert_eq!(set.last().map(|page| page.0), plain.last().copied());
+            let (start, len, max) = (random.u64(0..450), random.u64(0..200), random.u64(1..10));
+            let within = start..start + len;
+            let first = within.clone().find(|page| !plain.contains(page));
+            let expected = first.map(|first| {
+                let len =
+                    (first..within.end).take_while(|page| !plain.contains(page)).take(max as usize).count();
+                first..first + len as u64
+            });
+            assert_eq!(set.free_run(within, max), expected);
+        }
+        assert_eq!(set.count(), plain.len() as u64);
+    }
+}

@@ -1,0 +1,211 @@
+//! The files that hold pages: extents of a fixed number of pages each.
+//!
+//! Extent `n` holds the pages from `n * extent_pages` on, and its first one says so (`meta`). A file takes up space on the disk as its pages
+//! are written. Extents are added at the end, and taken away from there when nothing in them is in use.
+
+use super::error::CheckpointError;
+use super::page::{BadPage, Expected, Kind, PAGE_BYTES, Page, PageId};
+use crate::format::{Cursor, numbered, parse_numbered};
+use crate::io::{AlignedBuf, BlockFile, Device, IoError};
+use crate::sync::{Arc, Mutex, lock};
+use std::ops::Range;
+
+/// What tells one store's pages from another's.
+pub(crate) type StoreId = [u8; 16];
+
+const MAGIC: &[u8; 8] = b"SKIPPAGE";
+pub(crate) const VERSION: u32 = 1;
+/// Bytes of a meta page before what it says, and of what it says.
+const META_AT: usize = 32;
+const META_BYTES: usize = 8 + 4 + 4 + 16 + 8 + 8;
+const PREFIX: &str = "pages-";
+
+pub(crate) fn file_name(extent: u64) -> String {
+    numbered(PREFIX, extent)
+}
+
+pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
+    parse_numbered(PREFIX, name)
+}
+
+/// See the module.
+pub(crate) struct Pages {
+    device: Arc<dyn Device>,
+    store: StoreId,
+    extent_pages: u64,
+    files: Mutex<Vec<Arc<dyn BlockFile>>>,
+}
+
+impl Pages {
+    /// The first `extents` of a store, each of which must be there.
+    pub(crate) fn open(
+        device: Arc<dyn Device>,
+        store: StoreId,
+        extent_pages: u64,
+        extents: u64,
+    ) -> Result<Pages, CheckpointError> {
+        let pages = Pages { device, store, extent_pages, files: Mutex::default() };
+        for extent in 0..extents {
+            let file: Arc<dyn BlockFile> = Arc::from(pages.device.open(&file_name(extent))?);
+            pages.check_meta(extent, &*file)?;
+            lock(&pages.files).push(file);
+        }
+        Ok(pages)
+    }
+
+    fn check_meta(&self, extent: u64, file: &dyn BlockFile) -> Result<(), CheckpointError> {
+        let damaged = |what| CheckpointError::Damaged { file: file_name(extent), offset: 0, what };
+        if file.len() != self.extent_bytes() {
+            return Err(damaged("has not the length of the pages of this store"));
+        }
+        let mut found = AlignedBuf::zeroed(PAGE_BYTES);
+        file.read_at(0, &mut found)?;
+        let version = Cursor::new(&found[META_AT + 8..]).u32();
+        if found[META_AT..].starts_with(MAGIC) && version.is_some_and(|version| version > VERSION) {
+            return Err(damaged("was written by a newer version of this program"));
+        }
+        if found[..] == self.meta(extent)[..] {
+            return Ok(());
+        }
+        Err(damaged("is not the first page of pages of this store"))
+    }
+
+    fn extent_bytes(&self) -> u64 {
+        self.extent_pages * PAGE_BYTES as u64
+    }
+
+    /// With what each checksum begins.
+    pub(crate) fn seed(&self) -> u32 {
+        crc32c::crc32c(&self.store)
+    }
+
+    fn meta(&self, extent: u64) -> AlignedBuf {
+        let mut page = AlignedBuf::zeroed(PAGE_BYTES);
+        page[4] = Kind::Meta as u8;
+        page[8..16].copy_from_slice(&(extent * self.extent_pages).to_le_bytes());
+        let fields = &mut page[META_AT..META_AT + META_BYTES];
+        fields[..8].copy_from_slice(MAGIC);
+        fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        fields[16..32].copy_from_slice(&self.store);
+        fields[32..40].copy_from_slice(&extent.to_le_bytes());
+        fields[40..48].copy_from_slice(&self.extent_pages.to_le_bytes());
+        let crc = crc32c::crc32c_append(self.seed(), &page[4..]);
+        page[..4].copy_from_slice(&crc.to_le_bytes());
+        page
+    }
+
+    pub(crate) fn extent_pages(&self) -> u64 {
+        self.extent_pages
+    }
+
+    pub(crate) fn extents(&self) -> u64 {
+        lock(&self.files).len() as u64
+    }
+
+    /// The pages of an extent that may be used.
+    pub(crate) fn usable(&self, extent: u64) -> Range<u64> {
+        extent * self.extent_pages + 1..(extent + 1) * self.extent_pages
+    }
+
+    /// How many pages there are that may be used.
+    pub(crate) fn usable_count(&self) -> u64 {
+        self.extents() * (self.extent_pages - 1)
+    }
+
+    /// Whether a link may lead to this page.
+    pub(crate) fn may_hold(&self, page: PageId) -> bool {
+        page.0 / self.extent_pages < self.extents() && !page.0.is_multiple_of(self.extent_pages)
+    }
+
+    /// Adds an extent at the end; returns its number.
+    pub(crate) fn add_extent(&self) -> Result<u64, IoError> {
+        let mut files = lock(&self.files);
+        let extent = files.len() as u64;
+        let file = self.device.create(&file_name(extent), self.extent_bytes())?;
+        file.write(0, &[&self.meta(extent)])?;
+        files.push(Arc::from(file));
+        Ok(extent)
+    }
+
+    /// Takes the extents from this one on away, and what an attempt that failed left of others.
+    pub(crate) fn remove_extents_from(&self, first: u64) -> Result<(), IoError> {
+        let mut files = lock(&self.files);
+        files.truncate(usize::try_from(first).expect("a number of open files"));
+        let mut names = self.device.list()?;
+        names.retain(|name| parse_file_name(name).is_some_and(|extent| extent >= first));
+        names.iter().rev().try_for_each(|name| self.device.remove(name))
+    }
+
+    fn file(&self, page: PageId) -> (Arc<dyn BlockFile>, u64) {
+        let (extent, within) = (page.0 / self.extent_pages, page.0 % self.extent_pages);
+        (Arc::clone(&lock(&self.files)[extent as usize]), within * PAGE_BYTES as u64)
+    }
+
+    /// Fills `into` with pages that are next to each other in one extent. What they are is not looked at.
+    pub(crate) fn read(&self, first: PageId, into: &mut [u8]) -> Result<(), IoError> {
+        let (file, offset) = self.file(first);
+        file.read_at(offset, into)
+    }
+
+    /// Writes pages that are next to each other in one extent. They are durable after the next [`Pages::flush`].
+    pub(crate) fn write(&self, first: PageId, pages: &[u8]) -> Result<(), IoError> {
+        let (file, offset) = self.file(first);
+        file.write(offset, &[pages])
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), IoError> {
+        let files = lock(&self.files).clone();
+        files.iter().try_for_each(|file| file.flush())
+    }
+
+    /// Checks a page that was read.
+    pub(crate) fn check<'a>(&self, bytes: &'a [u8], expected: Expected) -> Result<Page<'a>, CheckpointError> {
+        Page::check(bytes, self.seed(), expected).map_err(|bad| self.damaged(expected.id, bad))
+    }
+
+    pub(crate) fn damaged(&self, page: PageId, BadPage(what): BadPage) -> CheckpointError {
+        let (extent, within) = (page.0 / self.extent_pages, page.0 % self.extent_pages);
+        CheckpointError::Damaged { file: file_name(extent), offset: within * PAGE_BYTES as u64, what }
+    }
+}
+
+/// How many pages are read at once, when they are next to each other.
+const READ_PAGES_MAX: usize = 64;
+
+/// Reads pages in the order of a list, those that lie next to each other together.
+pub(crate) struct Reads<'a> {
+    pages: &'a Pages,
+    ids: Vec<PageId>,
+    /// The next one that is asked for.
+    at: usize,
+    buffer: AlignedBuf,
+    /// Those of the list that are in the buffer.
+    held: Range<usize>,
+}
+
+impl<'a> Reads<'a> {
+    pub(crate) fn new(pages: &'a Pages, ids: Vec<PageId>) -> Reads<'a> {
+        let buffer = AlignedBuf::zeroed(ids.len().min(READ_PAGES_MAX) * PAGE_BYTES);
+        Reads { pages, ids, at: 0, buffer, held: 0..0 }
+    }
+
+    /// The next page of the list, which must not be at its end. Its bytes are not checked.
+    pub(crate) fn next(&mut self) -> Result<(PageId, &[u8]), CheckpointError> {
+        let first = self.ids[self.at];
+        if !self.pages.may_hold(first) {
+            return Err(self.pages.damaged(first, BadPage("is where no page can be")));
+        }
+        if self.at >= self.held.end {
+            let is_next = |&(index, id): &(usize, &PageId)| id.0 == first.0 + index as u64;
+            let same_extent =
+                |id: &PageId| id.0 / self.pages.extent_pages == first.0 / self.pages.extent_pages;
+            let run = self.ids[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(is_next);
+            let count = run.take_while(|(_, id)| same_extent(id)).count();
+            self.pages.read(first, &mut self.buffer[..count * PAGE_BYTES])?;
+            self.held = self.at..self.at + count;
+        }
+        let offset = (self.at - self.held.start) * PAGE_BYTES;
+        self.at += 1;
+        Ok((first, &self.buffer[offset..offset + PAGE_BYTES]))
+    }
+}
