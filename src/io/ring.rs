@@ -173,11 +173,8 @@ impl<E: Fn(Piece) -> squeue::Entry> Drop for InFlight<'_, E> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::io::contract::pattern;
     use std::io::Write;
-
-    fn pattern(len: usize) -> Vec<u8> {
-        (0..len).map(|index| (index * 31 + (index >> 12)) as u8).collect()
-    }
 
     #[test]
     fn reads_a_file_that_needs_many_pieces() {
@@ -210,7 +207,7 @@ mod tests {
         ring.write(&file, BLOCK as u64, &written).unwrap();
         let mut found = vec![1; bytes];
         ring.read(&file, 0, &mut found).unwrap();
-        assert!(found[BLOCK..bytes - BLOCK] == written);
+        assert!(found[BLOCK..bytes - BLOCK] == written[..]);
         assert!(found[..BLOCK].iter().chain(&found[bytes - BLOCK..]).all(|&byte| byte == 0xEE));
     }
 

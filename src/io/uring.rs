@@ -277,18 +277,17 @@ mod tests {
     fn large_writes_with_the_ring_free_and_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let device = UringDevice::open(dir.path()).unwrap();
-        let bytes = 6 * PIECE_BYTES + 3 * BLOCK;
-        let file = device.create("f", bytes as u64).unwrap();
-        for busy in [None, Some(device.access.ring.lock().unwrap())] {
-            let mut written = AlignedBuf::zeroed(bytes);
-            for (index, byte) in written.iter_mut().enumerate() {
-                *byte = (index * 7 + (index >> 12)) as u8 ^ u8::from(busy.is_some());
-            }
+        let written = contract::pattern(6 * PIECE_BYTES + 3 * BLOCK);
+        for in_use in [false, true] {
+            let busy = in_use.then(|| device.access.ring.lock().unwrap());
+            let name = if in_use { "without" } else { "with" };
+            let file = device.create(name, written.len() as u64).unwrap();
             file.write(0, &[&written]).unwrap();
             file.flush().unwrap();
-            let mut found = vec![0; bytes];
+            drop(busy);
+            let mut found = vec![0; written.len()];
             file.read_at(0, &mut found).unwrap();
-            assert!(found == written[..], "ring in use: {}", busy.is_some());
+            assert!(found == written[..], "ring in use: {in_use}");
         }
     }
 
@@ -325,10 +324,10 @@ mod tests {
         let device = UringDevice::open(dir.path()).unwrap();
         let bytes = 2 * BOUNCE_BYTES_MAX + 3 * BLOCK;
         let file = device.create_zeroed("f", bytes as u64).unwrap();
-        let mut written = AlignedBuf::zeroed(bytes);
-        written.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index * 7 + (index >> 12)) as u8);
+        let written = contract::pattern(bytes);
         file.write_durable(0, &[&written]).unwrap();
-        for busy in [None, Some(device.access.ring.lock().unwrap())] {
+        for in_use in [false, true] {
+            let busy = in_use.then(|| device.access.ring.lock().unwrap());
             let mut found = vec![0; bytes - 1001];
             file.read_at(1000, &mut found).unwrap();
             assert!(found == written[1000..bytes - 1], "ring in use: {}", busy.is_some());
