@@ -16,6 +16,16 @@ fn blocks(count: usize, value: u8) -> AlignedBuf {
     buffer
 }
 
+/// Bytes that say where they belong, aligned: neighbouring blocks differ, and so do the pieces of a transfer, which are
+/// a power of two long.
+pub(super) fn pattern(bytes: usize) -> AlignedBuf {
+    let mut buffer = AlignedBuf::zeroed(bytes);
+    for (index, byte) in buffer.iter_mut().enumerate() {
+        *byte = (index * 7 + (index >> 12) * 3 + (index >> 20) * 89) as u8;
+    }
+    buffer
+}
+
 fn contents(file: &dyn BlockFile) -> Vec<u8> {
     let mut bytes = vec![0xEE; file.len() as usize];
     file.read_at(0, &mut bytes).unwrap();

@@ -176,6 +176,19 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_waits_for_a_later_flush_is_completed_too_and_not_flushed() {
+        let file =
+            Scripted::new([Ok(BLOCK + 1), Err(interrupted()), Ok(BLOCK - 1), Err(interrupted()), Ok(0)]);
+        write_all(&file, Path::new("f"), 0, &[&[1; BLOCK], &[2; BLOCK]]).unwrap();
+        assert_eq!(
+            *file.calls.borrow(),
+            ["write 4096+4096 at 0", "write 4095 at 4097", "write 4095 at 4097"]
+        );
+        flush(&file, Path::new("f")).unwrap();
+        assert_eq!(file.calls.borrow()[3..], ["flush", "flush"]);
+    }
+
+    #[test]
     fn a_failed_flush_is_not_retried() {
         let file = Scripted::new([Ok(BLOCK), Err(io::Error::from_raw_os_error(libc::EIO))]);
         let error = file.write(0, &[&[1; BLOCK]]).unwrap_err();

@@ -173,11 +173,8 @@ impl<E: Fn(Piece) -> squeue::Entry> Drop for InFlight<'_, E> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::io::contract::pattern;
     use std::io::Write;
-
-    fn pattern(len: usize) -> Vec<u8> {
-        (0..len).map(|index| (index * 31 + (index >> 12)) as u8).collect()
-    }
 
     #[test]
     fn reads_a_file_that_needs_many_pieces() {
@@ -201,6 +198,20 @@ mod tests {
     }
 
     #[test]
+    fn writes_many_pieces_and_nothing_around_them() {
+        let mut file = tempfile::tempfile().unwrap();
+        let written = pattern(9 * PIECE_BYTES + 777);
+        let bytes = written.len() + 2 * BLOCK;
+        file.write_all(&vec![0xEE; bytes]).unwrap();
+        let mut ring = Ring::new().unwrap();
+        ring.write(&file, BLOCK as u64, &written).unwrap();
+        let mut found = vec![1; bytes];
+        ring.read(&file, 0, &mut found).unwrap();
+        assert!(found[BLOCK..bytes - BLOCK] == written[..]);
+        assert!(found[..BLOCK].iter().chain(&found[bytes - BLOCK..]).all(|&byte| byte == 0xEE));
+    }
+
+    #[test]
     fn writes_zeros_over_everything() {
         let mut file = tempfile::tempfile().unwrap();
         let bytes = 6 * PIECE_BYTES + BLOCK;
@@ -217,8 +228,13 @@ mod tests {
         let path = tempfile::NamedTempFile::new().unwrap();
         let read_only = File::open(path.path()).unwrap();
         let zeros = vec![0; PIECE_BYTES];
-        let error = Ring::new().unwrap().write_zeros(&read_only, 1 << 23, &zeros).unwrap_err();
-        assert_eq!(error.source.raw_os_error(), Some(libc::EBADF));
+        let mut ring = Ring::new().unwrap();
+        for result in [
+            ring.write_zeros(&read_only, 1 << 23, &zeros),
+            ring.write(&read_only, 0, &vec![1; 5 * PIECE_BYTES]),
+        ] {
+            assert_eq!(result.unwrap_err().source.raw_os_error(), Some(libc::EBADF));
+        }
     }
 
     #[test]

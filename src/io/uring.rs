@@ -262,11 +262,60 @@ mod tests {
         let blocks = PARTS_MAX + 3;
         let file = device.create_zeroed("f", (blocks * BLOCK) as u64).unwrap();
         let mut one = AlignedBuf::zeroed(BLOCK);
-        one.fill(3);
-        file.write_durable(0, &vec![&one[..]; blocks]).unwrap();
-        let mut found = vec![0; blocks * BLOCK];
-        file.read_at(0, &mut found).unwrap();
-        assert!(found.iter().all(|&byte| byte == 3));
+        for durable in [true, false] {
+            let value = 3 + u8::from(durable);
+            one.fill(value);
+            let parts = vec![&one[..]; blocks];
+            if durable { file.write_durable(0, &parts) } else { file.write(0, &parts) }.unwrap();
+            let mut found = vec![0; blocks * BLOCK];
+            file.read_at(0, &mut found).unwrap();
+            assert!(found.iter().all(|&byte| byte == value), "durable: {durable}");
+        }
+    }
+
+    #[test]
+    fn large_writes_with_the_ring_free_and_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = UringDevice::open(dir.path()).unwrap();
+        let written = contract::pattern(6 * PIECE_BYTES + 3 * BLOCK);
+        for in_use in [false, true] {
+            let busy = in_use.then(|| device.access.ring.lock().unwrap());
+            let name = if in_use { "without" } else { "with" };
+            let file = device.create(name, written.len() as u64).unwrap();
+            file.write(0, &[&written]).unwrap();
+            file.flush().unwrap();
+            drop(busy);
+            let mut found = vec![0; written.len()];
+            file.read_at(0, &mut found).unwrap();
+            assert!(found == written[..], "ring in use: {in_use}");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_through_the_ring_says_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = UringDevice::open(dir.path()).unwrap();
+        std::fs::write(dir.path().join("f"), vec![0; 8 * PIECE_BYTES]).unwrap();
+        let path = dir.path().join("f");
+        let read_only = File::open(&path).unwrap();
+        let file = device.access.adopt(read_only, path, 8 * PIECE_BYTES as u64).unwrap();
+        let block = AlignedBuf::zeroed(BLOCK);
+        let large = AlignedBuf::zeroed(6 * PIECE_BYTES);
+        let error = file.write(BLOCK as u64, &[&large, &block]).unwrap_err();
+        assert_eq!(error.operation(), IoOperation::Write);
+        let places: Vec<u64> = (0..6).map(|piece| (BLOCK + piece * PIECE_BYTES) as u64).collect();
+        assert!(places.contains(&error.offset().unwrap()), "{error}");
+        assert_eq!(file.write(0, &[&block]).unwrap_err().offset(), Some(0));
+    }
+
+    #[test]
+    fn direct_io_is_used_for_files_that_grow_as_for_those_of_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = UringDevice::open(dir.path()).unwrap();
+        device.create("grows", BLOCK as u64).unwrap();
+        device.create_zeroed("zeros", BLOCK as u64).unwrap();
+        let direct = |name| go_direct(&File::open(dir.path().join(name)).unwrap()).unwrap();
+        assert_eq!(direct("grows"), direct("zeros"));
     }
 
     #[test]
@@ -275,10 +324,10 @@ mod tests {
         let device = UringDevice::open(dir.path()).unwrap();
         let bytes = 2 * BOUNCE_BYTES_MAX + 3 * BLOCK;
         let file = device.create_zeroed("f", bytes as u64).unwrap();
-        let mut written = AlignedBuf::zeroed(bytes);
-        written.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index * 7 + (index >> 12)) as u8);
+        let written = contract::pattern(bytes);
         file.write_durable(0, &[&written]).unwrap();
-        for busy in [None, Some(device.access.ring.lock().unwrap())] {
+        for in_use in [false, true] {
+            let busy = in_use.then(|| device.access.ring.lock().unwrap());
             let mut found = vec![0; bytes - 1001];
             file.read_at(1000, &mut found).unwrap();
             assert!(found == written[1000..bytes - 1], "ring in use: {}", busy.is_some());

@@ -1,7 +1,7 @@
 //! The part of the suite about files that grow as they are written, and about writes that a later flush makes durable.
 
-use super::{FILE_BYTES, blocks, contents, error};
-use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, request};
+use super::{FILE_BYTES, blocks, contents, error, pattern};
+use crate::io::{BLOCK, BlockFile, Device, IoError, IoOperation, request};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -9,13 +9,6 @@ use std::path::Path;
 
 /// More than any device writes at once, and than it has in flight.
 const LARGE_BYTES: usize = (5 << 20) + BLOCK;
-
-/// Bytes that say where they belong.
-fn pattern(bytes: usize) -> AlignedBuf {
-    let mut buffer = AlignedBuf::zeroed(bytes);
-    buffer.iter_mut().enumerate().for_each(|(index, byte)| *byte = (index * 7 + (index >> 12) * 3) as u8);
-    buffer
-}
 
 fn found(file: &dyn BlockFile, offset: usize, bytes: usize) -> Vec<u8> {
     let mut found = vec![0xEE; bytes];

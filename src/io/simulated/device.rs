@@ -6,6 +6,7 @@ use super::{Course, Shared, SimulatedDisk};
 use crate::io::raw::{self, RawFile};
 use crate::io::{BlockFile, Device, IoError, IoOperation, request};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ impl SimulatedDisk {
                 }
             })
             .map_err(failed)?;
-        self.shared.flush(None).map_err(|error| IoError::new(IoOperation::Flush, Path::new(name), error))
+        self.shared.flush_names().map_err(|error| IoError::new(IoOperation::Flush, Path::new(name), error))
     }
 }
 
@@ -112,7 +113,7 @@ impl Device for SimulatedDisk {
     }
 
     fn flush_names(&self) -> Result<(), IoError> {
-        self.shared.flush(None).map_err(|error| IoError::new(IoOperation::Flush, Path::new("."), error))
+        self.shared.flush_names().map_err(|error| IoError::new(IoOperation::Flush, Path::new("."), error))
     }
 
     fn name(&self) -> &'static str {
@@ -153,8 +154,9 @@ impl BlockFile for SimulatedFile {
     }
 
     fn write_durable(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
-        request::check_write(&self.path, self.len(), offset, parts)?;
-        raw::write_then_flush(self, &self.path, offset, parts)
+        let len = request::check_write(&self.path, self.len(), offset, parts)?;
+        let range = offset as usize..offset as usize + len;
+        raw::write_then_flush(&DurableWrite { file: self, range }, &self.path, offset, parts)
     }
 
     fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError> {
@@ -190,6 +192,23 @@ impl RawFile for SimulatedFile {
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.shared.flush(Some(self.number))
+        self.shared.flush_file(self.number, &(0..self.len() as usize))
+    }
+}
+
+/// A file as a durable write sees it: its flush covers nothing else.
+struct DurableWrite<'a> {
+    file: &'a SimulatedFile,
+    /// In bytes.
+    range: Range<usize>,
+}
+
+impl RawFile for DurableWrite<'_> {
+    fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        self.file.write_some(parts, offset)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.file.shared.flush_file(self.file.number, &self.range)
     }
 }

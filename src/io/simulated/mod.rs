@@ -7,7 +7,9 @@
 //! begun" to "done, but nobody was told" is among what [`SimulatedDisk::after_crash`] can make of it. Everything
 //! follows from the seeds; errors name the disk's.
 //!
-//! It does not model direct I/O or `RWF_DSYNC`: a write is durable after its flush.
+//! A durable write is a write and a flush. When it succeeds the flush covers what was written and no more, as
+//! `RWF_DSYNC` does; when it fails it may lose whatever the file had unflushed, as `fdatasync` does. So a caller is found
+//! out who counts on more than both real devices do. Direct I/O is not modelled.
 
 mod device;
 mod faults;
@@ -20,6 +22,7 @@ pub(crate) use platter::CrashOutcome;
 use platter::Platter;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -231,21 +234,30 @@ impl Shared {
         state
     }
 
-    /// Flushes a file, or, with `None`, the names.
-    fn flush(&self, file: Option<usize>) -> io::Result<()> {
-        let operation = if file.is_some() { Operation::FlushFile } else { Operation::FlushNames };
-        self.run(operation, |state, course| match (course, file) {
-            (Course::Crash(error), _) => Err(error),
-            (Course::Fail(_, error), _) => {
+    /// Flushes the bytes of `range` of a file.
+    fn flush_file(&self, file: usize, range: &Range<usize>) -> io::Result<()> {
+        self.flush(Operation::FlushFile, Some(file), |platter| platter.flush_file(file, range))
+    }
+
+    fn flush_names(&self) -> io::Result<()> {
+        self.flush(Operation::FlushNames, None, Platter::flush_names)
+    }
+
+    /// Does what `succeed` says, or fails the flush of a file, or, with `None`, that of the names.
+    fn flush(
+        &self,
+        operation: Operation,
+        file: Option<usize>,
+        succeed: impl FnOnce(&mut Platter),
+    ) -> io::Result<()> {
+        self.run(operation, |state, course| match course {
+            Course::Crash(error) => Err(error),
+            Course::Fail(_, error) => {
                 state.platter.fail_flush(file, &mut state.random);
                 Err(error)
             }
-            (Course::Succeed, Some(file)) => {
-                state.platter.flush_file(file);
-                Ok(())
-            }
-            (Course::Succeed, None) => {
-                state.platter.flush_names();
+            Course::Succeed => {
+                succeed(&mut state.platter);
                 Ok(())
             }
         })

@@ -129,12 +129,14 @@ impl Platter {
         self.unflushed.push(change);
     }
 
-    /// Makes what was written to the file durable.
-    pub(super) fn flush_file(&mut self, file: usize) {
-        self.settle(
-            |change| matches!(change, Change::Sector { file: of, .. } if *of == file),
-            |_| Fate::Kept,
-        );
+    /// Makes what was written to the sectors of `range` (in bytes) of the file durable.
+    pub(super) fn flush_file(&mut self, file: usize, range: &Range<usize>) {
+        let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
+        let covered = |change: &Change| match change {
+            Change::Sector { file: of, index, .. } => *of == file && sectors.contains(index),
+            _ => false,
+        };
+        self.settle(covered, |_| Fate::Kept);
     }
 
     /// Makes the names durable.

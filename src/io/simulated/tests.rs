@@ -1,5 +1,7 @@
 //! The simulated disk does what it says, and the devices' loop stands up to it.
 
+mod unflushed;
+
 use super::*;
 use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError, IoOperation, contract};
 use std::collections::BTreeSet;
