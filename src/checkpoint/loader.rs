@@ -2,9 +2,9 @@
 
 use super::error::CheckpointError;
 use super::manifest::Manifest;
-use super::page::{BadPage, Expected, Kind, PageId, Stored};
+use super::page::{Kind, PageId, Stored};
 use super::page_set::PageSet;
-use super::pages::{Pages, Reads, StoreId};
+use super::pages::{Pages, Reads, Source, StoreId};
 use super::tree::{Child, Root, Tree, read_branch, read_value};
 use crate::io::Device;
 use crate::lsn::Lsn;
@@ -34,13 +34,14 @@ pub(crate) fn load(
     let pages = Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)?;
     let mut used = PageSet::default();
     for tree in &manifest.trees {
-        load_tree(&pages, tree, &mut used, |entry| visit(tree.space, entry))?;
+        let source = Source { pages: &pages, space: tree.space, position: manifest.position };
+        load_tree(source, tree, &mut used, |entry| visit(tree.space, entry))?;
     }
     Ok((pages, used))
 }
 
 fn load_tree(
-    pages: &Pages,
+    source: Source<'_>,
     tree: &Tree,
     used: &mut PageSet,
     visit: impl Fn(Entry<'_>) + Sync,
@@ -48,64 +49,52 @@ fn load_tree(
     let Some(root) = tree.root else {
         return Ok(());
     };
-    let leaves = find_leaves(pages, tree.space, root, used)?;
+    let leaves = find_leaves(source, root, used)?;
     let loaded: Result<Vec<Loaded>, CheckpointError> = (0..leaves.len())
         .into_par_iter()
         .step_by(TASK_LEAVES)
-        .map(|from| load_leaves(pages, tree.space, &leaves, from, &visit))
+        .map(|from| load_leaves(source, &leaves, from, &visit))
         .collect();
     let loaded = loaded?;
     for page in loaded.iter().flat_map(|loaded| &loaded.overflow) {
-        take(pages, used, *page)?;
+        take(source, used, *page)?;
     }
     if loaded.iter().map(|loaded| loaded.entries).sum::<u64>() != tree.entries {
-        return Err(pages.damaged(root.page, BadPage("leads to more entries than there are, or to fewer")));
+        return Err(source.bad(root.page, "leads to more entries than there are, or to fewer"));
     }
     Ok(())
 }
 
-fn take(pages: &Pages, used: &mut PageSet, page: PageId) -> Result<(), CheckpointError> {
+/// Two links to one page are damage. A page beyond the files is not let into the set, whose size it would set.
+fn take(source: Source<'_>, used: &mut PageSet, page: PageId) -> Result<(), CheckpointError> {
+    if !source.pages.may_hold(page) {
+        return Err(source.bad(page, "is where no page can be"));
+    }
     let is_first = used.insert(page);
-    if is_first { Ok(()) } else { Err(pages.damaged(page, BadPage("is linked to from two places"))) }
+    if is_first { Ok(()) } else { Err(source.bad(page, "is linked to from two places")) }
 }
 
-/// The leaves of a tree, in order. A page outside the files is found when it is read.
-fn find_leaves(
-    pages: &Pages,
-    space: u32,
-    root: Root,
-    used: &mut PageSet,
-) -> Result<Vec<Child>, CheckpointError> {
+/// The leaves of a tree, in order.
+fn find_leaves(source: Source<'_>, root: Root, used: &mut PageSet) -> Result<Vec<Child>, CheckpointError> {
     if root.height > HEIGHT_MAX {
-        return Err(pages.damaged(root.page, BadPage("is the root of a tree that is too high")));
+        return Err(source.bad(root.page, "is the root of a tree that is too high"));
     }
     let mut level = vec![Child { low: Box::default(), page: root.page }];
     for _ in 0..root.height {
         let mut below: Vec<Child> = Vec::new();
         for branch in &level {
-            take_in_files(pages, used, branch.page)?;
-            let children = read_branch(pages, branch.page, space)?;
-            let follows =
-                children[0].low >= branch.low && below.last().is_none_or(|last| last.low < children[0].low);
-            if !follows {
-                return Err(pages.damaged(branch.page, BadPage("holds keys that belong elsewhere")));
+            take(source, used, branch.page)?;
+            let children = read_branch(source, branch.page)?;
+            let first = &children[0].low;
+            if *first < branch.low || below.last().is_some_and(|last| last.low >= *first) {
+                return Err(source.bad(branch.page, "holds keys that belong elsewhere"));
             }
             below.extend(children);
         }
         level = below;
     }
-    for leaf in &level {
-        take_in_files(pages, used, leaf.page)?;
-    }
+    level.iter().try_for_each(|leaf| take(source, used, leaf.page))?;
     Ok(level)
-}
-
-/// A page beyond the files is not let into the set, whose size it would set.
-fn take_in_files(pages: &Pages, used: &mut PageSet, page: PageId) -> Result<(), CheckpointError> {
-    if !pages.may_hold(page) {
-        return Err(pages.damaged(page, BadPage("is where no page can be")));
-    }
-    take(pages, used, page)
 }
 
 /// What came of some leaves.
@@ -116,32 +105,31 @@ struct Loaded {
 }
 
 fn load_leaves(
-    pages: &Pages,
-    space: u32,
+    source: Source<'_>,
     leaves: &[Child],
     from: usize,
     visit: &impl Fn(Entry<'_>),
 ) -> Result<Loaded, CheckpointError> {
     let mine = &leaves[from..leaves.len().min(from + TASK_LEAVES)];
-    let mut reads = Reads::new(pages, mine.iter().map(|leaf| leaf.page).collect());
+    let mut reads = Reads::new(source.pages, mine.iter().map(|leaf| leaf.page).collect());
     let (mut loaded, mut joined) = (Loaded::default(), Vec::new());
     for (index, leaf) in mine.iter().enumerate() {
         let (page, bytes) = reads.next()?;
-        let checked = pages.check(bytes, Expected { id: page, kind: Kind::Leaf, space })?;
-        let bad = |what| pages.damaged(page, BadPage(what));
+        let checked = source.check(bytes, page, Kind::Leaf)?;
         let next_low = leaves.get(from + index + 1).map(|next| &*next.low);
         let mut before: Option<&[u8]> = None;
         for slot in 0..checked.slots() {
-            let cell = checked.leaf_cell(slot).ok_or_else(|| bad("holds an entry that is cut off"))?;
+            let cell =
+                checked.leaf_cell(slot).ok_or_else(|| source.bad(page, "holds an entry that is cut off"))?;
             let in_order = before.map_or(&*leaf.low <= cell.key, |before| before < cell.key);
             if !in_order || next_low.is_some_and(|next| cell.key >= next) {
-                return Err(bad("holds keys that are not in order"));
+                return Err(source.bad(page, "holds keys that are not in order"));
             }
             let value = match cell.value {
                 Stored::Inline(value) => value,
                 Stored::Overflow { first, bytes } => {
                     joined.clear();
-                    read_value(pages, space, first, bytes, |page, part| {
+                    read_value(source, first, bytes, |page, part| {
                         loaded.overflow.push(page);
                         joined.extend_from_slice(part);
                     })?;

@@ -63,6 +63,8 @@ pub(crate) struct Expected {
     pub(crate) id: PageId,
     pub(crate) kind: Kind,
     pub(crate) space: u32,
+    /// The position of the checkpoint that wrote it, or of a later one that uses it.
+    pub(crate) position: Lsn,
 }
 
 impl<'a> Page<'a> {
@@ -72,13 +74,16 @@ impl<'a> Page<'a> {
         if crc != crc32c::crc32c_append(seed, &bytes[4..]) {
             return Err(BadPage("does not agree with its checksum"));
         }
-        let header = (|| Some((cursor.u8()?, cursor.u8()?, cursor.u16()?, cursor.u64()?)))();
-        let (kind, _, slots, id) = header.ok_or(BadPage("is cut off"))?;
+        let header = (|| Some((cursor.u8()?, cursor.u8()?, cursor.u16()?, cursor.u64()?, cursor.u64()?)))();
+        let (kind, _, slots, id, position) = header.ok_or(BadPage("is cut off"))?;
         if id != expected.id.0 {
             return Err(BadPage("belongs to another place"));
         }
         if kind != expected.kind as u8 || field(bytes, 28) != Some(expected.space) {
             return Err(BadPage("is of another kind, or of another keyspace"));
+        }
+        if Lsn::new(position) > expected.position {
+            return Err(BadPage("was written over by a later checkpoint"));
         }
         Ok(Page { bytes, slots: slots.into() })
     }
@@ -243,13 +248,13 @@ impl Draft {
     }
 
     /// The whole page, and an empty draft in its place.
-    pub(crate) fn finish(&mut self, what: Expected, position: Lsn, seed: u32, out: &mut [u8]) {
+    pub(crate) fn finish(&mut self, what: Expected, seed: u32, out: &mut [u8]) {
         let free = u16::try_from(self.free_bytes()).expect("a page is shorter than 64 KiB");
         let bytes = &mut self.bytes;
         bytes[4] = what.kind as u8;
         bytes[6..8].copy_from_slice(&(self.slots as u16).to_le_bytes());
         bytes[8..16].copy_from_slice(&what.id.0.to_le_bytes());
-        bytes[16..24].copy_from_slice(&position.get().to_le_bytes());
+        bytes[16..24].copy_from_slice(&what.position.get().to_le_bytes());
         bytes[24..26].copy_from_slice(&free.to_le_bytes());
         bytes[28..32].copy_from_slice(&what.space.to_le_bytes());
         let crc = crc32c::crc32c_append(seed, &bytes[4..]);

@@ -7,6 +7,7 @@ use super::error::CheckpointError;
 use super::page::{BadPage, Expected, Kind, PAGE_BYTES, Page, PageId};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BlockFile, Device, IoError};
+use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
 use std::ops::Range;
 
@@ -158,14 +159,34 @@ impl Pages {
         files.iter().try_for_each(|file| file.flush())
     }
 
-    /// Checks a page that was read.
-    pub(crate) fn check<'a>(&self, bytes: &'a [u8], expected: Expected) -> Result<Page<'a>, CheckpointError> {
-        Page::check(bytes, self.seed(), expected).map_err(|bad| self.damaged(expected.id, bad))
-    }
-
     pub(crate) fn damaged(&self, page: PageId, BadPage(what): BadPage) -> CheckpointError {
         let (extent, within) = (page.0 / self.extent_pages, page.0 % self.extent_pages);
         CheckpointError::Damaged { file: file_name(extent), offset: within * PAGE_BYTES as u64, what }
+    }
+}
+
+/// Where the pages of one tree are, as a checkpoint at `position` knows them.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) pages: &'a Pages,
+    pub(crate) space: u32,
+    pub(crate) position: Lsn,
+}
+
+impl Source<'_> {
+    /// Checks a page that was read.
+    pub(crate) fn check<'b>(
+        &self,
+        bytes: &'b [u8],
+        id: PageId,
+        kind: Kind,
+    ) -> Result<Page<'b>, CheckpointError> {
+        let expected = Expected { id, kind, space: self.space, position: self.position };
+        Page::check(bytes, self.pages.seed(), expected).map_err(|bad| self.pages.damaged(id, bad))
+    }
+
+    pub(crate) fn bad(&self, page: PageId, what: &'static str) -> CheckpointError {
+        self.pages.damaged(page, BadPage(what))
     }
 }
 

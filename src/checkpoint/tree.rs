@@ -13,10 +13,8 @@
 //! come and go does not fray.
 
 use super::error::CheckpointError;
-use super::page::{
-    BadPage, BranchCell, CELL_BYTES_MAX, Draft, Expected, Kind, LeafCell, OVERFLOW_BYTES, PageId, Stored,
-};
-use super::pages::{Pages, Reads};
+use super::page::{BranchCell, CELL_BYTES_MAX, Draft, Kind, LeafCell, OVERFLOW_BYTES, PageId, Stored};
+use super::pages::{Reads, Source};
 use super::writer::{PageWriter, Writing};
 use crate::lsn::Lsn;
 use rayon::prelude::*;
@@ -53,7 +51,7 @@ const TASK_KEYS: usize = 4096;
 /// Writes the changes of one keyspace.
 pub(crate) struct Update<'a, F> {
     writing: &'a Writing<'a>,
-    space: u32,
+    source: Source<'a>,
     value_of: F,
 }
 
@@ -71,7 +69,8 @@ impl Tree {
 
 impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     pub(crate) fn new(writing: &'a Writing<'a>, space: u32, value_of: F) -> Update<'a, F> {
-        Update { writing, space, value_of }
+        let source = Source { pages: writing.pages, space, position: writing.position };
+        Update { writing, source, value_of }
     }
 
     /// The tree after the values under `changed`, which are in order, are what `value_of` says.
@@ -96,13 +95,10 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         }
         let root = packed.children.pop().map(|child| Root { page: child.page, height: height - 1 });
         let entries = tree.entries.checked_add_signed(packed.entries_added);
-        let entries = entries
-            .ok_or_else(|| self.bad(root.map_or(PageId(0), |root| root.page), "holds more than it should"))?;
-        Ok(Tree { space: self.space, root, entries })
-    }
-
-    fn bad(&self, page: PageId, what: &'static str) -> CheckpointError {
-        self.writing.pages.damaged(page, BadPage(what))
+        let entries = entries.ok_or_else(|| {
+            self.source.bad(root.map_or(PageId(0), |root| root.page), "holds more than it should")
+        })?;
+        Ok(Tree { space: self.source.space, root, entries })
     }
 
     /// The first leaves of a keyspace.
@@ -110,7 +106,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         let tasks: Result<Vec<Packed>, CheckpointError> = changed
             .par_chunks(TASK_KEYS)
             .map(|changed| {
-                let mut packer = Packer::new(self.writing, Kind::Leaf, self.space);
+                let mut packer = Packer::new(self.writing, Kind::Leaf, self.source.space);
                 changed.iter().try_for_each(|key| self.put(&mut packer, key, None))?;
                 packer.finish()
             })
@@ -125,7 +121,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
 
     /// The children of the branch `page`, `height` levels above the leaves, as they are afterwards.
     fn children_after(&self, page: PageId, height: u8, changed: &[&[u8]]) -> Result<Packed, CheckpointError> {
-        let children = read_branch(self.writing.pages, page, self.space)?;
+        let children = read_branch(self.source, page)?;
         let parts = deal(&children, changed);
         if height == 1 {
             return self.leaves_after(children, &parts);
@@ -138,13 +134,13 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
                 touched.transpose()
             })
             .collect();
-        let mut packer = Packer::new(self.writing, Kind::Branch, self.space);
+        let mut packer = Packer::new(self.writing, Kind::Branch, self.source.space);
         for (child, below) in children.into_iter().zip(below?) {
             match below {
                 None if !packer.draft.is_sparse() || packer.draft.is_empty() => packer.keep(child)?,
                 None => {
                     packer.writer.free(child.page);
-                    let absorbed = read_branch(self.writing.pages, child.page, self.space)?;
+                    let absorbed = read_branch(self.source, child.page)?;
                     absorbed.iter().try_for_each(|below| packer.push_branch(below))?;
                 }
                 Some(below) => {
@@ -159,7 +155,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
 
     /// One level more.
     fn branches_above(&self, children: Vec<Child>) -> Result<Vec<Child>, CheckpointError> {
-        let mut packer = Packer::new(self.writing, Kind::Branch, self.space);
+        let mut packer = Packer::new(self.writing, Kind::Branch, self.source.space);
         children.iter().try_for_each(|child| packer.push_branch(child))?;
         Ok(packer.finish()?.children)
     }
@@ -167,7 +163,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     /// Leaves next to each other, as they are after their parts of the changes.
     fn leaves_after(&self, leaves: Vec<Child>, parts: &[&[&[u8]]]) -> Result<Packed, CheckpointError> {
         let pages = self.writing.pages;
-        let mut packer = Packer::new(self.writing, Kind::Leaf, self.space);
+        let mut packer = Packer::new(self.writing, Kind::Leaf, self.source.space);
         let touched = leaves.iter().zip(parts).filter(|(_, part)| !part.is_empty());
         let mut reads = Reads::new(pages, touched.map(|(leaf, _)| leaf.page).collect());
         for (leaf, part) in leaves.into_iter().zip(parts) {
@@ -193,13 +189,13 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         bytes: &[u8],
         changed: &[&[u8]],
     ) -> Result<(), CheckpointError> {
-        let leaf =
-            self.writing.pages.check(bytes, Expected { id: page, kind: Kind::Leaf, space: self.space })?;
+        let leaf = self.source.check(bytes, page, Kind::Leaf)?;
         packer.writer.free(page);
         let mut changed = changed.iter().peekable();
         for slot in 0..leaf.slots() {
-            let cell =
-                leaf.leaf_cell(slot).ok_or_else(|| self.bad(page, "holds an entry that is cut off"))?;
+            let cell = leaf
+                .leaf_cell(slot)
+                .ok_or_else(|| self.source.bad(page, "holds an entry that is cut off"))?;
             while let Some(key) = changed.next_if(|key| **key < cell.key) {
                 self.put(packer, key, None)?;
             }
@@ -219,7 +215,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         before: Option<Stored<'_>>,
     ) -> Result<(), CheckpointError> {
         if let Some(Stored::Overflow { first, bytes }) = before {
-            read_value(self.writing.pages, self.space, first, bytes, |page, _| packer.writer.free(page))?;
+            read_value(self.source, first, bytes, |page, _| packer.writer.free(page))?;
         }
         packer.entries_added -= i64::from(before.is_some());
         let Some((lsn, value)) = (self.value_of)(key) else {
@@ -230,7 +226,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
             Stored::Inline(value)
         } else {
             let bytes = u32::try_from(value.len()).expect("values are shorter than 2 GiB");
-            Stored::Overflow { first: packer.writer.write_value(self.space, value)?, bytes }
+            Stored::Overflow { first: packer.writer.write_value(self.source.space, value)?, bytes }
         };
         packer.push_leaf(&LeafCell { key, lsn, value })
     }
@@ -321,37 +317,34 @@ fn deal<'k>(children: &[Child], mut changed: &'k [&'k [u8]]) -> Vec<&'k [&'k [u8
 }
 
 /// The children of a branch, in order.
-pub(super) fn read_branch(pages: &Pages, page: PageId, space: u32) -> Result<Vec<Child>, CheckpointError> {
-    let bad = |what| pages.damaged(page, BadPage(what));
-    let mut reads = Reads::new(pages, vec![page]);
+pub(super) fn read_branch(source: Source<'_>, page: PageId) -> Result<Vec<Child>, CheckpointError> {
+    let mut reads = Reads::new(source.pages, vec![page]);
     let (_, bytes) = reads.next()?;
-    let branch = pages.check(bytes, Expected { id: page, kind: Kind::Branch, space })?;
+    let branch = source.check(bytes, page, Kind::Branch)?;
     let cells = (0..branch.slots()).map(|slot| branch.branch_cell(slot));
     let children: Option<Vec<Child>> =
         cells.map(|cell| cell.map(|cell| Child { low: cell.low.into(), page: cell.child })).collect();
-    let children = children.ok_or_else(|| bad("holds an entry that is cut off"))?;
+    let children = children.ok_or_else(|| source.bad(page, "holds an entry that is cut off"))?;
     if children.is_empty() || !children.is_sorted_by(|a, b| a.low < b.low) {
-        return Err(bad("holds keys that are not in order"));
+        return Err(source.bad(page, "holds keys that are not in order"));
     }
     Ok(children)
 }
 
 /// Hands the parts of a value that is too long for its leaf to `visit`, in order.
 pub(super) fn read_value(
-    pages: &Pages,
-    space: u32,
+    source: Source<'_>,
     first: PageId,
     bytes: u32,
     mut visit: impl FnMut(PageId, &[u8]),
 ) -> Result<(), CheckpointError> {
     let (mut next, mut left) = (Some(first), bytes as usize);
     while left > 0 {
-        let page =
-            next.ok_or_else(|| pages.damaged(first, BadPage("is the first of too few pages of a value")))?;
-        let mut reads = Reads::new(pages, vec![page]);
+        let page = next.ok_or_else(|| source.bad(first, "is the first of too few pages of a value"))?;
+        let mut reads = Reads::new(source.pages, vec![page]);
         let (_, read) = reads.next()?;
-        let checked = pages.check(read, Expected { id: page, kind: Kind::Overflow, space })?;
-        let cut_off = || pages.damaged(page, BadPage("is shorter than its part of a value"));
+        let checked = source.check(read, page, Kind::Overflow)?;
+        let cut_off = || source.bad(page, "is shorter than its part of a value");
         let (following, part) = checked.overflow(left.min(OVERFLOW_BYTES)).ok_or_else(cut_off)?;
         visit(page, part);
         left -= part.len();

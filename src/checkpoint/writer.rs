@@ -13,7 +13,8 @@ use crate::lsn::Lsn;
 use crate::sync::{Mutex, lock};
 use std::ops::Range;
 
-/// As many pages go to the disk with one write.
+/// As many pages go to the disk with one write: few at first, for those who have few to write, then more.
+const RUN_PAGES_FIRST: u64 = 8;
 const RUN_PAGES_MAX: u64 = 128;
 
 /// One checkpoint in the making.
@@ -56,19 +57,20 @@ impl<'a> Writing<'a> {
         Ok(Written { used, written_pages })
     }
 
-    fn take_run(&self) -> Result<Range<u64>, CheckpointError> {
+    /// Free pages next to each other, `max` at most.
+    fn take_run(&self, max: u64) -> Result<Range<u64>, CheckpointError> {
         let mut shared = lock(&self.shared);
         let extents = self.pages.extents();
         let from = shared.search_from / self.pages.extent_pages();
         let found = (from..extents).find_map(|extent| {
             let usable = self.pages.usable(extent);
-            shared.taken.free_run(usable.start.max(shared.search_from)..usable.end, RUN_PAGES_MAX)
+            shared.taken.free_run(usable.start.max(shared.search_from)..usable.end, max)
         });
         let run = match found {
             Some(run) => run,
             None => {
                 let usable = self.pages.usable(self.pages.add_extent()?);
-                usable.start..usable.end.min(usable.start + RUN_PAGES_MAX)
+                usable.start..usable.end.min(usable.start + max)
             }
         };
         shared.search_from = run.end;
@@ -93,7 +95,7 @@ pub(crate) struct PageWriter<'a> {
 
 impl<'a> PageWriter<'a> {
     pub(crate) fn new(writing: &'a Writing<'a>) -> PageWriter<'a> {
-        let buffer = AlignedBuf::zeroed(RUN_PAGES_MAX as usize * PAGE_BYTES);
+        let buffer = AlignedBuf::zeroed(RUN_PAGES_FIRST as usize * PAGE_BYTES);
         PageWriter { writing, run: 0..0, filled: 0, buffer, freed: Vec::new(), written_pages: 0 }
     }
 
@@ -105,12 +107,12 @@ impl<'a> PageWriter<'a> {
         space: u32,
     ) -> Result<PageId, CheckpointError> {
         if self.filled as u64 == self.run.end - self.run.start {
-            self.write_run()?;
-            (self.run, self.filled) = (self.writing.take_run()?, 0);
+            self.next_run()?;
         }
         let id = PageId(self.run.start + self.filled as u64);
         let out = &mut self.buffer[self.filled * PAGE_BYTES..][..PAGE_BYTES];
-        draft.finish(Expected { id, kind, space }, self.writing.position, self.writing.pages.seed(), out);
+        let position = self.writing.position;
+        draft.finish(Expected { id, kind, space, position }, self.writing.pages.seed(), out);
         self.filled += 1;
         Ok(id)
     }
@@ -128,6 +130,17 @@ impl<'a> PageWriter<'a> {
     /// The new checkpoint does not use this page of the one before.
     pub(crate) fn free(&mut self, page: PageId) {
         self.freed.push(page);
+    }
+
+    fn next_run(&mut self) -> Result<(), CheckpointError> {
+        self.write_run()?;
+        if self.written_pages >= RUN_PAGES_FIRST && (self.buffer.len() / PAGE_BYTES) < RUN_PAGES_MAX as usize
+        {
+            self.buffer = AlignedBuf::zeroed(RUN_PAGES_MAX as usize * PAGE_BYTES);
+        }
+        let room = (self.buffer.len() / PAGE_BYTES) as u64;
+        (self.run, self.filled) = (self.writing.take_run(room)?, 0);
+        Ok(())
     }
 
     fn write_run(&mut self) -> Result<(), CheckpointError> {

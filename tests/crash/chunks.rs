@@ -4,9 +4,9 @@ use super::harness::{Opened, RING_BYTES, State, bytes, open, put};
 use crate::Durability;
 use crate::engine::error::OpenError;
 use crate::io::{CrashOutcome, SimulatedDisk};
-use crate::log::{Log, Prepared};
 use crate::log::batch::Write;
 use crate::log::reader::LogError;
+use crate::log::{Log, Prepared};
 use std::sync::Arc;
 
 /// Larger than the ring, so that most of it is on the disk before there is a commit frame.

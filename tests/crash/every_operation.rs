@@ -53,3 +53,9 @@ fn frames_longer_than_segments_recover_too() {
     let (operations, recovered) = crash_each_operation(&History::uneven(30), &small_segments());
     assert!(operations > 100 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
 }
+
+#[test]
+fn so_does_a_history_with_checkpoints() {
+    let (operations, recovered) = crash_each_operation(&History::with_checkpoints(), &config());
+    assert!(operations > 150 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
+}

@@ -1,5 +1,6 @@
 //! A store on a simulated disk, a short fixed history, and what the store must hold after each part of it.
 
+use crate::checkpoint::PAGE_BYTES;
 use crate::engine::Engine;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
@@ -24,12 +25,16 @@ pub(super) struct Opened {
     pub(super) engine: Arc<Engine>,
 }
 
-/// Small rings and segments, and no sweep, so that few operations meet many cases.
+/// Small rings, segments and extents, so that few operations meet many cases; no sweep.
 pub(super) fn config() -> Config {
     Config {
         ring_bytes: RING_BYTES as u64,
         segment_bytes: SEGMENT_BYTES,
         sweep_interval: Duration::from_secs(3600),
+        checkpoint_log_bytes: u64::MAX,
+        checkpoint_interval: Duration::from_secs(3600),
+        checkpoint_at_close: false,
+        extent_bytes: 8 * PAGE_BYTES as u64,
         buffered_interval: Duration::from_millis(1),
         ..Config::default()
     }
@@ -118,6 +123,7 @@ pub(super) fn bytes(seed: u64, len: usize) -> Vec<u8> {
 enum Item {
     Commit(Vec<Write>),
     Void(usize),
+    Checkpoint,
 }
 
 /// Commits one after the other, and what the store holds after each.
@@ -190,6 +196,31 @@ impl History {
         History::new((0..commits).map(|n| Item::Commit(vec![put([b'k', n as u8 % 9], value(n))])).collect())
     }
 
+    /// With checkpoints in between that have something to write in each kind of page, pages to write over, and segments to give up.
+    pub(super) fn with_checkpoints() -> History {
+        let large =
+            |seed| (0..6_u64).map(|n| put(format!("large{n}"), bytes(seed + n, 9000))).collect::<Vec<_>>();
+        let many =
+            |seed| (0..200_u64).map(|n| put(format!("many{n:03}"), bytes(seed + n, 50))).collect::<Vec<_>>();
+        History::new(vec![
+            Item::Commit(vec![put("a", "1"), put("b", "2")]),
+            Item::Checkpoint,
+            Item::Commit(large(1)),
+            Item::Commit(vec![put("c", bytes(100, 3000)), delete("a")]),
+            Item::Checkpoint,
+            Item::Commit(many(200)),
+            Item::Void(500),
+            Item::Checkpoint,
+            Item::Commit(vec![put("many100", bytes(102, 4500)), delete("large0"), put("large1", "small")]),
+            Item::Commit(large(300).into_iter().skip(2).collect()),
+            Item::Checkpoint,
+            Item::Commit((0..150).map(|n| delete(format!("many{n:03}"))).collect()),
+            Item::Checkpoint,
+            Item::Checkpoint,
+            Item::Commit(vec![put("d", "last")]),
+        ])
+    }
+
     pub(super) fn len(&self) -> usize {
         self.states.len() - 1
     }
@@ -202,7 +233,7 @@ impl History {
     pub(super) fn writes(&self, number: usize) -> Vec<Write> {
         let mut commits = self.items.iter().filter_map(|item| match item {
             Item::Commit(writes) => Some(writes),
-            Item::Void(_) => None,
+            Item::Void(_) | Item::Checkpoint => None,
         });
         commits.nth(number - 1).expect("there is such a commit").clone()
     }
@@ -214,6 +245,7 @@ impl History {
             let done = match item {
                 Item::Commit(writes) => opened.commit(writes, Durability::Sync).map(drop),
                 Item::Void(payload_bytes) => opened.leave_void(*payload_bytes),
+                Item::Checkpoint => opened.db.checkpoint().map(drop),
             };
             match done {
                 Ok(()) => acknowledged += usize::from(matches!(item, Item::Commit(_))),

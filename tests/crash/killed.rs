@@ -5,7 +5,12 @@ use crate::io::SimulatedDisk;
 
 #[test]
 fn what_the_next_process_acknowledges_survives_a_power_loss() {
-    let history = History::standard();
+    for history in [History::standard(), History::with_checkpoints()] {
+        killed_in_each_operation(&history);
+    }
+}
+
+fn killed_in_each_operation(history: &History) {
     for at in 0.. {
         let disk = SimulatedDisk::new(at);
         disk.crash_after(at);
@@ -14,6 +19,6 @@ fn what_the_next_process_acknowledges_survives_a_power_loss() {
             return assert_eq!(run.acknowledged, history.len());
         }
         let context = format!("killed in operation {at}");
-        survives_power_loss(&disk.after_kill(), &history, run.acknowledged, &context);
+        survives_power_loss(&disk.after_kill(), history, run.acknowledged, &context);
     }
 }

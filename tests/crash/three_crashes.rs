@@ -13,8 +13,8 @@ fn pick(disk: &SimulatedDisk, random: &mut fastrand::Rng) -> CrashOutcome {
     outcomes[random.usize(..outcomes.len())]
 }
 
-/// Crashes the history in each operation, and what follows; returns how often a store was recovered in the end.
-fn crash_three_times(history: &History, config: &Config) -> u64 {
+/// Crashes the history in each operation, with so many outcomes each, and what follows; returns how often a store was recovered in the end.
+fn crash_three_times(history: &History, config: &Config, outcomes: usize) -> u64 {
     let mut random = fastrand::Rng::with_seed(3);
     let (mut crashed, mut at, mut recovered) = (true, 0, 0_u64);
     while crashed {
@@ -22,7 +22,7 @@ fn crash_three_times(history: &History, config: &Config) -> u64 {
         disk.crash_after(at);
         let acknowledged = history.run_on_with(&disk, config.clone()).acknowledged;
         crashed = disk.has_crashed();
-        for _ in 0..4 {
+        for _ in 0..outcomes {
             let outcome = pick(&disk, &mut random);
             let context = format!("crash at {at}, {outcome:?}");
             recovered += crash_each_operation(
@@ -40,13 +40,19 @@ fn crash_three_times(history: &History, config: &Config) -> u64 {
 
 #[test]
 fn recovery_may_be_crashed_and_crashed_again() {
-    let recovered = crash_three_times(&History::standard(), &config());
+    let recovered = crash_three_times(&History::standard(), &config(), 4);
     assert!(recovered > 2_500, "{recovered}");
 }
 
 #[test]
 fn so_may_that_of_frames_longer_than_segments() {
-    let recovered = crash_three_times(&History::uneven(10), &small_segments());
+    let recovered = crash_three_times(&History::uneven(10), &small_segments(), 4);
+    assert!(recovered > 2_000, "{recovered}");
+}
+
+#[test]
+fn so_may_that_of_a_store_with_checkpoints() {
+    let recovered = crash_three_times(&History::with_checkpoints(), &config(), 1);
     assert!(recovered > 2_000, "{recovered}");
 }
 
