@@ -27,6 +27,19 @@ pub enum CheckpointError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The checkpoint was written by a newer version of the program.
+    #[error(
+        "`{file}` has format version {found}, and this program knows versions up to {supported}: use a newer one"
+    )]
+    #[non_exhaustive]
+    Newer {
+        /// The file that says so.
+        file: String,
+        /// Its format version.
+        found: u32,
+        /// The newest version this program knows.
+        supported: u32,
+    },
     /// The threads that write a checkpoint could not be started.
     #[error("the threads that write a checkpoint could not be started: {what}")]
     #[non_exhaustive]

@@ -18,12 +18,34 @@ const PREFIX: &str = "manifest-";
 /// What a manifest is called until it is whole.
 pub(crate) const UNFINISHED_NAME: &str = "manifest.new";
 
+/// More files than a directory holds, and more pages than a file does: so no product of the two overflows.
+const FILES_OR_PAGES_MAX: u64 = 1 << 32;
+
 pub(crate) fn file_name(number: u64) -> String {
     numbered(PREFIX, number)
 }
 
 pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
     parse_numbered(PREFIX, name)
+}
+
+/// Why a manifest is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum BadManifest {
+    Damaged(&'static str),
+    /// Of a newer version of the program.
+    Newer(u32),
+}
+
+impl BadManifest {
+    fn of_file(self, file: &str) -> CheckpointError {
+        match self {
+            BadManifest::Damaged(what) => damaged(file, what),
+            BadManifest::Newer(found) => {
+                CheckpointError::Newer { file: file.to_owned(), found, supported: VERSION }
+            }
+        }
+    }
 }
 
 /// What a checkpoint is made of.
@@ -80,28 +102,31 @@ impl Manifest {
     }
 
     /// Reads what [`Manifest::encode`] made.
-    fn decode(bytes: &[u8], store: &[u8; 16]) -> Result<Manifest, &'static str> {
-        let (mut cursor, cut_off) = (Cursor::new(bytes), "is cut off");
+    fn decode(bytes: &[u8], store: &[u8; 16]) -> Result<Manifest, BadManifest> {
+        let (mut cursor, cut_off) = (Cursor::new(bytes), BadManifest::Damaged("is cut off"));
         if cursor.take(8) != Some(MAGIC) {
-            return Err("does not begin as a manifest does");
+            return Err(BadManifest::Damaged("does not begin as a manifest does"));
         }
-        if cursor.u32().ok_or(cut_off)? > VERSION {
-            return Err("was written by a newer version of this program: use that");
+        let version = cursor.u32().ok_or(cut_off)?;
+        if version > VERSION {
+            return Err(BadManifest::Newer(version));
         }
         cursor.take(4).ok_or(cut_off)?;
         let is_ours = cursor.take(16) == Some(store);
         let manifest = Manifest::decode_fields(&mut cursor).ok_or(cut_off)?;
         let len = bytes.len() - cursor.rest().len();
         if cursor.u32() != Some(crc32c::crc32c(&bytes[..len])) {
-            return Err("does not agree with its checksum");
+            return Err(BadManifest::Damaged("does not agree with its checksum"));
         }
         if !is_ours {
-            return Err("belongs to another store");
+            return Err(BadManifest::Damaged("belongs to another store"));
         }
         let is_sound = manifest.log_from <= manifest.position
-            && manifest.extent_pages > 1
+            && (2..=FILES_OR_PAGES_MAX).contains(&manifest.extent_pages)
+            && manifest.extents <= FILES_OR_PAGES_MAX
             && manifest.trees.is_sorted_by(|a, b| a.space < b.space);
-        if is_sound { Ok(manifest) } else { Err("says what no version of this program writes") }
+        let senseless = BadManifest::Damaged("says what no version of this program writes");
+        if is_sound { Ok(manifest) } else { Err(senseless) }
     }
 
     fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Manifest> {
@@ -140,7 +165,7 @@ impl Manifest {
 
     /// What reading it back gives: times are kept in milliseconds.
     fn encoded(&self, store: &[u8; 16]) -> Result<Manifest, CheckpointError> {
-        Manifest::decode(&self.encode(store), store).map_err(|what| damaged(&file_name(self.number), what))
+        Manifest::decode(&self.encode(store), store).map_err(|bad| bad.of_file(&file_name(self.number)))
     }
 }
 
@@ -153,7 +178,7 @@ fn read(device: &dyn Device, name: &str, store: &[u8; 16]) -> Result<Manifest, C
     let len = usize::try_from(file.len()).map_err(|_| damaged(name, "is longer than any manifest"))?;
     let mut bytes = vec![0; len];
     file.read_at(0, &mut bytes)?;
-    let manifest = Manifest::decode(&bytes, store).map_err(|what| damaged(name, what))?;
+    let manifest = Manifest::decode(&bytes, store).map_err(|bad| bad.of_file(name))?;
     if file_name(manifest.number) != name {
         return Err(damaged(name, "says that it has another number"));
     }
@@ -182,4 +207,55 @@ pub(crate) fn remove_others(device: &dyn Device, keep: Option<u64>) -> Result<()
         name == UNFINISHED_NAME || parse_file_name(name).is_some_and(|number| Some(number) != keep)
     });
     names.iter().try_for_each(|name| device.remove(name))
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    const STORE: [u8; 16] = [7; 16];
+
+    fn manifest() -> Manifest {
+        let root = Root { page: PageId(9), height: 2 };
+        Manifest {
+            number: 3,
+            position: Lsn::new(800),
+            log_from: Lsn::new(640),
+            session: Session(5),
+            written: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            extent_pages: 8,
+            extents: 4,
+            trees: vec![Tree::empty(0), Tree { space: 4, root: Some(root), entries: 77 }],
+        }
+    }
+
+    #[test]
+    fn reads_back_what_was_written_and_finds_each_flipped_bit() {
+        let bytes = manifest().encode(&STORE);
+        assert_eq!(Manifest::decode(&bytes, &STORE), Ok(manifest()));
+        let len = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+        for bit in 0..len * 8 {
+            let mut flipped = bytes.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Manifest::decode(&flipped, &STORE).is_err(), "bit {bit}");
+        }
+        for cut in 0..len {
+            assert!(Manifest::decode(&bytes[..cut], &STORE).is_err(), "{cut} bytes");
+        }
+        assert_eq!(Manifest::decode(&bytes, &[8; 16]), Err(BadManifest::Damaged("belongs to another store")));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_whatever_its_checksum() {
+        let senseless = [
+            Manifest { log_from: Lsn::new(808), ..manifest() },
+            Manifest { extent_pages: 1, ..manifest() },
+            Manifest { extent_pages: u64::MAX, ..manifest() },
+            Manifest { extents: u64::MAX, ..manifest() },
+            Manifest { trees: vec![Tree::empty(1), Tree::empty(1)], ..manifest() },
+        ];
+        for manifest in senseless {
+            assert!(Manifest::decode(&manifest.encode(&STORE), &STORE).is_err(), "{manifest:?}");
+        }
+    }
 }

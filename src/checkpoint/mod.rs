@@ -13,6 +13,8 @@ mod pace;
 mod page;
 mod page_set;
 pub(crate) mod pages;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 pub(crate) mod tree;
 pub(crate) mod writer;
 

@@ -264,3 +264,115 @@ impl Draft {
         (self.slots, self.cells_at) = (0, PAGE_BYTES);
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    const SEED: u32 = 5;
+    const WHAT: Expected = Expected { id: PageId(3), kind: Kind::Leaf, space: 8, position: Lsn::new(64) };
+
+    fn finished(draft: &mut Draft, what: Expected) -> Vec<u8> {
+        let mut bytes = vec![0; PAGE_BYTES];
+        draft.finish(what, SEED, &mut bytes);
+        bytes
+    }
+
+    fn cells(count: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        (0..count).map(|n| (vec![n as u8; 1 + n % 30], vec![n as u8; n * 13 % 300])).collect()
+    }
+
+    #[test]
+    fn holds_what_was_pushed() {
+        let (mut draft, mut pushed, mut cell) = (Draft::new(), Vec::new(), Vec::new());
+        for (key, value) in cells(200) {
+            cell.clear();
+            LeafCell { key: &key, lsn: Lsn::new(8), value: Stored::Inline(&value) }.encode(&mut cell);
+            assert_eq!(cell.len(), LeafCell::inline_bytes(&key, &value));
+            if !draft.has_room(cell.len()) {
+                break;
+            }
+            draft.push(&cell);
+            pushed.push((key, value));
+        }
+        assert!(!draft.is_sparse() && pushed.len() > 20);
+        let bytes = finished(&mut draft, WHAT);
+        let page = Page::check(&bytes, SEED, WHAT).unwrap();
+        assert_eq!(page.slots(), pushed.len());
+        for (slot, (key, value)) in pushed.iter().enumerate() {
+            let expected = LeafCell { key, lsn: Lsn::new(8), value: Stored::Inline(value) };
+            assert_eq!(page.leaf_cell(slot), Some(expected));
+        }
+        assert_eq!(page.leaf_cell(PAGE_BYTES), None);
+        assert!(draft.is_empty(), "it begins anew");
+    }
+
+    #[test]
+    fn two_of_the_longest_cells_fit() {
+        let mut draft = Draft::new();
+        for _ in 0..2 {
+            assert!(draft.has_room(CELL_BYTES_MAX));
+            draft.push(&[1; CELL_BYTES_MAX]);
+        }
+        assert!(!draft.has_room(1));
+    }
+
+    #[test]
+    fn another_place_store_kind_keyspace_or_time_is_found() {
+        let mut draft = Draft::new();
+        draft.push(&[1; 20]);
+        let bytes = finished(&mut draft, WHAT);
+        assert!(Page::check(&bytes, SEED, WHAT).is_ok());
+        assert!(Page::check(&bytes, SEED, Expected { position: Lsn::new(72), ..WHAT }).is_ok());
+        assert!(Page::check(&bytes, SEED + 1, WHAT).is_err());
+        for other in [
+            Expected { id: PageId(4), ..WHAT },
+            Expected { kind: Kind::Branch, ..WHAT },
+            Expected { space: 9, ..WHAT },
+            Expected { position: Lsn::new(56), ..WHAT },
+        ] {
+            assert!(Page::check(&bytes, SEED, other).is_err());
+        }
+        for bit in 0..PAGE_BYTES * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Page::check(&flipped, SEED, WHAT).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_value_comes_back() {
+        for (next, len) in [(None, 1), (Some(PageId(7)), OVERFLOW_BYTES), (None, OVERFLOW_BYTES - 1)] {
+            let part = vec![9; len];
+            let what = Expected { kind: Kind::Overflow, ..WHAT };
+            let bytes = finished(&mut Draft::overflow(next, &part), what);
+            let page = Page::check(&bytes, SEED, what).unwrap();
+            assert_eq!(page.overflow(len), Some((next, &part[..])));
+            assert_eq!(page.overflow(OVERFLOW_BYTES + 1), None);
+        }
+    }
+
+    /// Whatever a page with a right checksum says, reading it does no harm.
+    #[test]
+    fn hostile_pages_are_read_without_harm() {
+        let mut random = fastrand::Rng::with_seed(4);
+        for _ in 0..2_000 {
+            let mut draft = Draft::new();
+            random.fill(&mut draft.bytes);
+            draft.slots = random.usize(0..1 << 16);
+            let mut bytes = draft.bytes.to_vec();
+            bytes[4] = WHAT.kind as u8;
+            bytes[6..8].copy_from_slice(&(draft.slots as u16).to_le_bytes());
+            bytes[8..16].copy_from_slice(&WHAT.id.0.to_le_bytes());
+            bytes[16..24].fill(0);
+            bytes[28..32].copy_from_slice(&WHAT.space.to_le_bytes());
+            let crc = crc32c::crc32c_append(SEED, &bytes[4..]);
+            bytes[..4].copy_from_slice(&crc.to_le_bytes());
+            let page = Page::check(&bytes, SEED, WHAT).unwrap();
+            for slot in 0..page.slots() {
+                let _ = (page.leaf_cell(slot), page.branch_cell(slot));
+            }
+            let _ = page.overflow(random.usize(0..PAGE_BYTES));
+        }
+    }
+}

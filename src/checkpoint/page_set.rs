@@ -46,6 +46,13 @@ impl PageSet {
         (len > 0).then_some(at..at + len)
     }
 
+    /// Whether both hold the same pages.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn same_as(&self, other: &PageSet) -> bool {
+        let pages = self.last().max(other.last()).map_or(0, |last| last.0 + 1);
+        (0..pages).all(|page| self.contains(PageId(page)) == other.contains(PageId(page)))
+    }
+
     /// The last page that is in use.
     pub(crate) fn last(&self) -> Option<PageId> {
         let index = self.0.iter().rposition(|&word| word != 0)?;

@@ -9,6 +9,7 @@ use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BlockFile, Device, IoError};
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
+use std::io::ErrorKind;
 use std::ops::Range;
 
 /// What tells one store's pages from another's.
@@ -47,7 +48,12 @@ impl Pages {
     ) -> Result<Pages, CheckpointError> {
         let pages = Pages { device, store, extent_pages, files: Mutex::default() };
         for extent in 0..extents {
-            let file: Arc<dyn BlockFile> = Arc::from(pages.device.open(&file_name(extent))?);
+            let name = file_name(extent);
+            let opened = pages.device.open(&name).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => CheckpointError::Damaged { file: name, offset: 0, what: "is missing" },
+                _ => error.into(),
+            });
+            let file: Arc<dyn BlockFile> = Arc::from(opened?);
             pages.check_meta(extent, &*file)?;
             lock(&pages.files).push(file);
         }
@@ -62,8 +68,10 @@ impl Pages {
         let mut found = AlignedBuf::zeroed(PAGE_BYTES);
         file.read_at(0, &mut found)?;
         let version = Cursor::new(&found[META_AT + 8..]).u32();
-        if found[META_AT..].starts_with(MAGIC) && version.is_some_and(|version| version > VERSION) {
-            return Err(damaged("was written by a newer version of this program"));
+        if let Some(found) =
+            version.filter(|&version| found[META_AT..].starts_with(MAGIC) && version > VERSION)
+        {
+            return Err(CheckpointError::Newer { file: file_name(extent), found, supported: VERSION });
         }
         if found[..] == self.meta(extent)[..] {
             return Ok(());

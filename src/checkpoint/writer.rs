@@ -21,7 +21,7 @@ const RUN_PAGES_MAX: u64 = 128;
 pub(crate) struct Writing<'a> {
     pub(crate) pages: &'a Pages,
     pub(crate) position: Lsn,
-    pace: Pace,
+    pace: Pace<'a>,
     shared: Mutex<Shared>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Written {
 
 impl<'a> Writing<'a> {
     /// Begins a checkpoint at `position`; `used` are the pages of the one before.
-    pub(crate) fn new(pages: &'a Pages, used: &PageSet, position: Lsn, pace: Pace) -> Writing<'a> {
+    pub(crate) fn new(pages: &'a Pages, used: &PageSet, position: Lsn, pace: Pace<'a>) -> Writing<'a> {
         let shared = Shared { taken: used.clone(), search_from: 0, freed: Vec::new(), written_pages: 0 };
         Writing { pages, position, pace, shared: Mutex::new(shared) }
     }

@@ -23,6 +23,7 @@ use crate::lsn::Lsn;
 use crate::map::Key;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -78,6 +79,8 @@ pub(super) struct Checkpointer {
     store_id: StoreId,
     log_bytes: u64,
     bytes_per_second: Option<u64>,
+    /// Set when the store is being closed.
+    hurry: AtomicBool,
     /// Held by whoever takes one.
     kept: Mutex<Kept>,
     last: Mutex<Last>,
@@ -107,6 +110,7 @@ impl Checkpointer {
             store_id,
             log_bytes: config.checkpoint_log_bytes,
             bytes_per_second: config.checkpoint_bytes_per_second,
+            hurry: AtomicBool::new(false),
             kept: Mutex::new(kept),
             last: Mutex::new(last),
         }
@@ -121,6 +125,12 @@ impl Checkpointer {
     pub(super) fn last(&self) -> (Option<Checkpoint>, Option<CheckpointError>) {
         let last = lock(&self.last);
         (last.taken.clone(), last.failed.clone())
+    }
+
+    /// From now on checkpoints, one that is under way too, write as fast as the disk takes it.
+    pub(super) fn hurry(&self) {
+        // Relaxed: it says when, and nothing else.
+        self.hurry.store(true, Ordering::Relaxed);
     }
 
     /// Takes a checkpoint of everything that is committed by now.
@@ -142,7 +152,7 @@ impl Checkpointer {
         log.wait_durable(position)?;
         let pool = pool()?;
         let changed = pool.install(|| changed_keys(log, kept, position))?;
-        let pace = Pace::new(self.bytes_per_second);
+        let pace = Pace::new(self.bytes_per_second, &self.hurry);
         let writing = Writing::new(&kept.pages, &kept.used, position, pace);
         let trees = pool.install(|| write_trees(&writing, kept, store, &snapshot, &changed))?;
         let written = writing.finish()?;

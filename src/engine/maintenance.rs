@@ -88,7 +88,7 @@ fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
     let (mut tried, mut retry) = (Instant::now(), CHECKPOINT_RETRY);
     while !stop.sleep(CHECKPOINT_POLL) {
         let grown = store.end().load().get() - disk.checkpointer.position().get();
-        let is_due = grown >= when.log_bytes || (grown > 0 && tried.elapsed() >= when.interval);
+        let is_due = grown > 0 && (grown >= when.log_bytes || tried.elapsed() >= when.interval);
         // A log that failed takes nothing any more.
         if !is_due || disk.log.check().is_err() {
             continue;

@@ -255,11 +255,16 @@ impl Engine {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        if let Some(disk) = &self.disk {
+            disk.checkpointer.hurry();
+        }
         let checkpointed = self.checkpoint_at_close();
         let flushed = self.log().map_or(Ok(()), |log| log.close());
         self.maintenance.stop();
         flushed?;
-        Ok(checkpointed?)
+        checkpointed?;
+        // A store at rest needs no room for a log to come.
+        self.log().map_or(Ok(()), |log| Ok(log.segments().remove_spares()?))
     }
 }
 

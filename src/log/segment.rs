@@ -190,7 +190,16 @@ impl Segments {
         let needed = files.open.split_off(&self.geometry.index_of(lsn));
         let given_up = std::mem::replace(&mut files.open, needed);
         files.spare.extend(given_up.into_keys().map(file_name));
-        while files.spare.len() > spares_max {
+        self.remove_spares_beyond(spares_max, &mut files)
+    }
+
+    /// Removes the files that were kept for segments to come.
+    pub(crate) fn remove_spares(&self) -> Result<(), IoError> {
+        self.remove_spares_beyond(0, &mut lock(&self.files))
+    }
+
+    fn remove_spares_beyond(&self, max: usize, files: &mut Files) -> Result<(), IoError> {
+        while files.spare.len() > max {
             let name = files.spare.pop().expect("there are more than none");
             self.device.remove(&name)?;
         }
