@@ -49,15 +49,16 @@ fn a_chunk_stays_as_long_as_its_commit_may_come() {
 fn a_chunk_stays_when_there_is_no_place_to_announce_it() {
     explore("unfinished: two transactions, one place", || {
         let shared = Arc::new((LogEnd::new(Lsn::new(FRAME)), Unfinished::new()));
-        let (end, unfinished) = &*shared;
         let threads = [(); 2].map(|()| {
             let theirs = Arc::clone(&shared);
             thread::spawn(move || large(&theirs.0, &theirs.1))
         });
-        let asked = ask(end, unfinished);
+        // On a thread of its own: main waits, so it costs no preemption that the asker comes last.
+        let theirs = Arc::clone(&shared);
+        let asker = thread::spawn(move || ask(&theirs.0, &theirs.1));
         let transactions = threads.map(|thread| thread.join().unwrap());
-        check(asked, &transactions);
-        let (position, from) = ask(end, unfinished);
+        check(asker.join().unwrap(), &transactions);
+        let (position, from) = ask(&shared.0, &shared.1);
         assert_eq!(from, Some(position), "nothing is needed when all are over");
     });
 }
