@@ -60,8 +60,9 @@ pub use checkpoint::error::CheckpointError;
 pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
 #[cfg(not(any(loom, shuttle)))]
 pub use engine::{
+    backup::Backup,
     checkpointer::Checkpoint,
-    error::OpenError,
+    error::{BackupError, OpenError},
     recovery::Recovery,
     verify::{Verified, verify},
 };

@@ -4,6 +4,7 @@ use super::retry::retry;
 use super::space::SpaceHandle;
 use super::{Builder, Collection, Error, Keyspace, Result, Snapshot, Stats, Transaction};
 use crate::engine::Engine;
+use crate::engine::backup::Backup;
 use crate::engine::catalog::{self, Kind};
 use crate::engine::checkpointer::Checkpoint;
 use crate::engine::config::Config;
@@ -275,6 +276,34 @@ impl Database {
     pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         super::check_open(&self.engine)?;
         self.engine.checkpoint().map_err(|cause| Error::Checkpoint { cause: Box::new(cause) })
+    }
+
+    /// Copies everything that is committed by now to `target`, which is made if it is missing and must be empty. The copy is a store: open it where it is, or
+    /// put it in the place of the one that was lost.
+    ///
+    /// Readers and writers go on. A checkpoint is taken and its pages are copied, each of them checked; until that is done there is no other
+    /// checkpoint, and the log grows. [`Builder::checkpoint_bytes_per_second`] holds for the copying too. The copy is there wholly or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Backup`], [`Error::InMemory`], [`Error::Closed`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use skipstone::Database;
+    ///
+    /// let db = Database::open(dir.path().join("store"))?;
+    /// db.collection("towns")?.insert(bson::doc! { "_id": "aachen" })?;
+    /// let backup = db.back_up(dir.path().join("copy"))?;
+    /// db.collection("towns")?.insert(bson::doc! { "_id": "bonn" })?;
+    ///
+    /// let copy = Database::open(dir.path().join("copy"))?;
+    /// assert_eq!(copy.collection("towns")?.count()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn back_up(&self, target: impl AsRef<Path>) -> Result<Backup> {
+        super::check_open(&self.engine)?;
+        let backup = self.engine.back_up(target.as_ref());
+        backup.map_err(|cause| Error::Backup { cause: Box::new(cause) })?.ok_or(Error::InMemory)
     }
 
     /// Makes everything durable and closes the store. From then on nothing begins and nothing commits, on any handle: such calls fail with

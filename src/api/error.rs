@@ -2,7 +2,7 @@
 
 use crate::checkpoint::error::CheckpointError;
 use crate::document::{DocumentError, DocumentId};
-use crate::engine::error::OpenError;
+use crate::engine::error::{BackupError, OpenError};
 use crate::io::IoError;
 use crate::lsn::Lsn;
 use crate::txn::error::Conflict;
@@ -90,6 +90,16 @@ pub enum Error {
         /// What went wrong.
         cause: Box<CheckpointError>,
     },
+    /// The backup was not made. The store is as it was, and what is at the target is no store.
+    #[error("no backup was made: {cause}")]
+    #[non_exhaustive]
+    Backup {
+        /// What went wrong.
+        cause: Box<BackupError>,
+    },
+    /// A store in memory has no files to copy.
+    #[error("a store in memory cannot be backed up: export its collections")]
+    InMemory,
     /// The store was closed, see [`Database::close`](crate::Database::close).
     #[error("the store is closed; open it again")]
     Closed,

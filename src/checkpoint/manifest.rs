@@ -9,6 +9,7 @@ use super::tree::{Root, Tree};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, Device, IoError};
 use crate::log::frame::Session;
+use crate::log::reader::Start;
 use crate::lsn::Lsn;
 use std::time::{Duration, SystemTime};
 
@@ -144,6 +145,15 @@ impl Manifest {
             trees.push(Tree { space, root, entries });
         }
         Some(Manifest { number, position, log_from, session, written, extent_pages, extents, trees })
+    }
+
+    /// Where to begin reading the log that is needed beside this.
+    pub(crate) fn log_start(&self) -> Start {
+        Start { lsn: self.log_from, session: Some(self.session) }
+    }
+
+    pub(crate) fn entries(&self) -> u64 {
+        self.trees.iter().map(|tree| tree.entries).sum()
     }
 
     /// Makes this the store's checkpoint. On an error the one before still is, or this one: whoever opens the store finds out.

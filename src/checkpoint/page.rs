@@ -69,11 +69,13 @@ pub(crate) struct Expected {
 
 impl<'a> Page<'a> {
     pub(crate) fn check(bytes: &'a [u8], seed: u32, expected: Expected) -> Result<Page<'a>, BadPage> {
-        let mut cursor = Cursor::new(bytes);
-        let crc = cursor.u32().filter(|_| bytes.len() == PAGE_BYTES).ok_or(BadPage("is cut off"))?;
-        if crc != crc32c::crc32c_append(seed, &bytes[4..]) {
+        if bytes.len() != PAGE_BYTES {
+            return Err(BadPage("is cut off"));
+        }
+        if !Page::is_intact(bytes, seed) {
             return Err(BadPage("does not agree with its checksum"));
         }
+        let mut cursor = Cursor::new(&bytes[4..]);
         let header = (|| Some((cursor.u8()?, cursor.u8()?, cursor.u16()?, cursor.u64()?, cursor.u64()?)))();
         let (kind, _, slots, id, position) = header.ok_or(BadPage("is cut off"))?;
         if id != expected.id.0 {
@@ -86,6 +88,11 @@ impl<'a> Page<'a> {
             return Err(BadPage("was written over by a later checkpoint"));
         }
         Ok(Page { bytes, slots: slots.into() })
+    }
+
+    /// Whether the checksum of a whole page agrees.
+    pub(crate) fn is_intact(bytes: &[u8], seed: u32) -> bool {
+        field(bytes, 0) == Some(crc32c::crc32c_append(seed, &bytes[4..]))
     }
 
     pub(crate) fn slots(&self) -> usize {

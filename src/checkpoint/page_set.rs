@@ -46,6 +46,17 @@ impl PageSet {
         (len > 0).then_some(at..at + len)
     }
 
+    /// Those of `within` that are in use, in runs next to each other, `max` at most in each.
+    pub(crate) fn runs(&self, within: Range<u64>, max: u64) -> impl Iterator<Item = Range<u64>> {
+        let mut at = within.start;
+        std::iter::from_fn(move || {
+            let start = (at..within.end).find(|&page| self.contains(PageId(page)))?;
+            let limit = within.end.min(start + max);
+            at = (start..limit).find(|&page| !self.contains(PageId(page))).unwrap_or(limit);
+            Some(start..at)
+        })
+    }
+
     /// Whether both hold the same pages.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn same_as(&self, other: &PageSet) -> bool {
@@ -86,7 +97,10 @@ mod tests {
                     (first..within.end).take_while(|page| !plain.contains(page)).take(max as usize).count();
                 first..first + len as u64
             });
-            assert_eq!(set.free_run(within, max), expected);
+            assert_eq!(set.free_run(within.clone(), max), expected);
+            let runs: Vec<_> = set.runs(within.clone(), max).collect();
+            assert!(runs.iter().all(|run| (1..=max).contains(&(run.end - run.start))));
+            assert!(runs.into_iter().flatten().eq(plain.range(within).copied()));
         }
         assert_eq!(set.count(), plain.len() as u64);
     }

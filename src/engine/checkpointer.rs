@@ -57,8 +57,7 @@ pub(super) struct Kept {
 
 impl Kept {
     fn start(&self) -> Start {
-        let start = |manifest: &Manifest| Start { lsn: manifest.log_from, session: Some(manifest.session) };
-        self.manifest.as_ref().map_or(Start::OF_LOG, start)
+        self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
 
     fn position(&self) -> Lsn {
@@ -135,8 +134,24 @@ impl Checkpointer {
 
     /// Takes a checkpoint of everything that is committed by now.
     pub(super) fn run(&self, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
+        self.run_on(&mut lock(&self.kept), store, log)
+    }
+
+    /// Takes a checkpoint, and hands its pages to `copy`: as long as that runs they stay as they are.
+    pub(super) fn run_and_copy<T, E: From<CheckpointError>>(
+        &self,
+        store: &Store,
+        log: &Log,
+        copy: impl FnOnce(&Kept, &Manifest, &Pace<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut kept = lock(&self.kept);
-        let taken = self.take(&mut kept, store, log);
+        self.run_on(&mut kept, store, log)?;
+        let manifest = kept.manifest.as_ref().expect("there is one after a checkpoint");
+        copy(&kept, manifest, &Pace::new(self.bytes_per_second, &self.hurry))
+    }
+
+    fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
+        let taken = self.take(kept, store, log);
         let mut last = lock(&self.last);
         last.position = kept.position();
         last.failed = taken.as_ref().err().cloned();

@@ -29,6 +29,14 @@ pub enum OpenError {
         /// One of the files in it.
         found: String,
     },
+    /// The directory is to become a store, and there is something in it already.
+    #[error("`{}` is not empty: it holds `{found}`; give an empty directory, or a path that does not exist yet", .path.display())]
+    NotEmpty {
+        /// The path that was given.
+        path: PathBuf,
+        /// One of the files in it.
+        found: String,
+    },
     /// The store was written by a newer version of the program.
     #[error("`{}` has format version {found}, and this program knows versions up to {supported}: use a newer one", .file.display())]
     Newer {
@@ -78,6 +86,18 @@ pub(crate) enum CloseError {
     #[error(transparent)]
     Log(#[from] IoError),
     /// All is in the log; the next opening replays it.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// Why a backup was not made. The store is as it was; what is at the target is no store.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The directory that was to hold it cannot be used.
+    #[error(transparent)]
+    Target(#[from] OpenError),
+    /// The store could not be read, or the backup not written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }

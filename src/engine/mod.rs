@@ -1,8 +1,9 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
-//! - `catalog`: names. `checkpointer`: from records to files. `maintenance`: the flusher, the sweep, and who takes checkpoints.
+//! - `catalog`: names. `checkpointer`: from records to files. `backup`: from those to other files. `maintenance`: the flusher, the sweep, and who takes checkpoints.
 
+pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod checkpointer;
 pub(crate) mod config;
@@ -23,13 +24,16 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use crate::txn::commit::{Committed, Failed, Ground};
 use crate::txn::{self, Txn};
+use backup::Backup;
 use catalog::Kind;
 use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
-use error::{CloseError, OpenError};
+use error::{BackupError, CloseError, OpenError};
 use maintenance::Maintenance;
+use open::Opened;
 use recovery::{Recovered, Recovery};
 use std::path::Path;
+use store_file::StoreFile;
 
 /// See the module. Dropped when the last handle, transaction and snapshot are gone.
 pub(crate) struct Engine {
@@ -50,6 +54,7 @@ pub(crate) struct Engine {
 /// What a store on a disk has besides its records.
 #[derive(Clone)]
 struct Disk {
+    store_file: StoreFile,
     log: Arc<Log>,
     checkpointer: Arc<Checkpointer>,
 }
@@ -77,11 +82,11 @@ impl Engine {
         lock: Option<DirLock>,
     ) -> Result<Engine, OpenError> {
         let files = open::open_files(&device, dir, &config)?;
-        let store_id = files.store.id;
+        let store_file = files.store;
         let Recovered { store, log, kept, recovery } = recovery::recover(&device, files, dir, &config)?;
         let name = device.name();
-        let checkpointer = Checkpointer::new(device, store_id, &config, kept);
-        let disk = Disk { log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
+        let checkpointer = Checkpointer::new(device, store_file.id, &config, kept);
+        let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
         Ok(Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock))
     }
 
@@ -227,6 +232,22 @@ impl Engine {
     pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, CheckpointError> {
         let Some(disk) = &self.disk else { return Ok(None) };
         disk.checkpointer.run(&self.store, &disk.log).map(Some)
+    }
+
+    /// Copies everything that is committed by now to a directory that is made or empty; none in memory.
+    pub(crate) fn back_up(&self, target: &Path) -> Result<Option<Backup>, BackupError> {
+        if self.disk.is_none() {
+            return Ok(None);
+        }
+        // Locked until the backup is whole.
+        let Opened { device, lock: _lock } = open::open_empty_directory(target, self.config.device)?;
+        self.back_up_on(&device)
+    }
+
+    /// The same, to a device.
+    pub(crate) fn back_up_on(&self, target: &Arc<dyn Device>) -> Result<Option<Backup>, BackupError> {
+        let Some(disk) = &self.disk else { return Ok(None) };
+        backup::back_up(disk, &self.store, target).map(Some)
     }
 
     /// The last checkpoint's position; zero before the first, none in memory.

@@ -5,7 +5,7 @@ use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages;
-use crate::io::{BLOCK, BlockFile, Device, DirLock, open_device};
+use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
 use crate::log::reader::{self, End, Frames, LogError, Start};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
 use crate::sync::Arc;
@@ -23,8 +23,7 @@ pub(crate) struct Files {
 impl Files {
     /// From where on the log is needed.
     pub(crate) fn log_start(&self) -> Start {
-        let after = |manifest: &Manifest| Start { lsn: manifest.log_from, session: Some(manifest.session) };
-        self.manifest.as_ref().map_or(Start::OF_LOG, after)
+        self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
 }
 
@@ -52,6 +51,16 @@ pub(crate) fn open_directory(path: &Path, config: &Config) -> Result<Opened, Ope
     }
     let lock = DirLock::acquire(path)?;
     Ok(Opened { lock, device: Arc::from(open_device(path, config.device)?) })
+}
+
+/// Takes a directory that is to become a store, and has nothing in it yet.
+pub(crate) fn open_empty_directory(path: &Path, device: DeviceChoice) -> Result<Opened, OpenError> {
+    let config = Config { device, ..Config::default() };
+    let opened = open_directory(path, &config)?;
+    match opened.device.list()?.into_iter().next() {
+        Some(found) => Err(OpenError::NotEmpty { path: path.to_path_buf(), found }),
+        None => Ok(opened),
+    }
 }
 
 /// Whether the directory is a store already. One that is none and is not to become one is refused before anything is written to it,

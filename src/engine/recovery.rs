@@ -115,7 +115,7 @@ pub(super) fn recover(
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
         pages: used.count(),
-        entries: manifest.as_ref().map_or(0, |manifest| manifest.trees.iter().map(|tree| tree.entries).sum()),
+        entries: manifest.as_ref().map_or(0, Manifest::entries),
         frames: end.frames,
         writes,
         keys: store.record_count() as u64,

@@ -51,7 +51,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
     if let Some(manifest) = &files.manifest {
         let (pages, used) = loader::load(&opened.device, &files.store.id, manifest, |_, _| {})?;
-        (found.pages, found.entries) = (used.count(), manifest.trees.iter().map(|tree| tree.entries).sum());
+        (found.pages, found.entries) = (used.count(), manifest.entries());
         (found.checkpoint, found.free_pages) = (manifest.position, pages.usable_count() - used.count());
     }
     let mut commits = Streams::new(segments);

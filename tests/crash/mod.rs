@@ -3,6 +3,7 @@
 //! All of it runs on the simulated disk, which loses, tears and reorders what was not flushed. Compiled into the crate's own unit
 //! tests, because the disk is private. Each failure names the operation, the outcome and the seed that repeat it.
 
+mod backups;
 mod checkpoints;
 mod chunks;
 mod concurrent_writers;

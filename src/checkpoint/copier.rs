@@ -1,0 +1,40 @@
+//! Copies the pages of a checkpoint to another directory, as they are, and as many as are in use.
+
+use super::error::CheckpointError;
+use super::pace::Pace;
+use super::page::{BadPage, PAGE_BYTES, Page, PageId};
+use super::page_set::PageSet;
+use super::pages::{Pages, StoreId};
+use crate::io::{AlignedBuf, Device};
+use crate::sync::Arc;
+
+/// As many pages are read and written at a time.
+const RUN_PAGES_MAX: u64 = 128;
+
+/// Copies the first `extents` of `pages` to an empty directory. Each page is checked on the way: damage is not copied. All of it is durable on
+/// return.
+pub(crate) fn copy(
+    pages: &Pages,
+    (used, extents): (&PageSet, u64),
+    (target, store): (&Arc<dyn Device>, &StoreId),
+    pace: &Pace<'_>,
+) -> Result<(), CheckpointError> {
+    let copies = Pages::open(Arc::clone(target), *store, pages.extent_pages(), 0)?;
+    let mut buffer = AlignedBuf::zeroed(RUN_PAGES_MAX as usize * PAGE_BYTES);
+    for extent in 0..extents {
+        copies.add_extent()?;
+        for run in used.runs(pages.usable(extent), RUN_PAGES_MAX) {
+            let (first, bytes) = (PageId(run.start), (run.end - run.start) as usize * PAGE_BYTES);
+            let buffer = &mut buffer[..bytes];
+            pages.read(first, buffer)?;
+            for (page, bytes) in run.zip(buffer.chunks(PAGE_BYTES)) {
+                if !Page::is_intact(bytes, pages.seed()) {
+                    return Err(pages.damaged(PageId(page), BadPage("does not agree with its checksum")));
+                }
+            }
+            copies.write(first, buffer)?;
+            pace.wrote(bytes as u64);
+        }
+    }
+    Ok(copies.flush()?)
+}
