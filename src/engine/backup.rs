@@ -3,7 +3,6 @@
 //! The copy is a store of its own, whose log begins at the checkpoint's position and is empty. The file that makes a directory a store is
 //! written last, so a backup is there wholly or not at all.
 
-use super::Disk;
 use super::checkpointer::Kept;
 use super::error::{BackupError, OpenError};
 use super::store_file::StoreFile;
@@ -14,7 +13,6 @@ use crate::checkpoint::{PAGE_BYTES, Pace};
 use crate::io::Device;
 use crate::log::segment::Segments;
 use crate::lsn::Lsn;
-use crate::mvcc::store::Store;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -29,27 +27,18 @@ pub struct Backup {
     pub entries: u64,
     /// Bytes of its pages.
     pub bytes: u64,
-    /// How long it took.
+    /// How long it took to copy, the checkpoint before it not counted.
     pub time: Duration,
 }
 
-/// Copies the store to a directory that is empty.
-pub(super) fn back_up(disk: &Disk, store: &Store, target: &Arc<dyn Device>) -> Result<Backup, BackupError> {
-    let started = Instant::now();
-    disk.checkpointer.run_and_copy(store, &disk.log, |kept, manifest, pace| {
-        copy(&disk.store_file, (kept, manifest), target, pace)?;
-        let bytes = kept.used.count() * PAGE_BYTES as u64;
-        let (position, entries) = (manifest.position, manifest.entries());
-        Ok(Backup { position, entries, bytes, time: started.elapsed() })
-    })
-}
-
-fn copy(
+/// Copies the pages of a checkpoint to a directory that is empty, and makes it a store.
+pub(super) fn copy(
     store_file: &StoreFile,
     (kept, manifest): (&Kept, &Manifest),
     target: &Arc<dyn Device>,
     pace: &Pace<'_>,
-) -> Result<(), BackupError> {
+) -> Result<Backup, BackupError> {
+    let started = Instant::now();
     let failed = |error: CheckpointError| BackupError::from(error);
     let id = &store_file.id;
     copier::copy(&kept.pages, (&kept.used, manifest.extents), (target, id), pace).map_err(failed)?;
@@ -59,5 +48,7 @@ fn copy(
     // What commits later is not in the copy, nor is what it needs.
     let manifest = Manifest { log_from: manifest.position, ..manifest.clone() };
     manifest.publish(&**target, id).map_err(failed)?;
-    store_file.create(&**target).map_err(io)
+    store_file.create(&**target).map_err(io)?;
+    let bytes = kept.used.count() * PAGE_BYTES as u64;
+    Ok(Backup { position: manifest.position, entries: manifest.entries(), bytes, time: started.elapsed() })
 }

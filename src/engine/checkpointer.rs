@@ -220,7 +220,7 @@ impl Checkpointer {
 
 /// The threads that a checkpoint runs on, of its own: those of the program have other work.
 fn pool() -> Result<ThreadPool, CheckpointError> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = rayon::current_num_threads();
     let pool =
         ThreadPoolBuilder::new().num_threads((cores / 4).max(1)).thread_name(|_| "skipstone-pages".into());
     pool.build().map_err(|error| CheckpointError::Threads { what: error.to_string() })

@@ -247,7 +247,10 @@ impl Engine {
     /// The same, to a device.
     pub(crate) fn back_up_on(&self, target: &Arc<dyn Device>) -> Result<Option<Backup>, BackupError> {
         let Some(disk) = &self.disk else { return Ok(None) };
-        backup::back_up(disk, &self.store, target).map(Some)
+        let made = disk.checkpointer.run_and_copy(&self.store, &disk.log, |kept, manifest, pace| {
+            backup::copy(&disk.store_file, (kept, manifest), target, pace)
+        });
+        made.map(Some)
     }
 
     /// The last checkpoint's position; zero before the first, none in memory.

@@ -132,9 +132,11 @@ fn damage_is_not_copied() {
     let (disk, target) = (SimulatedDisk::new(1), SimulatedDisk::new(2));
     let opened = store(&disk);
     opened.db.checkpoint().unwrap();
-    // Whichever of its pages are in use, but for the first.
-    (1..8).for_each(|page| disk.corrupt("pages-000000000001", page * PAGE_BYTES as u64 + 500, 1));
+    // Whichever of the pages are in use, but for the first of each file.
+    for file in disk.list().unwrap().iter().filter(|name| name.starts_with("pages-")) {
+        (1..8).for_each(|page| disk.corrupt(file, page * PAGE_BYTES as u64 + 500, 1));
+    }
     let error = opened.engine.back_up_on(&device(&target)).unwrap_err().to_string();
-    assert!(error.contains("`pages-000000000001`") && error.contains("checksum"), "{error}");
+    assert!(error.contains("`pages-00000000000") && error.contains("checksum"), "{error}");
     assert!(open_copy(&target).is_none());
 }

@@ -30,6 +30,10 @@ const VOCABULARY: &[&str] = &["error", "options", "lsn", "stats"];
 const MEETING_POINTS: &[(&str, &str)] = &[
     ("src/txn/commit", "the live commit: a position from the log, then the stamp on the versions"),
     ("src/engine/recovery", "the replay: frames of the log become versions"),
+    (
+        "src/engine/checkpointer",
+        "the checkpoint: the log says what changed, a snapshot of the versions what it is now",
+    ),
     ("src/engine/mod", "an open store owns both, and joins them nowhere"),
     ("src/engine/maintenance", "one thread for each: flushing the log, sweeping the versions"),
 ];
