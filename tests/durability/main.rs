@@ -1,5 +1,6 @@
 //! Stores on disk: what is there after they were closed, dropped, damaged, or opened twice.
 
+mod backups;
 mod damage;
 mod large;
 mod missing_segments;
