@@ -32,6 +32,11 @@ impl Lsn {
         self.0
     }
 
+    /// A position that was read from a file; none if it cannot be one.
+    pub(crate) const fn read(bytes: u64) -> Option<Lsn> {
+        if bytes.is_multiple_of(Lsn::ALIGN) { Some(Lsn(bytes)) } else { None }
+    }
+
     /// The position `bytes` further on.
     pub(crate) const fn plus(self, bytes: u64) -> Lsn {
         Lsn(self.0 + bytes)

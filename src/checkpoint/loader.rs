@@ -125,6 +125,9 @@ fn load_leaves(
             if !in_order || next_low.is_some_and(|next| cell.key >= next) {
                 return Err(source.bad(page, "holds keys that are not in order"));
             }
+            if cell.lsn >= source.position {
+                return Err(source.bad(page, "holds what was committed after it was written"));
+            }
             let value = match cell.value {
                 Stored::Inline(value) => value,
                 Stored::Overflow { first, bytes } => {

@@ -132,7 +132,7 @@ impl Manifest {
 
     fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Manifest> {
         let number = cursor.u64()?;
-        let (position, log_from) = (Lsn::new(cursor.u64()?), Lsn::new(cursor.u64()?));
+        let (position, log_from) = (Lsn::read(cursor.u64()?), Lsn::read(cursor.u64()?));
         let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(cursor.u64()?))?;
         let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
         let session = Session(cursor.u16()?);
@@ -144,6 +144,7 @@ impl Manifest {
             let root = (page != 0).then_some(Root { page: PageId(page), height });
             trees.push(Tree { space, root, entries });
         }
+        let (position, log_from) = (position?, log_from?);
         Some(Manifest { number, position, log_from, session, written, extent_pages, extents, trees })
     }
 
@@ -259,6 +260,7 @@ mod tests {
     fn what_makes_no_sense_is_refused_whatever_its_checksum() {
         let senseless = [
             Manifest { log_from: Lsn::new(808), ..manifest() },
+            Manifest { log_from: Lsn::new(639), ..manifest() },
             Manifest { extent_pages: 1, ..manifest() },
             Manifest { extent_pages: u64::MAX, ..manifest() },
             Manifest { extents: u64::MAX, ..manifest() },

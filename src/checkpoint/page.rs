@@ -154,7 +154,7 @@ impl<'a> LeafCell<'a> {
         let mut cursor = Cursor::new(bytes);
         let key_bytes = cursor.u16()?;
         let value_bytes = cursor.u32()?;
-        let lsn = Lsn::new(cursor.u64()?);
+        let lsn = Lsn::read(cursor.u64()?)?;
         let key = cursor.take(key_bytes.into())?;
         let value = if value_bytes & OVERFLOWS == 0 {
             Stored::Inline(cursor.take(value_bytes as usize)?)

@@ -22,7 +22,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// From where on the log is needed.
-    pub(crate) fn log_start(&self) -> Start {
+    fn log_start(&self) -> Start {
         self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
 }
@@ -145,15 +145,23 @@ fn missing_segment(dir: &Path, index: u64) -> OpenError {
     OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
 }
 
-/// Reads the log from `start` to its end, and hands its frames to `visit`.
+/// Reads the log behind the checkpoint to its end, and hands its frames to `visit`.
 pub(super) fn read_log(
-    segments: &Segments,
-    start: Start,
+    files: &Files,
     dir: &Path,
     visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
 ) -> Result<End, OpenError> {
-    let end = reader::read(segments, start, visit)?;
-    end.missing_segment.map_or(Ok(end), |index| Err(missing_segment(dir, index)))
+    let end = reader::read(&files.segments, files.log_start(), visit)?;
+    if let Some(index) = end.missing_segment {
+        return Err(missing_segment(dir, index));
+    }
+    // It was durable up to there before there was a manifest.
+    if files.manifest.as_ref().is_some_and(|manifest| end.lsn < manifest.position) {
+        let index = files.store.geometry.index_of(end.lsn);
+        let what = "the log ends before the position of the checkpoint";
+        return Err(OpenError::Damaged { file: dir.join(file_name(index)), what });
+    }
+    Ok(end)
 }
 
 /// A log or a checkpoint without its store file is damage, and never overwritten.

@@ -90,13 +90,12 @@ pub(super) fn recover(
     config: &Config,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let start = files.log_start();
-    let Files { store: store_file, manifest, segments } = files;
-    let mut replay = Replay::new(&segments, manifest.as_ref());
-    let end = read_log(&segments, start, dir, &mut |frames| replay.apply(frames))?;
+    let mut replay = Replay::new(&files.segments, files.manifest.as_ref());
+    let end = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
+    let Files { store: store_file, manifest, segments } = &files;
     let log_end = Arc::new(LogEnd::new(end.lsn));
     let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
-    let (pages, used) = match &manifest {
+    let (pages, used) = match manifest {
         Some(manifest) => loader::load(device, &store_file.id, manifest, |space, entry| {
             if !replay.overrides(space, entry.key) {
                 load(&store, space, &entry);
@@ -109,9 +108,9 @@ pub(super) fn recover(
     };
     let (shards, writes) = (replay.shards, replay.writes);
     shards.into_par_iter().for_each(|shard| install(shard, &store));
-    log::settle(&segments, end.durable, end.lsn, end.cut_bytes)?;
+    log::settle(segments, end.durable, end.lsn, end.cut_bytes)?;
     let session = end.session.map_or(Session(1), Session::next);
-    let log = Log::start(Arc::clone(&segments), log_end, session, config.ring_bytes as usize)?;
+    let log = Log::start(Arc::clone(segments), log_end, session, config.ring_bytes as usize)?;
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
         pages: used.count(),
@@ -124,7 +123,8 @@ pub(super) fn recover(
         closed: end.closed,
         time: started.elapsed(),
     };
-    Ok(Recovered { store, log, kept: Kept { pages, used, manifest }, recovery })
+    let kept = Kept { pages, used, manifest: files.manifest };
+    Ok(Recovered { store, log, kept, recovery })
 }
 
 fn load(store: &Store, space: u32, entry: &Entry<'_>) {

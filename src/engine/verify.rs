@@ -55,7 +55,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
         (found.checkpoint, found.free_pages) = (manifest.position, pages.usable_count() - used.count());
     }
     let mut commits = Streams::new(segments);
-    let end = open::read_log(segments, files.log_start(), path, &mut |frames| {
+    let end = open::read_log(&files, path, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
             found.commits += 1;
             streams::decode(segments, lsn, &stream, |_| found.writes += 1)?;

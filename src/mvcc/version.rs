@@ -124,7 +124,7 @@ impl Version {
     /// Owner, after its commit; or anybody to whom alone the version belongs.
     #[inline]
     pub(crate) fn set_stamp(&self, lsn: Lsn) {
-        debug_assert!(lsn.get() & PENDING == 0);
+        assert!(lsn.get() & PENDING == 0);
         // Release: pairs with `stamp`.
         self.stamp.store(lsn.get(), Ordering::Release);
         self.canary.check();

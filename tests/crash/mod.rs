@@ -16,6 +16,7 @@ mod flipped_bytes;
 mod foreign_headers;
 mod frame_fields;
 mod harness;
+mod hostile_pages;
 mod killed;
 mod missing_segments;
 mod reopened_after_fault;
