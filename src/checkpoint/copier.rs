@@ -6,16 +6,17 @@ use super::page::{BadPage, PAGE_BYTES, Page, PageId};
 use super::page_set::PageSet;
 use super::pages::{Pages, StoreId};
 use crate::io::{AlignedBuf, Device};
+use crate::lsn::Lsn;
 use crate::sync::Arc;
 
 /// As many pages are read and written at a time.
 const RUN_PAGES_MAX: u64 = 128;
 
-/// Copies the first `extents` of `pages` to an empty directory. Each page is checked on the way: damage is not copied. All of it is durable on
+/// Copies the first `extents` of `pages`, those that a checkpoint at `position` uses, to an empty directory. Each page is checked on the way: damage is not copied. All of it is durable on
 /// return.
 pub(crate) fn copy(
     pages: &Pages,
-    (used, extents): (&PageSet, u64),
+    (used, extents, position): (&PageSet, u64, Lsn),
     (target, store): (&Arc<dyn Device>, &StoreId),
     pace: &Pace<'_>,
 ) -> Result<(), CheckpointError> {
@@ -30,6 +31,9 @@ pub(crate) fn copy(
             for (page, bytes) in run.zip(buffer.chunks(PAGE_BYTES)) {
                 if !Page::is_intact(bytes, pages.seed()) {
                     return Err(pages.damaged(PageId(page), BadPage("does not agree with its checksum")));
+                }
+                if !Page::is_in_place(bytes, PageId(page), position) {
+                    return Err(pages.damaged(PageId(page), BadPage("belongs to another place or time")));
                 }
             }
             copies.write(first, buffer)?;

@@ -2,7 +2,7 @@
 
 use super::error::CheckpointError;
 use super::manifest::Manifest;
-use super::page::{Kind, PageId, Stored};
+use super::page::{Kind, Link, Stored};
 use super::page_set::PageSet;
 use super::pages::{Pages, Reads, Source, StoreId};
 use super::tree::{Child, Root, Tree, read_branch, read_value};
@@ -66,12 +66,12 @@ fn load_tree(
 }
 
 /// Two links to one page are damage. A page beyond the files is not let into the set, whose size it would set.
-fn take(source: Source<'_>, used: &mut PageSet, page: PageId) -> Result<(), CheckpointError> {
-    if !source.pages.may_hold(page) {
-        return Err(source.bad(page, "is where no page can be"));
+fn take(source: Source<'_>, used: &mut PageSet, link: Link) -> Result<(), CheckpointError> {
+    if !source.pages.may_hold(link.page) {
+        return Err(source.bad(link, "is where no page can be"));
     }
-    let is_first = used.insert(page);
-    if is_first { Ok(()) } else { Err(source.bad(page, "is linked to from two places")) }
+    let is_first = used.insert(link.page);
+    if is_first { Ok(()) } else { Err(source.bad(link, "is linked to from two places")) }
 }
 
 /// The leaves of a tree, in order.
@@ -101,7 +101,7 @@ fn find_leaves(source: Source<'_>, root: Root, used: &mut PageSet) -> Result<Vec
 #[derive(Default)]
 struct Loaded {
     entries: u64,
-    overflow: Vec<PageId>,
+    overflow: Vec<Link>,
 }
 
 fn load_leaves(

@@ -4,7 +4,8 @@
 //! is always a whole one, and the pages and the log that it needs are there: what is no longer needed is given up after that.
 
 use super::error::CheckpointError;
-use super::page::PageId;
+use super::page::Link;
+use super::pages::StoreId;
 use super::tree::{Root, Tree};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, Device, IoError};
@@ -19,6 +20,8 @@ const PREFIX: &str = "manifest-";
 /// What a manifest is called until it is whole.
 pub(crate) const UNFINISHED_NAME: &str = "manifest.new";
 
+/// Room for a million keyspaces many times over.
+const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// More files than a directory holds, and more pages than a file does: so no product of the two overflows.
 const FILES_OR_PAGES_MAX: u64 = 1 << 32;
 
@@ -67,7 +70,7 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    fn encode(&self, store: &[u8; 16]) -> AlignedBuf {
+    fn encode(&self, store: &StoreId) -> AlignedBuf {
         let mut out = Vec::with_capacity(BLOCK);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -92,7 +95,7 @@ impl Manifest {
         for tree in &self.trees {
             out.extend_from_slice(&tree.space.to_le_bytes());
             out.extend_from_slice(&tree.root.map_or(0, |root| u32::from(root.height)).to_le_bytes());
-            out.extend_from_slice(&tree.root.map_or(0, |root| root.page.0).to_le_bytes());
+            out.extend_from_slice(&tree.root.map_or([0; 16], |root| root.page.encode()));
             out.extend_from_slice(&tree.entries.to_le_bytes());
         }
         let crc = crc32c::crc32c(&out);
@@ -103,7 +106,7 @@ impl Manifest {
     }
 
     /// Reads what [`Manifest::encode`] made.
-    fn decode(bytes: &[u8], store: &[u8; 16]) -> Result<Manifest, BadManifest> {
+    fn decode(bytes: &[u8], store: &StoreId) -> Result<Manifest, BadManifest> {
         let (mut cursor, cut_off) = (Cursor::new(bytes), BadManifest::Damaged("is cut off"));
         if cursor.take(8) != Some(MAGIC) {
             return Err(BadManifest::Damaged("does not begin as a manifest does"));
@@ -125,7 +128,8 @@ impl Manifest {
         let is_sound = manifest.log_from <= manifest.position
             && (2..=FILES_OR_PAGES_MAX).contains(&manifest.extent_pages)
             && manifest.extents <= FILES_OR_PAGES_MAX
-            && manifest.trees.is_sorted_by(|a, b| a.space < b.space);
+            && manifest.trees.is_sorted_by(|a, b| a.space < b.space)
+            && manifest.trees.iter().all(|tree| tree.root.is_some() || tree.entries == 0);
         let senseless = BadManifest::Damaged("says what no version of this program writes");
         if is_sound { Ok(manifest) } else { Err(senseless) }
     }
@@ -140,8 +144,8 @@ impl Manifest {
         let mut trees = Vec::new();
         for _ in 0..cursor.u32()? {
             let (space, height) = (cursor.u32()?, u8::try_from(cursor.u32()?).ok()?);
-            let (page, entries) = (cursor.u64()?, cursor.u64()?);
-            let root = (page != 0).then_some(Root { page: PageId(page), height });
+            let link = Link::decode(&mut Cursor::new(cursor.take(16)?));
+            let (root, entries) = (link.map(|page| Root { page, height }), cursor.u64()?);
             trees.push(Tree { space, root, entries });
         }
         let (position, log_from) = (position?, log_from?);
@@ -150,22 +154,27 @@ impl Manifest {
 
     /// Where to begin reading the log that is needed beside this.
     pub(crate) fn log_start(&self) -> Start {
-        Start { lsn: self.log_from, session: Some(self.session) }
+        // The log's first frame begins its session.
+        let session = (self.log_from != Lsn::ZERO).then_some(self.session);
+        Start { lsn: self.log_from, session }
     }
 
     pub(crate) fn entries(&self) -> u64 {
-        self.trees.iter().map(|tree| tree.entries).sum()
+        self.trees.iter().fold(0, |sum, tree| sum.saturating_add(tree.entries))
     }
 
-    /// Makes this the store's checkpoint. On an error the one before still is, or this one: whoever opens the store finds out.
-    pub(crate) fn publish(&self, device: &dyn Device, store: &[u8; 16]) -> Result<(), CheckpointError> {
+    /// Writes this durably, under a name that nobody looks at.
+    pub(crate) fn write(&self, device: &dyn Device, store: &StoreId) -> Result<(), CheckpointError> {
         if device.list()?.iter().any(|name| name == UNFINISHED_NAME) {
             device.remove(UNFINISHED_NAME)?;
         }
         let bytes = self.encode(store);
         let file = device.create_zeroed(UNFINISHED_NAME, bytes.len() as u64)?;
-        file.write_durable(0, &[&bytes])?;
-        drop(file);
+        Ok(file.write_durable(0, &[&bytes])?)
+    }
+
+    /// Makes what was written the store's checkpoint. On an error it may be that or not: whoever opens the store next finds out.
+    pub(crate) fn publish(&self, device: &dyn Device, store: &StoreId) -> Result<(), CheckpointError> {
         let name = file_name(self.number);
         device.rename(UNFINISHED_NAME, &name)?;
         if read(device, &name, store)? == self.encoded(store)? {
@@ -175,7 +184,7 @@ impl Manifest {
     }
 
     /// What reading it back gives: times are kept in milliseconds.
-    fn encoded(&self, store: &[u8; 16]) -> Result<Manifest, CheckpointError> {
+    fn encoded(&self, store: &StoreId) -> Result<Manifest, CheckpointError> {
         Manifest::decode(&self.encode(store), store).map_err(|bad| bad.of_file(&file_name(self.number)))
     }
 }
@@ -184,10 +193,12 @@ fn damaged(file: &str, what: &'static str) -> CheckpointError {
     CheckpointError::Damaged { file: file.to_owned(), offset: 0, what }
 }
 
-fn read(device: &dyn Device, name: &str, store: &[u8; 16]) -> Result<Manifest, CheckpointError> {
+fn read(device: &dyn Device, name: &str, store: &StoreId) -> Result<Manifest, CheckpointError> {
     let file = device.open(name)?;
-    let len = usize::try_from(file.len()).map_err(|_| damaged(name, "is longer than any manifest"))?;
-    let mut bytes = vec![0; len];
+    if file.len() > MANIFEST_BYTES_MAX {
+        return Err(damaged(name, "is longer than any manifest"));
+    }
+    let mut bytes = vec![0; file.len() as usize];
     file.read_at(0, &mut bytes)?;
     let manifest = Manifest::decode(&bytes, store).map_err(|bad| bad.of_file(name))?;
     if file_name(manifest.number) != name {
@@ -198,14 +209,14 @@ fn read(device: &dyn Device, name: &str, store: &[u8; 16]) -> Result<Manifest, C
 
 /// The store's checkpoint, if it has one: the last manifest. One before it is there only until the last one has been read back, and good until
 /// then; so it serves if the last one is damaged.
-pub(crate) fn find(device: &dyn Device, store: &[u8; 16]) -> Result<Option<Manifest>, CheckpointError> {
+pub(crate) fn find(device: &dyn Device, store: &StoreId) -> Result<Option<Manifest>, CheckpointError> {
     let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
     numbers.sort_unstable();
     let mut last_error = None;
     for number in numbers.into_iter().rev() {
         match read(device, &file_name(number), store) {
-            Ok(manifest) => return Ok(Some(manifest)),
-            Err(error) => last_error = last_error.or(Some(error)),
+            Err(error @ CheckpointError::Damaged { .. }) => last_error = last_error.or(Some(error)),
+            read => return read.map(Some),
         }
     }
     last_error.map_or(Ok(None), Err)
@@ -222,12 +233,14 @@ pub(crate) fn remove_others(device: &dyn Device, keep: Option<u64>) -> Result<()
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use super::super::page::PageId;
     use super::*;
 
     const STORE: [u8; 16] = [7; 16];
 
     fn manifest() -> Manifest {
-        let root = Root { page: PageId(9), height: 2 };
+        let page = Link { page: PageId(9), position: Lsn::new(800) };
+        let root = Root { page, height: 2 };
         Manifest {
             number: 3,
             position: Lsn::new(800),
@@ -265,6 +278,7 @@ mod tests {
             Manifest { extent_pages: u64::MAX, ..manifest() },
             Manifest { extents: u64::MAX, ..manifest() },
             Manifest { trees: vec![Tree::empty(1), Tree::empty(1)], ..manifest() },
+            Manifest { trees: vec![Tree { entries: 1, ..Tree::empty(1) }], ..manifest() },
         ];
         for manifest in senseless {
             assert!(Manifest::decode(&manifest.encode(&STORE), &STORE).is_err(), "{manifest:?}");

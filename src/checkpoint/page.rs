@@ -27,11 +27,37 @@ pub(crate) const ROOM_BYTES: usize = PAGE_BYTES - HEADER_BYTES;
 /// Two cells of this length fit one page.
 pub(crate) const CELL_BYTES_MAX: usize = ROOM_BYTES / 2 - SLOT_BYTES;
 /// The bytes of a value that one overflow page holds, behind the number of the next.
-pub(crate) const OVERFLOW_BYTES: usize = ROOM_BYTES - 8;
+pub(crate) const OVERFLOW_BYTES: usize = ROOM_BYTES - LINK_BYTES;
 
 /// Where a page is: its place in the row of all pages. Page 0 of each file describes the file, so no link leads to page 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct PageId(pub(crate) u64);
+
+/// Which page is meant, and by which checkpoint it was written. A checkpoint writes a page once at most, so this tells it from whatever was there
+/// before, and comes after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Link {
+    pub(crate) page: PageId,
+    pub(crate) position: Lsn,
+}
+
+/// The bytes of a link: page (8), position (8).
+const LINK_BYTES: usize = 16;
+
+impl Link {
+    /// None if no page can be meant.
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Option<Link> {
+        let (page, position) = (PageId(cursor.u64()?), Lsn::read(cursor.u64()?)?);
+        (page.0 != 0).then_some(Link { page, position })
+    }
+
+    pub(crate) fn encode(self) -> [u8; LINK_BYTES] {
+        let mut bytes = [0; LINK_BYTES];
+        bytes[..8].copy_from_slice(&self.page.0.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.position.get().to_le_bytes());
+        bytes
+    }
+}
 
 /// What a page is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,11 +86,9 @@ pub(crate) struct Page<'a> {
 /// What a page must be.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
-    pub(crate) id: PageId,
+    pub(crate) link: Link,
     pub(crate) kind: Kind,
     pub(crate) space: u32,
-    /// The position of the checkpoint that wrote it, or of a later one that uses it.
-    pub(crate) position: Lsn,
 }
 
 impl<'a> Page<'a> {
@@ -78,14 +102,14 @@ impl<'a> Page<'a> {
         let mut cursor = Cursor::new(&bytes[4..]);
         let header = (|| Some((cursor.u8()?, cursor.u8()?, cursor.u16()?, cursor.u64()?, cursor.u64()?)))();
         let (kind, _, slots, id, position) = header.ok_or(BadPage("is cut off"))?;
-        if id != expected.id.0 {
+        if id != expected.link.page.0 {
             return Err(BadPage("belongs to another place"));
         }
         if kind != expected.kind as u8 || field(bytes, 28) != Some(expected.space) {
             return Err(BadPage("is of another kind, or of another keyspace"));
         }
-        if Lsn::new(position) > expected.position {
-            return Err(BadPage("was written over by a later checkpoint"));
+        if position != expected.link.position.get() {
+            return Err(BadPage("is what an earlier or a later checkpoint wrote"));
         }
         Ok(Page { bytes, slots: slots.into() })
     }
@@ -93,6 +117,12 @@ impl<'a> Page<'a> {
     /// Whether the checksum of a whole page agrees.
     pub(crate) fn is_intact(bytes: &[u8], seed: u32) -> bool {
         field(bytes, 0) == Some(crc32c::crc32c_append(seed, &bytes[4..]))
+    }
+
+    /// Whether a page says that it is in its place, and written by a checkpoint no later than `position`.
+    pub(crate) fn is_in_place(bytes: &[u8], page: PageId, position: Lsn) -> bool {
+        let mut cursor = Cursor::new(&bytes[8..24]);
+        cursor.u64() == Some(page.0) && cursor.u64().is_some_and(|written| written <= position.get())
     }
 
     pub(crate) fn slots(&self) -> usize {
@@ -115,10 +145,9 @@ impl<'a> Page<'a> {
     }
 
     /// The next page of the value, and this one's part of it.
-    pub(crate) fn overflow(&self, part_bytes: usize) -> Option<(Option<PageId>, &'a [u8])> {
-        let mut cursor = Cursor::new(&self.bytes[HEADER_BYTES..]);
-        let next = cursor.u64()?;
-        Some(((next != 0).then_some(PageId(next)), cursor.take(part_bytes)?))
+    pub(crate) fn overflow(&self, part_bytes: usize) -> Option<(Option<Link>, &'a [u8])> {
+        let (link, part) = self.bytes[HEADER_BYTES..].split_at(LINK_BYTES);
+        Some((Link::decode(&mut Cursor::new(link)), part.get(..part_bytes)?))
     }
 }
 
@@ -130,11 +159,11 @@ fn field(bytes: &[u8], at: usize) -> Option<u32> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stored<'a> {
     Inline(&'a [u8]),
-    Overflow { first: PageId, bytes: u32 },
+    Overflow { first: Link, bytes: u32 },
 }
 
 /// An entry of a leaf: length of the key (2), length of the value (4, the highest bit if it overflows), position (8), key, then the value
-/// or the number of its first page (8).
+/// or the link to its first page (16).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct LeafCell<'a> {
     pub(crate) key: &'a [u8],
@@ -159,7 +188,7 @@ impl<'a> LeafCell<'a> {
         let value = if value_bytes & OVERFLOWS == 0 {
             Stored::Inline(cursor.take(value_bytes as usize)?)
         } else {
-            Stored::Overflow { first: PageId(cursor.u64()?), bytes: value_bytes & !OVERFLOWS }
+            Stored::Overflow { first: Link::decode(&mut cursor)?, bytes: value_bytes & !OVERFLOWS }
         };
         Some(LeafCell { key, lsn, value })
     }
@@ -176,30 +205,30 @@ impl<'a> LeafCell<'a> {
         out.extend_from_slice(self.key);
         match self.value {
             Stored::Inline(value) => out.extend_from_slice(value),
-            Stored::Overflow { first, .. } => out.extend_from_slice(&first.0.to_le_bytes()),
+            Stored::Overflow { first, .. } => out.extend_from_slice(&first.encode()),
         }
     }
 }
 
-/// An entry of a branch: length of the key (2), page (8), key. Every key below the page is at or above this one, and below the next one's.
+/// An entry of a branch: length of the key (2), link (16), key. Every key below the page is at or above this one, and below the next one's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BranchCell<'a> {
     pub(crate) low: &'a [u8],
-    pub(crate) child: PageId,
+    pub(crate) child: Link,
 }
 
 impl<'a> BranchCell<'a> {
     fn decode(bytes: &'a [u8]) -> Option<BranchCell<'a>> {
         let mut cursor = Cursor::new(bytes);
         let key_bytes = cursor.u16()?;
-        let child = PageId(cursor.u64()?);
+        let child = Link::decode(&mut cursor)?;
         Some(BranchCell { low: cursor.take(key_bytes.into())?, child })
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let key_bytes = u16::try_from(self.low.len()).expect("keys are short");
         out.extend_from_slice(&key_bytes.to_le_bytes());
-        out.extend_from_slice(&self.child.0.to_le_bytes());
+        out.extend_from_slice(&self.child.encode());
         out.extend_from_slice(self.low);
     }
 }
@@ -245,11 +274,12 @@ impl Draft {
     }
 
     /// A part of a value, and the page that the next part is on.
-    pub(crate) fn overflow(next: Option<PageId>, part: &[u8]) -> Draft {
+    pub(crate) fn overflow(next: Option<Link>, part: &[u8]) -> Draft {
         assert!(part.len() <= OVERFLOW_BYTES, "whoever splits a value knows how long a part may be");
         let mut draft = Draft::new();
-        draft.bytes[HEADER_BYTES..][..8].copy_from_slice(&next.map_or(0, |next| next.0).to_le_bytes());
-        draft.bytes[HEADER_BYTES + 8..][..part.len()].copy_from_slice(part);
+        let link = next.map_or([0; LINK_BYTES], Link::encode);
+        draft.bytes[HEADER_BYTES..][..LINK_BYTES].copy_from_slice(&link);
+        draft.bytes[HEADER_BYTES + LINK_BYTES..][..part.len()].copy_from_slice(part);
         draft.cells_at = HEADER_BYTES + OVERFLOW_BYTES - part.len();
         draft
     }
@@ -260,8 +290,7 @@ impl Draft {
         let bytes = &mut self.bytes;
         bytes[4] = what.kind as u8;
         bytes[6..8].copy_from_slice(&(self.slots as u16).to_le_bytes());
-        bytes[8..16].copy_from_slice(&what.id.0.to_le_bytes());
-        bytes[16..24].copy_from_slice(&what.position.get().to_le_bytes());
+        bytes[8..24].copy_from_slice(&what.link.encode());
         bytes[24..26].copy_from_slice(&free.to_le_bytes());
         bytes[28..32].copy_from_slice(&what.space.to_le_bytes());
         let crc = crc32c::crc32c_append(seed, &bytes[4..]);
@@ -277,7 +306,8 @@ mod tests {
     use super::*;
 
     const SEED: u32 = 5;
-    const WHAT: Expected = Expected { id: PageId(3), kind: Kind::Leaf, space: 8, position: Lsn::new(64) };
+    const LINK: Link = Link { page: PageId(3), position: Lsn::new(64) };
+    const WHAT: Expected = Expected { link: LINK, kind: Kind::Leaf, space: 8 };
 
     fn finished(draft: &mut Draft, what: Expected) -> Vec<u8> {
         let mut bytes = vec![0; PAGE_BYTES];
@@ -330,13 +360,13 @@ mod tests {
         draft.push(&[1; 20]);
         let bytes = finished(&mut draft, WHAT);
         assert!(Page::check(&bytes, SEED, WHAT).is_ok());
-        assert!(Page::check(&bytes, SEED, Expected { position: Lsn::new(72), ..WHAT }).is_ok());
         assert!(Page::check(&bytes, SEED + 1, WHAT).is_err());
         for other in [
-            Expected { id: PageId(4), ..WHAT },
+            Expected { link: Link { page: PageId(4), ..LINK }, ..WHAT },
             Expected { kind: Kind::Branch, ..WHAT },
             Expected { space: 9, ..WHAT },
-            Expected { position: Lsn::new(56), ..WHAT },
+            Expected { link: Link { position: Lsn::new(56), ..LINK }, ..WHAT },
+            Expected { link: Link { position: Lsn::new(72), ..LINK }, ..WHAT },
         ] {
             assert!(Page::check(&bytes, SEED, other).is_err());
         }
@@ -349,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_value_comes_back() {
-        for (next, len) in [(None, 1), (Some(PageId(7)), OVERFLOW_BYTES), (None, OVERFLOW_BYTES - 1)] {
+        for (next, len) in [(None, 1), (Some(LINK), OVERFLOW_BYTES), (None, OVERFLOW_BYTES - 1)] {
             let part = vec![9; len];
             let what = Expected { kind: Kind::Overflow, ..WHAT };
             let bytes = finished(&mut Draft::overflow(next, &part), what);
@@ -370,8 +400,7 @@ mod tests {
             let mut bytes = draft.bytes.to_vec();
             bytes[4] = WHAT.kind as u8;
             bytes[6..8].copy_from_slice(&(draft.slots as u16).to_le_bytes());
-            bytes[8..16].copy_from_slice(&WHAT.id.0.to_le_bytes());
-            bytes[16..24].fill(0);
+            bytes[8..24].copy_from_slice(&LINK.encode());
             bytes[28..32].copy_from_slice(&WHAT.space.to_le_bytes());
             let crc = crc32c::crc32c_append(SEED, &bytes[4..]);
             bytes[..4].copy_from_slice(&crc.to_le_bytes());

@@ -30,6 +30,11 @@ impl PageSet {
         self.0[(page.0 / BITS) as usize] &= !(1 << (page.0 % BITS));
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PageId> {
+        let end = self.last().map_or(0, |last| last.0 + 1);
+        self.runs(0..end, u64::MAX).flatten().map(PageId)
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
@@ -51,7 +56,7 @@ impl PageSet {
         let mut at = within.start;
         std::iter::from_fn(move || {
             let start = (at..within.end).find(|&page| self.contains(PageId(page)))?;
-            let limit = within.end.min(start + max);
+            let limit = within.end.min(start.saturating_add(max));
             at = (start..limit).find(|&page| !self.contains(PageId(page))).unwrap_or(limit);
             Some(start..at)
         })
@@ -103,5 +108,6 @@ mod tests {
             assert!(runs.into_iter().flatten().eq(plain.range(within).copied()));
         }
         assert_eq!(set.count(), plain.len() as u64);
+        assert!(set.iter().map(|page| page.0).eq(plain));
     }
 }

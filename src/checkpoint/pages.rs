@@ -4,7 +4,7 @@
 //! are written. Extents are added at the end, and taken away from there when nothing in them is in use.
 
 use super::error::CheckpointError;
-use super::page::{BadPage, Expected, Kind, PAGE_BYTES, Page, PageId};
+use super::page::{BadPage, Expected, Kind, Link, PAGE_BYTES, Page, PageId};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BlockFile, Device, IoError};
 use crate::lsn::Lsn;
@@ -186,15 +186,15 @@ impl Source<'_> {
     pub(crate) fn check<'b>(
         &self,
         bytes: &'b [u8],
-        id: PageId,
+        link: Link,
         kind: Kind,
     ) -> Result<Page<'b>, CheckpointError> {
-        let expected = Expected { id, kind, space: self.space, position: self.position };
-        Page::check(bytes, self.pages.seed(), expected).map_err(|bad| self.pages.damaged(id, bad))
+        let expected = Expected { link, kind, space: self.space };
+        Page::check(bytes, self.pages.seed(), expected).map_err(|bad| self.pages.damaged(link.page, bad))
     }
 
-    pub(crate) fn bad(&self, page: PageId, what: &'static str) -> CheckpointError {
-        self.pages.damaged(page, BadPage(what))
+    pub(crate) fn bad(&self, at: Link, what: &'static str) -> CheckpointError {
+        self.pages.damaged(at.page, BadPage(what))
     }
 }
 
@@ -204,7 +204,7 @@ const READ_PAGES_MAX: usize = 64;
 /// Reads pages in the order of a list, those that lie next to each other together.
 pub(crate) struct Reads<'a> {
     pages: &'a Pages,
-    ids: Vec<PageId>,
+    links: Vec<Link>,
     /// The next one that is asked for.
     at: usize,
     buffer: AlignedBuf,
@@ -213,28 +213,30 @@ pub(crate) struct Reads<'a> {
 }
 
 impl<'a> Reads<'a> {
-    pub(crate) fn new(pages: &'a Pages, ids: Vec<PageId>) -> Reads<'a> {
-        let buffer = AlignedBuf::zeroed(ids.len().min(READ_PAGES_MAX) * PAGE_BYTES);
-        Reads { pages, ids, at: 0, buffer, held: 0..0 }
+    pub(crate) fn new(pages: &'a Pages, links: Vec<Link>) -> Reads<'a> {
+        let buffer = AlignedBuf::zeroed(links.len().min(READ_PAGES_MAX) * PAGE_BYTES);
+        Reads { pages, links, at: 0, buffer, held: 0..0 }
     }
 
     /// The next page of the list, which must not be at its end. Its bytes are not checked.
-    pub(crate) fn next(&mut self) -> Result<(PageId, &[u8]), CheckpointError> {
-        let first = self.ids[self.at];
+    pub(crate) fn next(&mut self) -> Result<(Link, &[u8]), CheckpointError> {
+        let link = self.links[self.at];
+        let first = link.page;
         if !self.pages.may_hold(first) {
             return Err(self.pages.damaged(first, BadPage("is where no page can be")));
         }
         if self.at >= self.held.end {
-            let is_next = |&(index, id): &(usize, &PageId)| id.0 == first.0 + index as u64;
-            let same_extent =
-                |id: &PageId| id.0 / self.pages.extent_pages == first.0 / self.pages.extent_pages;
-            let run = self.ids[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(is_next);
-            let count = run.take_while(|(_, id)| same_extent(id)).count();
+            let extent = |page: PageId| page.0 / self.pages.extent_pages;
+            let follows = |&(index, link): &(usize, &Link)| {
+                link.page.0 == first.0 + index as u64 && extent(link.page) == extent(first)
+            };
+            let run = self.links[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
+            let count = run.count();
             self.pages.read(first, &mut self.buffer[..count * PAGE_BYTES])?;
             self.held = self.at..self.at + count;
         }
         let offset = (self.at - self.held.start) * PAGE_BYTES;
         self.at += 1;
-        Ok((first, &self.buffer[offset..offset + PAGE_BYTES]))
+        Ok((link, &self.buffer[offset..offset + PAGE_BYTES]))
     }
 }

@@ -49,7 +49,12 @@ impl Grown {
             };
         }
         self.position = self.position.plus(8);
-        let writing = Writing::new(&self.pages, &self.used, self.position, Pace::new(None, &hurry));
+        let writing = Writing::new(
+            &self.pages,
+            (&self.used, &PageSet::default()),
+            self.position,
+            Pace::new(None, &hurry),
+        );
         let value_of = |key: &[u8]| self.entries.get(key).map(|(lsn, value)| (*lsn, &**value));
         self.tree = Update::new(&writing, SPACE, value_of).run(&self.tree, &keys).unwrap();
         let written = writing.finish().unwrap();

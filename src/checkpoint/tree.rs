@@ -13,7 +13,7 @@
 //! come and go does not fray.
 
 use super::error::CheckpointError;
-use super::page::{BranchCell, CELL_BYTES_MAX, Draft, Kind, LeafCell, OVERFLOW_BYTES, PageId, Stored};
+use super::page::{BranchCell, CELL_BYTES_MAX, Draft, Kind, LeafCell, Link, OVERFLOW_BYTES, Stored};
 use super::pages::{Reads, Source};
 use super::writer::{PageWriter, Writing};
 use crate::lsn::Lsn;
@@ -22,7 +22,7 @@ use rayon::prelude::*;
 /// Where a tree begins, and how many levels of branches are above its leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Root {
-    pub(crate) page: PageId,
+    pub(crate) page: Link,
     pub(crate) height: u8,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Tree {
 #[derive(Clone, Debug)]
 pub(crate) struct Child {
     pub(crate) low: Box<[u8]>,
-    pub(crate) page: PageId,
+    pub(crate) page: Link,
 }
 
 /// A key's value at the checkpoint, and the position of its commit; none if the key is not there.
@@ -94,10 +94,8 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
             height += 1;
         }
         let root = packed.children.pop().map(|child| Root { page: child.page, height: height - 1 });
-        let entries = tree.entries.checked_add_signed(packed.entries_added);
-        let entries = entries.ok_or_else(|| {
-            self.source.bad(root.map_or(PageId(0), |root| root.page), "holds more than it should")
-        })?;
+        // Opening has counted them, so there were as many as the tree says.
+        let entries = tree.entries.saturating_add_signed(packed.entries_added);
         Ok(Tree { space: self.source.space, root, entries })
     }
 
@@ -120,7 +118,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     }
 
     /// The children of the branch `page`, `height` levels above the leaves, as they are afterwards.
-    fn children_after(&self, page: PageId, height: u8, changed: &[&[u8]]) -> Result<Packed, CheckpointError> {
+    fn children_after(&self, page: Link, height: u8, changed: &[&[u8]]) -> Result<Packed, CheckpointError> {
         let children = read_branch(self.source, page)?;
         let parts = deal(&children, changed);
         if height == 1 {
@@ -185,7 +183,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     fn merge(
         &self,
         packer: &mut Packer<'_>,
-        page: PageId,
+        page: Link,
         bytes: &[u8],
         changed: &[&[u8]],
     ) -> Result<(), CheckpointError> {
@@ -317,7 +315,7 @@ fn deal<'k>(children: &[Child], mut changed: &'k [&'k [u8]]) -> Vec<&'k [&'k [u8
 }
 
 /// The children of a branch, in order.
-pub(super) fn read_branch(source: Source<'_>, page: PageId) -> Result<Vec<Child>, CheckpointError> {
+pub(super) fn read_branch(source: Source<'_>, page: Link) -> Result<Vec<Child>, CheckpointError> {
     let mut reads = Reads::new(source.pages, vec![page]);
     let (_, bytes) = reads.next()?;
     let branch = source.check(bytes, page, Kind::Branch)?;
@@ -334,11 +332,14 @@ pub(super) fn read_branch(source: Source<'_>, page: PageId) -> Result<Vec<Child>
 /// Hands the parts of a value that is too long for its leaf to `visit`, in order.
 pub(super) fn read_value(
     source: Source<'_>,
-    first: PageId,
+    first: Link,
     bytes: u32,
-    mut visit: impl FnMut(PageId, &[u8]),
+    mut visit: impl FnMut(Link, &[u8]),
 ) -> Result<(), CheckpointError> {
     let (mut next, mut left) = (Some(first), bytes as usize);
+    if bytes.div_ceil(OVERFLOW_BYTES as u32) as u64 > source.pages.usable_count() {
+        return Err(source.bad(first, "is the first of more pages of a value than there are"));
+    }
     while left > 0 {
         let page = next.ok_or_else(|| source.bad(first, "is the first of too few pages of a value"))?;
         let mut reads = Reads::new(source.pages, vec![page]);

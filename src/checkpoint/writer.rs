@@ -5,7 +5,7 @@
 
 use super::error::CheckpointError;
 use super::pace::Pace;
-use super::page::{Draft, Expected, Kind, OVERFLOW_BYTES, PAGE_BYTES, PageId};
+use super::page::{Draft, Expected, Kind, Link, OVERFLOW_BYTES, PAGE_BYTES, PageId};
 use super::page_set::PageSet;
 use super::pages::Pages;
 use crate::io::AlignedBuf;
@@ -30,6 +30,7 @@ struct Shared {
     taken: PageSet,
     /// Below this page none is free.
     search_from: u64,
+    /// Taken, and not used by this one.
     freed: Vec<PageId>,
     written_pages: u64,
 }
@@ -42,9 +43,17 @@ pub(crate) struct Written {
 }
 
 impl<'a> Writing<'a> {
-    /// Begins a checkpoint at `position`; `used` are the pages of the one before.
-    pub(crate) fn new(pages: &'a Pages, used: &PageSet, position: Lsn, pace: Pace<'a>) -> Writing<'a> {
-        let shared = Shared { taken: used.clone(), search_from: 0, freed: Vec::new(), written_pages: 0 };
+    /// Begins a checkpoint at `position`. `used` are the pages of the one before; `doubtful` those of an attempt of which it is not known whether
+    /// it failed: they are left alone too.
+    pub(crate) fn new(
+        pages: &'a Pages,
+        (used, doubtful): (&PageSet, &PageSet),
+        position: Lsn,
+        pace: Pace<'a>,
+    ) -> Writing<'a> {
+        let mut taken = used.clone();
+        let only_doubtful = doubtful.iter().filter(|page| taken.insert(*page)).collect();
+        let shared = Shared { taken, search_from: 0, freed: only_doubtful, written_pages: 0 };
         Writing { pages, position, pace, shared: Mutex::new(shared) }
     }
 
@@ -105,20 +114,20 @@ impl<'a> PageWriter<'a> {
         draft: &mut Draft,
         kind: Kind,
         space: u32,
-    ) -> Result<PageId, CheckpointError> {
+    ) -> Result<Link, CheckpointError> {
         if self.filled as u64 == self.run.end - self.run.start {
             self.next_run()?;
         }
-        let id = PageId(self.run.start + self.filled as u64);
+        let page = PageId(self.run.start + self.filled as u64);
+        let link = Link { page, position: self.writing.position };
         let out = &mut self.buffer[self.filled * PAGE_BYTES..][..PAGE_BYTES];
-        let position = self.writing.position;
-        draft.finish(Expected { id, kind, space, position }, self.writing.pages.seed(), out);
+        draft.finish(Expected { link, kind, space }, self.writing.pages.seed(), out);
         self.filled += 1;
-        Ok(id)
+        Ok(link)
     }
 
     /// Writes a value that is too long for a leaf; returns where it begins.
-    pub(crate) fn write_value(&mut self, space: u32, value: &[u8]) -> Result<PageId, CheckpointError> {
+    pub(crate) fn write_value(&mut self, space: u32, value: &[u8]) -> Result<Link, CheckpointError> {
         let mut next = None;
         // From its end: each part names the next one.
         for part in value.chunks(OVERFLOW_BYTES).rev() {
@@ -128,8 +137,8 @@ impl<'a> PageWriter<'a> {
     }
 
     /// The new checkpoint does not use this page of the one before.
-    pub(crate) fn free(&mut self, page: PageId) {
-        self.freed.push(page);
+    pub(crate) fn free(&mut self, link: Link) {
+        self.freed.push(link.page);
     }
 
     fn next_run(&mut self) -> Result<(), CheckpointError> {

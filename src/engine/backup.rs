@@ -41,12 +41,14 @@ pub(super) fn copy(
     let started = Instant::now();
     let failed = |error: CheckpointError| BackupError::from(error);
     let id = &store_file.id;
-    copier::copy(&kept.pages, (&kept.used, manifest.extents), (target, id), pace).map_err(failed)?;
+    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), (target, id), pace)
+        .map_err(failed)?;
     let segments = Segments::new(Arc::clone(target), *id, store_file.geometry, BTreeMap::new(), Vec::new());
     let io = |error| BackupError::Target(OpenError::Io(error));
     segments.prepare(store_file.geometry.index_of(manifest.position)).map_err(io)?;
     // What commits later is not in the copy, nor is what it needs.
     let manifest = Manifest { log_from: manifest.position, ..manifest.clone() };
+    manifest.write(&**target, id).map_err(failed)?;
     manifest.publish(&**target, id).map_err(failed)?;
     store_file.create(&**target).map_err(io)?;
     let bytes = kept.used.count() * PAGE_BYTES as u64;

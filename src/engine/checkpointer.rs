@@ -17,6 +17,7 @@ use crate::checkpoint::writer::{Writing, Written};
 use crate::checkpoint::{PAGE_BYTES, Pace, PageSet};
 use crate::io::Device;
 use crate::log::Log;
+use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
@@ -24,9 +25,9 @@ use crate::map::Key;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, lock, thread};
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a checkpoint did.
@@ -53,9 +54,19 @@ pub(super) struct Kept {
     pub(super) used: PageSet,
     /// None before the first one.
     pub(super) manifest: Option<Manifest>,
+    /// The pages of an attempt whose manifest may be on the disk, whatever the directory shows: its naming failed, or reading it back. They are left
+    /// alone until a later manifest is there for certain.
+    doubtful: PageSet,
+    /// That of the next manifest: none is used twice.
+    next_number: u64,
 }
 
 impl Kept {
+    pub(super) fn new(pages: Pages, used: PageSet, manifest: Option<Manifest>) -> Kept {
+        let next_number = manifest.as_ref().map_or(1, |manifest| manifest.number + 1);
+        Kept { pages, used, manifest, doubtful: PageSet::default(), next_number }
+    }
+
     fn start(&self) -> Start {
         self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
@@ -64,10 +75,16 @@ impl Kept {
         self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
     }
 
-    /// Removes what an attempt that failed left behind; after that the pages that are not in use may be written over.
+    /// How many extents begin with these pages.
+    fn extents(&self, pages: &PageSet) -> u64 {
+        pages.last().map_or(0, |page| page.0 / self.pages.extent_pages() + 1)
+    }
+
+    /// Removes manifests and extents that are no longer needed, and what an attempt that failed left behind; after that the pages that are
+    /// neither in use nor doubtful may be written over.
     fn remove_leftovers(&self, device: &dyn Device) -> Result<(), CheckpointError> {
         manifest::remove_others(device, self.manifest.as_ref().map(|manifest| manifest.number))?;
-        let extents = self.manifest.as_ref().map_or(0, |manifest| manifest.extents);
+        let extents = self.extents(&self.used).max(self.extents(&self.doubtful));
         Ok(self.pages.remove_extents_from(extents)?)
     }
 }
@@ -152,9 +169,11 @@ impl Checkpointer {
 
     fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
         let taken = self.take(kept, store, log);
+        // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
+        let given_up = self.give_up(kept, log);
         let mut last = lock(&self.last);
         last.position = kept.position();
-        last.failed = taken.as_ref().err().cloned();
+        last.failed = taken.as_ref().err().cloned().or(given_up.err());
         last.taken = taken.as_ref().ok().cloned().or(last.taken.take());
         taken
     }
@@ -162,53 +181,58 @@ impl Checkpointer {
     fn take(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
         let started = Instant::now();
         kept.remove_leftovers(&*self.device)?;
-        let (snapshot, log_from) = choose_position(store, log);
+        let (snapshot, log_start) = choose_position(store, log, kept.start());
         let position = snapshot.position();
         log.wait_durable(position)?;
-        let pool = pool()?;
-        let changed = pool.install(|| changed_keys(log, kept, position))?;
         let pace = Pace::new(self.bytes_per_second, &self.hurry);
-        let writing = Writing::new(&kept.pages, &kept.used, position, pace);
-        let trees = pool.install(|| write_trees(&writing, kept, store, &snapshot, &changed))?;
+        let writing = Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, pace);
+        let (changed, trees) = on_own_threads(|| {
+            let changed = changed_keys(log, kept, position)?;
+            let trees = write_trees(&writing, kept, store, &snapshot, &changed)?;
+            Ok((changed.len() as u64, trees))
+        })?;
         let written = writing.finish()?;
         drop(snapshot);
+        let manifest = Manifest {
+            number: kept.next_number,
+            position,
+            log_from: log_start.lsn,
+            session: log_start.session.unwrap_or(log.session()),
+            written: SystemTime::now(),
+            extent_pages: kept.pages.extent_pages(),
+            extents: kept.extents(&written.used),
+            trees,
+        };
         let report = Checkpoint {
             position,
-            entries: trees.iter().map(|tree| tree.entries).sum(),
-            changed: changed.len() as u64,
+            entries: manifest.entries(),
+            changed,
             pages: written.used.count(),
             written_bytes: written.written_pages * PAGE_BYTES as u64,
             time: started.elapsed(),
         };
-        self.publish(kept, written, trees, position, (log_from, log))?;
+        self.publish(kept, written, manifest)?;
         Ok(Checkpoint { time: started.elapsed(), ..report })
     }
 
-    /// Makes what was written the store's checkpoint, and gives up what only the one before needed.
-    fn publish(
-        &self,
-        kept: &mut Kept,
-        written: Written,
-        trees: Vec<Tree>,
-        position: Lsn,
-        (log_from, log): (Lsn, &Log),
-    ) -> Result<(), CheckpointError> {
-        let extent_pages = kept.pages.extent_pages();
-        let manifest = Manifest {
-            number: kept.manifest.as_ref().map_or(1, |before| before.number + 1),
-            position,
-            log_from,
-            session: log.session(),
-            written: SystemTime::now(),
-            extent_pages,
-            extents: written.used.last().map_or(0, |page| page.0 / extent_pages + 1),
-            trees,
-        };
-        manifest.publish(&*self.device, &self.store_id)?;
-        kept.used = written.used;
-        kept.manifest = Some(manifest);
+    /// Makes what was written the store's checkpoint.
+    fn publish(&self, kept: &mut Kept, written: Written, manifest: Manifest) -> Result<(), CheckpointError> {
+        manifest.write(&*self.device, &self.store_id)?;
+        kept.next_number += 1;
+        if let Err(error) = manifest.publish(&*self.device, &self.store_id) {
+            for page in written.used.iter() {
+                kept.doubtful.insert(page);
+            }
+            return Err(error);
+        }
+        (kept.used, kept.manifest, kept.doubtful) = (written.used, Some(manifest), PageSet::default());
+        Ok(())
+    }
+
+    /// Gives up what the last checkpoint does not need: older manifests, pages and log.
+    fn give_up(&self, kept: &Kept, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
-        Ok(log.segments().recycle_before(log_from, self.spare_segments(log))?)
+        Ok(log.segments().recycle_before(kept.start().lsn, self.spare_segments(log))?)
     }
 
     /// As many as the log fills from one checkpoint to the next.
@@ -218,38 +242,42 @@ impl Checkpointer {
     }
 }
 
-/// The threads that a checkpoint runs on, of its own: those of the program have other work.
-fn pool() -> Result<ThreadPool, CheckpointError> {
-    let cores = rayon::current_num_threads();
-    let pool =
-        ThreadPoolBuilder::new().num_threads((cores / 4).max(1)).thread_name(|_| "skipstone-pages".into());
-    pool.build().map_err(|error| CheckpointError::Threads { what: error.to_string() })
+/// Does the work of a checkpoint on threads of its own: those of the program have other work.
+fn on_own_threads<T: Send>(
+    work: impl FnOnce() -> Result<T, CheckpointError> + Send,
+) -> Result<T, CheckpointError> {
+    let count = (rayon::current_num_threads() / 4).max(1);
+    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "skipstone-pages".into()).build();
+    let pool = pool.map_err(|error| CheckpointError::Threads { what: error.to_string() })?;
+    // The caller may be a thread of another pool. It must sleep: it holds the lock, and would run jobs that ask for it.
+    thread::scope(|scope| scope.spawn(|| pool.install(work)).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A snapshot of what is committed by now, and from where on the log is needed by what commits later.
-fn choose_position(store: &Store, log: &Log) -> (Snapshot, Lsn) {
+/// A snapshot of what is committed by now, and from where on the log is needed by what commits later: nowhere before `last`, from where the last
+/// checkpoint needs it, for whatever that did not know of began behind it.
+fn choose_position(store: &Store, log: &Log, last: Start) -> (Snapshot, Start) {
     let unfinished = log.unfinished();
     for _ in 0..POSITIONS_MAX {
         let over = unfinished.over();
         let snapshot = store.snapshot();
-        if let Some(from) = unfinished.needed_from(snapshot.position(), over) {
-            return (snapshot, from);
+        match unfinished.needed_from(snapshot.position(), over) {
+            Some(lsn) if lsn > last.lsn => return (snapshot, Start { lsn, session: Some(log.session()) }),
+            Some(_) => return (snapshot, last),
+            None => {}
         }
     }
-    (store.snapshot(), log.began())
+    (store.snapshot(), last)
 }
 
 /// The keys that were committed from the last checkpoint up to `position`, in order, by keyspace.
 fn changed_keys(log: &Log, kept: &Kept, position: Lsn) -> Result<Vec<(u32, Key)>, CheckpointError> {
     let segments = log.segments();
-    let (mut commits, mut changed) = (Streams::new(segments), Vec::new());
+    let (mut commits, mut changed) = (Streams::new(segments, kept.position()), Vec::new());
     reader::read_until(segments, kept.start(), position, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
-            if lsn >= kept.position() {
-                streams::decode(segments, lsn, &stream, |write| {
-                    changed.push((write.space, Key::from(write.key)))
-                })?;
-            }
+            let key = |write: Write<'_>| changed.push((write.space, Key::from(write.key)));
+            streams::decode(segments, lsn, &stream, key)?;
         }
         Ok(())
     })?;

@@ -63,8 +63,6 @@ struct Replay<'a> {
     shards: Vec<Shard>,
     hasher: foldhash::fast::RandomState,
     streams: Streams<'a>,
-    /// What was committed below is in the checkpoint.
-    checkpoint: Lsn,
     writes: u64,
 }
 
@@ -123,7 +121,7 @@ pub(super) fn recover(
         closed: end.closed,
         time: started.elapsed(),
     };
-    let kept = Kept { pages, used, manifest: files.manifest };
+    let kept = Kept::new(pages, used, files.manifest);
     Ok(Recovered { store, log, kept, recovery })
 }
 
@@ -138,8 +136,7 @@ impl<'a> Replay<'a> {
             segments,
             shards: (0..shard_count).map(|_| Shard::default()).collect(),
             hasher: foldhash::fast::RandomState::default(),
-            streams: Streams::new(segments),
-            checkpoint: manifest.map_or(Lsn::ZERO, |manifest| manifest.position),
+            streams: Streams::new(segments, manifest.map_or(Lsn::ZERO, |manifest| manifest.position)),
             writes: 0,
         }
     }
@@ -147,8 +144,7 @@ impl<'a> Replay<'a> {
 
 impl Replay<'_> {
     fn apply(&mut self, frames: &Frames<'_>) -> Result<(), LogError> {
-        let mut streams = self.streams.read(frames)?;
-        streams.retain(|(lsn, _)| *lsn >= self.checkpoint);
+        let streams = self.streams.read(frames)?;
         let dealt: Result<Vec<Vec<Vec<Dealt<'_>>>>, LogError> =
             streams.par_chunks(64).map(|streams| self.deal(streams)).collect();
         let dealt = dealt?;

@@ -54,7 +54,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
         (found.pages, found.entries) = (used.count(), manifest.entries());
         (found.checkpoint, found.free_pages) = (manifest.position, pages.usable_count() - used.count());
     }
-    let mut commits = Streams::new(segments);
+    let mut commits = Streams::new(segments, found.checkpoint);
     let end = open::read_log(&files, path, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
             found.commits += 1;

@@ -39,8 +39,6 @@ pub(crate) struct Log {
     session: Session,
     flusher: Flusher,
     unfinished: Unfinished,
-    /// Where this session begins.
-    began: Lsn,
     /// A payload beyond this many bytes is cut into chunks. So a frame always fits the ring, beside the block that is written in part.
     chunk_bytes: usize,
 }
@@ -82,7 +80,6 @@ impl Log {
             session,
             flusher: Flusher::new(),
             unfinished: Unfinished::new(),
-            began: end,
             chunk_bytes: (ring_bytes / 8).min(CHUNK_BYTES_MAX),
         };
         log.append(Kind::Open)?;
@@ -227,11 +224,6 @@ impl Log {
     /// See [`Unfinished`].
     pub(crate) fn unfinished(&self) -> &Unfinished {
         &self.unfinished
-    }
-
-    /// Where this session began: everything before is decided.
-    pub(crate) fn began(&self) -> Lsn {
-        self.began
     }
 
     pub(crate) fn session(&self) -> Session {

@@ -174,6 +174,12 @@ impl Segments {
         };
         self.device.rename(&spare, UNFINISHED_NAME)?;
         let file = self.device.open(UNFINISHED_NAME)?;
+        if file.len() != bytes {
+            // Nobody looked at it before.
+            drop(file);
+            self.device.remove(UNFINISHED_NAME)?;
+            return self.device.create_zeroed(UNFINISHED_NAME, bytes);
+        }
         let zeros = AlignedBuf::zeroed(bytes.min(ZERO_BYTES) as usize);
         for offset in (0..bytes).step_by(zeros.len()) {
             let len = (bytes - offset).min(zeros.len() as u64) as usize;

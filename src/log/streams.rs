@@ -10,6 +10,8 @@ use crate::lsn::Lsn;
 /// Puts the streams together while the log is read from front to back.
 pub(crate) struct Streams<'a> {
     segments: &'a Segments,
+    /// Commits below are passed over; their chunks may not be there any more.
+    from: Lsn,
     chunks: Chunks,
 }
 
@@ -36,20 +38,22 @@ pub(crate) fn decode<'s>(
 const NO_LINK: &str = "does not say which chunk is before it";
 
 impl<'a> Streams<'a> {
-    pub(crate) fn new(segments: &'a Segments) -> Streams<'a> {
-        Streams { segments, chunks: Chunks::default() }
+    pub(crate) fn new(segments: &'a Segments, from: Lsn) -> Streams<'a> {
+        Streams { segments, from, chunks: Chunks::default() }
     }
 
-    /// Takes the next frames of the log; returns the commits among them in order.
+    /// Takes the next frames of the log; returns the commits among them from `from` on, in order.
     pub(crate) fn read<'f>(&mut self, frames: &Frames<'f>) -> Result<Vec<(Lsn, Stream<'f>)>, LogError> {
         let mut streams = Vec::with_capacity(frames.headers.len());
         for header in frames.headers {
             match header.kind {
                 Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
                 Kind::Chunk => return Err(senseless(self.segments, header.lsn, NO_LINK)),
-                Kind::Commit => streams.push((header.lsn, self.stream(frames, header)?)),
+                Kind::Commit if header.lsn >= self.from => {
+                    streams.push((header.lsn, self.stream(frames, header)?));
+                }
                 // A commit that was under way when the store was closed may come behind that.
-                Kind::Void | Kind::Close => {}
+                Kind::Commit | Kind::Void | Kind::Close => {}
                 Kind::Open => self.chunks.end_session(),
             }
         }

@@ -78,13 +78,13 @@ fn changed_manifests() {
         let changed = copy(&disk);
         let mut content = read(&changed, name);
         let trees = u32::from_le_bytes(content[84..88].try_into().unwrap()) as usize;
-        let len = 88 + 24 * trees;
+        let len = 88 + 32 * trees;
         for _ in 0..random.usize(1..3) {
             content[random.usize(8..len)] = [random.u8(..), 0, 0xff, 1][random.usize(0..4)];
         }
         // The number of trees may be another now.
         let trees = u32::from_le_bytes(content[84..88].try_into().unwrap()) as usize;
-        let len = (88 + 24 * trees).min(BLOCK - 4);
+        let len = (88 + 32 * trees).min(BLOCK - 4);
         let crc = crc32c::crc32c(&content[..len]);
         content[len..len + 4].copy_from_slice(&crc.to_le_bytes());
         changed.open(name).unwrap().write_durable(0, &[&content]).unwrap();

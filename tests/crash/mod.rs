@@ -4,6 +4,7 @@
 //! tests, because the disk is private. Each failure names the operation, the outcome and the seed that repeat it.
 
 mod backups;
+mod checkpoint_hazards;
 mod checkpoints;
 mod chunks;
 mod concurrent_writers;
