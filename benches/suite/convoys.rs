@@ -4,7 +4,7 @@
 //! sum is checked. The tree under its lock does the same.
 
 use super::Result;
-use super::drive::{Run, drive, histogram};
+use super::drive::{Run, SAMPLED, drive, histogram};
 use super::records::{Id, Ours, Tree, VALUE_BYTES, count_in, ids, is_value_of, tree, unlogged, value};
 use super::report::{Goal, Report, Row};
 use super::series::Series;
@@ -15,8 +15,6 @@ use serde_json::{Value, json};
 use skipstone::{Database, Durability};
 
 const THREADS: [usize; 3] = [2, 8, 32];
-/// One operation of so many is timed: a prime, so that nothing that is done once in a power of two is timed always or never.
-const TIMED: u64 = 31;
 
 /// What one contestant reached with one number of threads.
 struct Reached {
@@ -65,7 +63,7 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
     for _ in 0..settings.rounds {
         for (at, &threads) in THREADS.iter().enumerate() {
             let every = |worker: &(dyn Fn(&Id, bool) + Sync)| {
-                drive(threads, settings.time, &stream, TIMED, || alternating(worker))
+                drive(threads, settings.time, &stream, SAMPLED, || alternating(worker))
             };
             mixed.ours[at].add(&every(&|id, reads| mix_ours(&ours, id, reads)));
             mixed.tree[at].add(&every(&|id, reads| mix_tree(&tree, id, reads)));
@@ -74,10 +72,10 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
     let (mut our_count, mut tree_count) = (ours.check(&ids)?, sum(&tree));
     for _ in 0..settings.rounds {
         for (at, &threads) in THREADS.iter().enumerate() {
-            let run = drive(threads, settings.time, &stream, TIMED, || |id: &Id| increment_ours(&ours, id));
+            let run = drive(threads, settings.time, &stream, SAMPLED, || |id: &Id| increment_ours(&ours, id));
             our_count += run.operations;
             modified.ours[at].add(&run);
-            let run = drive(threads, settings.time, &stream, TIMED, || |id: &Id| increment_tree(&tree, id));
+            let run = drive(threads, settings.time, &stream, SAMPLED, || |id: &Id| increment_tree(&tree, id));
             tree_count += run.operations;
             modified.tree[at].add(&run);
         }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// Never timed: reads are as short as looking at the clock.
 pub(crate) const UNTIMED: u64 = u64::MAX;
+/// One operation of so many is timed: a prime, so that nothing that is done once in a power of two is timed always or never.
+pub(crate) const SAMPLED: u64 = 31;
 
 /// What the threads did together.
 pub(crate) struct Run {
@@ -41,6 +43,18 @@ pub(crate) fn drive<W: FnMut(&Id)>(
     every: u64,
     worker: impl Fn() -> W + Sync,
 ) -> Run {
+    let (run, ()) = drive_during(threads, stream, every, worker, || std::thread::sleep(time));
+    run
+}
+
+/// The same for as long as `work` takes, which runs beside them.
+pub(crate) fn drive_during<W: FnMut(&Id), T>(
+    threads: usize,
+    stream: &Stream,
+    every: u64,
+    worker: impl Fn() -> W + Sync,
+    work: impl FnOnce() -> T,
+) -> (Run, T) {
     let (start, stop) = (Barrier::new(threads + 1), AtomicBool::new(false));
     let run_thread = |thread| {
         let (worker, cursor) = (worker(), stream.of_thread(thread, threads));
@@ -57,7 +71,7 @@ pub(crate) fn drive<W: FnMut(&Id)>(
         let handles: Vec<_> = (0..threads).map(spawn).collect();
         start.wait();
         let began = Instant::now();
-        std::thread::sleep(time);
+        let result = work();
         stop.store(true, Ordering::Relaxed); // no data depends on it
         let done: Vec<_> =
             handles.into_iter().map(|handle| handle.join().expect("a worker failed")).collect();
@@ -66,7 +80,7 @@ pub(crate) fn drive<W: FnMut(&Id)>(
             run.operations += operations;
             run.latency_ns += latency_ns;
         }
-        run
+        (run, result)
     })
 }
 

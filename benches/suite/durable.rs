@@ -3,7 +3,7 @@
 use super::Result;
 use super::drive::{Run, drive, histogram};
 use super::probe::Probe;
-use super::records::{Id, Ours, ids, unlogged, value};
+use super::records::{Id, Ours, ids, logged_only, unlogged, value};
 use super::report::{Goal, Report, Row};
 use super::series::Series;
 use super::settings::Settings;
@@ -66,7 +66,7 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
     let folder = settings.folder()?;
     let mut probe = Probe::new(&folder.path().join("probe"))?;
     let path = folder.path().join("store");
-    let ours = Ours::load(Database::builder().path(&path), &ids)?;
+    let ours = Ours::load(logged_only(&path), &ids)?;
     let mut waiting = GOALS.map(|_| Durable::default());
     let mut asynchronous = Durable::default();
     for _ in 0..settings.rounds {

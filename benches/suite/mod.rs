@@ -19,9 +19,10 @@
 //! | `SKIPSTONE_BENCH_JSON` | a file that the JSON lines are added to | standard output |
 //!
 //! - `settings`, `machine`, `report`: what is asked, on what, and what came out. `series`: medians.
-//! - `records`, `stream`, `drive`: the data, the order in which it is asked for, and the threads that ask.
-//! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`: one figure, or one family of them, each.
+//! - `records`, `documents`, `stored_documents`, `stream`, `drive`: the data, the order in which it is asked for, and the threads that ask.
+//! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`, `checkpoints` with `opening`: one figure, or one family of them, each.
 
+mod checkpoints;
 mod convoys;
 mod documents;
 mod drive;
@@ -30,12 +31,14 @@ mod import;
 mod long_snapshot;
 mod machine;
 mod memory;
+mod opening;
 mod probe;
 mod reads;
 mod records;
 mod report;
 mod series;
 mod settings;
+mod stored_documents;
 mod stream;
 mod updates;
 
@@ -55,6 +58,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("durable", durable::measure),
     ("import", import::measure),
     ("long-snapshot", long_snapshot::measure),
+    ("checkpoints", checkpoints::measure),
 ];
 
 /// Measures the chosen figures, all if none is chosen; prints a table and JSON lines.

@@ -4,7 +4,9 @@ use super::Result;
 use fastrand::Rng;
 use skipstone::{Builder, Database, Durability, Keyspace, TransactionOptions};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::RwLock;
+use std::time::Duration;
 
 pub(crate) type Id = [u8; 16];
 
@@ -44,6 +46,12 @@ pub(crate) type Tree = RwLock<BTreeMap<Id, Vec<u8>>>;
 
 pub(crate) fn tree(ids: &[Id]) -> Tree {
     RwLock::new(ids.iter().map(|id| (*id, value(id, 0).to_vec())).collect())
+}
+
+/// A store in a folder whose log nobody cuts but by asking: for figures of the commit path alone, or of a checkpoint that is asked for.
+pub(crate) fn logged_only(path: &Path) -> Builder {
+    let builder = Database::builder().path(path).checkpoint_at_close(false);
+    builder.checkpoint_log_bytes(u64::MAX).checkpoint_interval(Duration::MAX)
 }
 
 /// Our store with a record for each id.

@@ -2,7 +2,7 @@
 
 use super::Result;
 use super::drive::{UNTIMED, drive};
-use super::records::{Id, Ours, ids, tree, value};
+use super::records::{Id, Ours, ids, logged_only, tree, value};
 use super::report::{Goal, Report, Row};
 use super::series::Series;
 use super::settings::Settings;
@@ -21,7 +21,7 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
     measure_store(settings, report, "in memory", &in_memory, &ids, &stream)?;
     drop(in_memory);
     let folder = settings.folder()?;
-    let on_disk = Ours::load(Database::builder().path(folder.path().join("store")), &ids)?;
+    let on_disk = Ours::load(logged_only(&folder.path().join("store")), &ids)?;
     measure_store(settings, report, "on disk", &on_disk, &ids, &stream)
 }
 
