@@ -23,21 +23,27 @@ pub(crate) struct Entry<'a> {
     pub(crate) value: &'a [u8],
 }
 
-/// Opens the pages of a checkpoint, and hands every entry with its keyspace to `visit`: on several threads, each of which has a range of keys in order.
-/// Returns the pages, and which of them are in use.
-pub(crate) fn load(
+/// Opens the pages of a checkpoint.
+pub(crate) fn open(
     device: &Arc<dyn Device>,
     store: &StoreId,
     manifest: &Manifest,
+) -> Result<Pages, CheckpointError> {
+    Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)
+}
+
+/// Hands every entry with its keyspace to `visit`: on several threads, each of which has a range of keys in order. Returns which pages are in use.
+pub(crate) fn load(
+    pages: &Pages,
+    manifest: &Manifest,
     visit: impl Fn(u32, Entry<'_>) + Sync,
-) -> Result<(Pages, PageSet), CheckpointError> {
-    let pages = Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)?;
+) -> Result<PageSet, CheckpointError> {
     let mut used = PageSet::default();
     for tree in &manifest.trees {
-        let source = Source { pages: &pages, space: tree.space, position: manifest.position };
+        let source = Source { pages, space: tree.space, position: manifest.position };
         load_tree(source, tree, &mut used, |entry| visit(tree.space, entry))?;
     }
-    Ok((pages, used))
+    Ok(used)
 }
 
 fn load_tree(

@@ -26,6 +26,8 @@ const SLOT_BYTES: usize = 2;
 pub(crate) const ROOM_BYTES: usize = PAGE_BYTES - HEADER_BYTES;
 /// Two cells of this length fit one page.
 pub(crate) const CELL_BYTES_MAX: usize = ROOM_BYTES / 2 - SLOT_BYTES;
+/// More entries do not fit a leaf: each has a slot, two lengths and a position.
+pub(crate) const LEAF_ENTRIES_MAX: u64 = (ROOM_BYTES / (SLOT_BYTES + 2 + 4 + 8)) as u64;
 /// The bytes of a value that one overflow page holds, behind the number of the next.
 pub(crate) const OVERFLOW_BYTES: usize = ROOM_BYTES - LINK_BYTES;
 

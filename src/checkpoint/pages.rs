@@ -4,7 +4,7 @@
 //! are written. Extents are added at the end, and taken away from there when nothing in them is in use.
 
 use super::error::CheckpointError;
-use super::page::{BadPage, Expected, Kind, Link, PAGE_BYTES, Page, PageId};
+use super::page::{BadPage, Expected, Kind, LEAF_ENTRIES_MAX, Link, PAGE_BYTES, Page, PageId};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BlockFile, Device, IoError};
 use crate::lsn::Lsn;
@@ -119,6 +119,11 @@ impl Pages {
     /// How many pages there are that may be used.
     pub(crate) fn usable_count(&self) -> u64 {
         self.extents() * (self.extent_pages - 1)
+    }
+
+    /// No tree on these pages has more entries.
+    pub(crate) fn entries_max(&self) -> u64 {
+        self.usable_count() * LEAF_ENTRIES_MAX
     }
 
     /// Whether a link may lead to this page.

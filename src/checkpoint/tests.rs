@@ -75,7 +75,8 @@ impl Grown {
             trees: vec![self.tree],
         };
         let found = Mutex::new(Entries::new());
-        let (_, used) = loader::load(&self.device, &STORE, &manifest, |space, entry| {
+        let pages = loader::open(&self.device, &STORE, &manifest).unwrap();
+        let used = loader::load(&pages, &manifest, |space, entry| {
             assert_eq!(space, SPACE);
             let value = (entry.lsn, entry.value.to_vec());
             assert!(found.lock().unwrap().insert(entry.key.to_vec(), value).is_none());

@@ -8,9 +8,10 @@ use super::checkpointer::Kept;
 use super::config::Config;
 use super::error::OpenError;
 use super::open::{Files, read_log};
-use crate::checkpoint::loader::{self, Entry};
+use crate::checkpoint::loader;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::pages::Pages;
+use crate::checkpoint::tree::Tree;
 use crate::checkpoint::{PAGE_BYTES, PageSet};
 use crate::io::Device;
 use crate::log::batch::Write;
@@ -94,12 +95,18 @@ pub(super) fn recover(
     let log_end = Arc::new(LogEnd::new(end.lsn));
     let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
     let (pages, used) = match manifest {
-        Some(manifest) => loader::load(device, &store_file.id, manifest, |space, entry| {
-            if !replay.overrides(space, entry.key) {
-                load(&store, space, &entry);
-            }
-        })?,
+        Some(manifest) => {
+            let pages = loader::open(device, &store_file.id, manifest)?;
+            make_room(&store, &manifest.trees, pages.entries_max(), &replay.shards);
+            let used = loader::load(&pages, manifest, |space, entry| {
+                if !replay.overrides(space, entry.key) {
+                    store.space(space).recover(entry.key, entry.lsn, entry.value);
+                }
+            })?;
+            (pages, used)
+        }
         None => {
+            make_room(&store, &[], 0, &replay.shards);
             let extent_pages = config.extent_bytes / PAGE_BYTES as u64;
             (Pages::open(Arc::clone(device), store_file.id, extent_pages, 0)?, PageSet::default())
         }
@@ -125,8 +132,16 @@ pub(super) fn recover(
     Ok(Recovered { store, log, kept, recovery })
 }
 
-fn load(store: &Store, space: u32, entry: &Entry<'_>) {
-    store.space(space).recover(entry.key, entry.lsn, entry.value);
+/// Makes each keyspace with room for what is coming, as far as the pages can hold it: a directory that grows while it is filled is filled twice.
+fn make_room(store: &Store, trees: &[Tree], entries_max: u64, shards: &[Shard]) {
+    let mut coming: HashMap<u32, u64> =
+        trees.iter().map(|tree| (tree.space, tree.entries.min(entries_max))).collect();
+    for (space, _) in shards.iter().flat_map(HashMap::keys) {
+        *coming.entry(*space).or_default() += 1;
+    }
+    for (space, records) in coming {
+        store.space_with_room(space, records as usize);
+    }
 }
 
 impl<'a> Replay<'a> {

@@ -39,10 +39,16 @@ pub(super) struct Directory<T> {
     slots_min: usize,
 }
 
+/// A third of a new table at most is used by the nodes that are there.
+fn slots_for(nodes: usize) -> usize {
+    (nodes * 3).next_power_of_two()
+}
+
 impl<T> Directory<T> {
-    pub(super) fn new(slots: usize) -> Self {
-        let first = Box::into_raw(Box::new(Table::new(slots)));
-        Directory { first: AtomicPtr::new(first), hasher: Hasher::default(), slots_min: slots }
+    /// With room for as many nodes, and never fewer slots than a power of two.
+    pub(super) fn new(nodes: usize, slots_min: usize) -> Self {
+        let first = Box::into_raw(Box::new(Table::new(slots_for(nodes).max(slots_min))));
+        Directory { first: AtomicPtr::new(first), hasher: Hasher::default(), slots_min }
     }
 
     fn first<'g>(&self, _guard: &'g Guard) -> &'g Table<T> {
@@ -116,9 +122,8 @@ impl<T> Directory<T> {
         }
     }
 
-    /// A third of the next table at most is used by the nodes that are there now.
     fn grow(&self, table: &Table<T>, guard: &Guard) {
-        let enough = (table.nodes() * 3).next_power_of_two().max(self.slots_min);
+        let enough = slots_for(table.nodes()).max(self.slots_min);
         // While somebody sleeps who is moving the first table, those behind are not moved: no more of them than doublings.
         let is_first = ptr::eq(table, self.first(guard));
         let slots = if is_first { enough } else { enough.max(table.len() * 2) };

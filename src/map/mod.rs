@@ -146,13 +146,20 @@ pub(crate) struct Map<T> {
 }
 
 impl<T: Send + Sync + 'static> Map<T> {
+    #[cfg(test)]
     pub(crate) fn new() -> Map<T> {
-        Map::with_slots(INITIAL_SLOTS)
+        Map::with_room(0)
+    }
+
+    /// A map whose directory need not grow before it holds more than so many nodes.
+    pub(crate) fn with_room(nodes: usize) -> Map<T> {
+        Map { ordered: Ordered::new(), directory: Directory::new(nodes, INITIAL_SLOTS) }
     }
 
     /// A map whose directory begins with so many slots, a power of two.
+    #[cfg(test)]
     pub(crate) fn with_slots(slots: usize) -> Map<T> {
-        Map { ordered: Ordered::new(), directory: Directory::new(slots) }
+        Map { ordered: Ordered::new(), directory: Directory::new(0, slots) }
     }
 
     /// The node under `key`. No walk of the ordered part, but for a key that the directory may just be moving, by the look of a slot,

@@ -21,9 +21,6 @@ impl<T: Send + Sync + 'static> Ordered<T> {
 
     /// What is under `key` now: what was there, or `link`.
     pub(super) fn get_or_insert(&self, key: &[u8], link: Link<T>, guard: &Guard) -> Link<T> {
-        if let Some(found) = self.get(key, guard) {
-            return found;
-        }
         let guard = guard.collector_guard();
         let entry = self.0.get_or_insert(Key::from(key), link, guard);
         let found = *entry.value();

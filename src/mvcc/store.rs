@@ -135,11 +135,16 @@ impl Store {
 
     /// The space with this id, made if there is none. A cold path: handles keep the reference.
     pub(crate) fn space(&self, id: u32) -> &Space {
+        self.space_with_room(id, 0)
+    }
+
+    /// The same; if it is made, with room for so many records.
+    pub(crate) fn space_with_room(&self, id: u32, records: usize) -> &Space {
         let mut spaces = lock(&self.spaces);
         let space = match spaces.iter().find(|space| space.id == id) {
             Some(space) => NonNull::from(&**space),
             None => {
-                spaces.push(Box::new(Space { id, name: OnceLock::new(), records: Map::new() }));
+                spaces.push(Box::new(Space { id, name: OnceLock::new(), records: Map::with_room(records) }));
                 NonNull::from(&**spaces.last().expect("pushed right above"))
             }
         };
