@@ -101,7 +101,7 @@ fn of_log(error: &LogError) -> Exit {
 
 fn of_checkpoint(error: &CheckpointError) -> Exit {
     match error {
-        CheckpointError::Damaged { .. } => Exit::Damaged,
+        CheckpointError::Newer { .. } | CheckpointError::Damaged { .. } => Exit::Damaged,
         CheckpointError::Log(error) => of_log(error),
         CheckpointError::Io(_) | CheckpointError::Threads { .. } => Exit::System,
         _ => Exit::Failed,
