@@ -1,7 +1,10 @@
-//! Transfers between accounts from many threads: the total is the same in every snapshot, and no transfer is lost.
+//! Transfers between accounts from many threads: the total is the same in every snapshot, and no transfer is lost,
+//! whether or not checkpoints are taken meanwhile.
 
 use skipstone::bson::doc;
-use skipstone::{Builder, Collection, Database, Durability, Isolation, Snapshot, TransactionOptions};
+use skipstone::{
+    Builder, Collection, Database, DeviceChoice, Durability, Isolation, Lsn, Snapshot, TransactionOptions,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const ACCOUNTS: i32 = 32;
@@ -10,9 +13,11 @@ const CENTS_EACH: i64 = 1_000;
 /// What one run is to do.
 struct Run {
     threads: u64,
+    /// At least; they go on until the checkpoints are taken.
     transfers_each: u64,
     isolation: Isolation,
     durability: Durability,
+    checkpoints: u64,
 }
 
 /// The sum over all accounts, and how often they were written.
@@ -63,23 +68,44 @@ fn watch(db: &Database, accounts: &Collection, done: &AtomicBool) -> u64 {
     looks
 }
 
-fn run(db: &Database, run: &Run) {
+/// Takes checkpoints one after the other.
+fn take_checkpoints(db: &Database, count: u64) {
+    let mut latest = Lsn::ZERO;
+    for _ in 0..count {
+        let taken = db.checkpoint().unwrap().expect("the store is on a disk");
+        assert!(taken.position >= latest, "{taken:?} after {latest}");
+        // The accounts, and the collection's name.
+        assert_eq!(taken.entries, ACCOUNTS as u64 + 1, "{taken:?}");
+        latest = taken.position;
+    }
+}
+
+/// Returns how many transfers were made.
+fn run(db: &Database, run: &Run) -> u64 {
     let accounts = db.collection("accounts").unwrap();
     accounts.insert_many((0..ACCOUNTS).map(|id| doc! { "_id": id, "cents": CENTS_EACH })).unwrap();
     let options = TransactionOptions::new().isolation(run.isolation).durability(run.durability);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let (enough, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    // Relaxed: as in `watch`.
+    let goes_on = |moved| moved < run.transfers_each || !enough.load(Ordering::Relaxed);
+    let transfers = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(db, &accounts, &done));
-        let movers: Vec<_> = (0..run.threads)
-            .map(|_| scope.spawn(|| (0..run.transfers_each).for_each(|_| transfer(db, &accounts, options))))
-            .collect();
+        let taker = scope.spawn(|| take_checkpoints(db, run.checkpoints));
+        let mover =
+            || (0..).take_while(|&moved| goes_on(moved)).map(|_| transfer(db, &accounts, options)).count();
+        let movers: Vec<_> = (0..run.threads).map(|_| scope.spawn(mover)).collect();
+        let taken = taker.join();
+        // Relaxed: see `watch`.
+        enough.store(true, Ordering::Relaxed);
         let moved: Vec<_> = movers.into_iter().map(|mover| mover.join()).collect();
         // Relaxed: see `watch`.
         done.store(true, Ordering::Relaxed);
         assert!(watcher.join().unwrap() > 0, "nobody looked");
-        assert!(moved.iter().all(Result::is_ok), "a thread that moves money panicked");
+        assert!(taken.is_ok(), "the thread that takes checkpoints panicked");
+        moved.into_iter().map(|moved| moved.expect("a thread that moves money panicked") as u64).sum()
     });
-    check_end(db, &accounts, run.threads * run.transfers_each);
+    check_end(db, &accounts, transfers);
+    transfers
 }
 
 fn check_end(db: &Database, accounts: &Collection, transfers: u64) {
@@ -90,18 +116,26 @@ fn check_end(db: &Database, accounts: &Collection, transfers: u64) {
 
 fn in_memory(threads: u64, transfers_each: u64, isolation: Isolation) {
     let db = Database::builder().sweep_interval(std::time::Duration::from_millis(5)).open().unwrap();
-    run(&db, &Run { threads, transfers_each, isolation, durability: Durability::None });
+    run(&db, &Run { threads, transfers_each, isolation, durability: Durability::None, checkpoints: 0 });
+}
+
+/// Small segments, so that there are several.
+fn builder() -> Builder {
+    Database::builder().segment_bytes(1 << 18)
 }
 
 /// Also after the store is opened again.
 fn on_disk(builder: Builder, to_do: &Run) {
     let dir = tempfile::tempdir().unwrap();
-    let open = || builder.clone().path(dir.path().join("store")).segment_bytes(1 << 18).open().unwrap();
+    let open = || builder.clone().path(dir.path().join("store")).open().unwrap();
     let db = open();
-    run(&db, to_do);
+    let transfers = run(&db, to_do);
     db.close().unwrap();
+    let verified = skipstone::verify(dir.path().join("store")).unwrap();
     let db = open();
-    check_end(&db, &db.collection("accounts").unwrap(), to_do.threads * to_do.transfers_each);
+    assert_eq!((verified.checkpoint, verified.end), (db.recovery().checkpoint, db.recovery().end));
+    assert!(to_do.checkpoints == 0 || verified.checkpoint > Lsn::ZERO, "{verified:?}");
+    check_end(&db, &db.collection("accounts").unwrap(), transfers);
 }
 
 #[test]
@@ -133,35 +167,58 @@ fn sixty_four_threads_serializable() {
 #[test]
 fn eight_threads_on_disk_at_snapshot_isolation() {
     let (isolation, durability) = (Isolation::Snapshot, Durability::Sync);
-    on_disk(Database::builder(), &Run { threads: 8, transfers_each: 100, isolation, durability });
+    on_disk(builder(), &Run { threads: 8, transfers_each: 100, isolation, durability, checkpoints: 0 });
 }
 
 #[test]
 fn eight_threads_on_disk_serializable() {
     let (isolation, durability) = (Isolation::Serializable, Durability::Buffered);
-    on_disk(Database::builder(), &Run { threads: 8, transfers_each: 100, isolation, durability });
+    on_disk(builder(), &Run { threads: 8, transfers_each: 100, isolation, durability, checkpoints: 0 });
 }
 
 #[test]
 fn sixty_four_threads_on_disk_at_snapshot_isolation() {
     let (isolation, durability) = (Isolation::Snapshot, Durability::Buffered);
-    on_disk(Database::builder(), &Run { threads: 64, transfers_each: 40, isolation, durability });
+    on_disk(builder(), &Run { threads: 64, transfers_each: 40, isolation, durability, checkpoints: 0 });
 }
 
 #[test]
 fn sixty_four_threads_on_disk_serializable() {
     let (isolation, durability) = (Isolation::Serializable, Durability::Sync);
-    on_disk(Database::builder(), &Run { threads: 64, transfers_each: 40, isolation, durability });
+    on_disk(builder(), &Run { threads: 64, transfers_each: 40, isolation, durability, checkpoints: 0 });
+}
+
+/// The log before each checkpoint is used again, and what is behind it goes on.
+#[test]
+fn eight_threads_under_checkpoints() {
+    for device in [DeviceChoice::Auto, DeviceChoice::Portable] {
+        // The log grows slowly when everybody waits for the disk, and fast when nobody does.
+        for (isolation, durability, segment_bytes, checkpoints) in [
+            (Isolation::Snapshot, Durability::Buffered, 1 << 20, 5),
+            (Isolation::Snapshot, Durability::Sync, 1 << 16, 40),
+            (Isolation::Serializable, Durability::Sync, 1 << 16, 40),
+        ] {
+            let builder = Database::builder().segment_bytes(segment_bytes).device(device);
+            let to_do = Run { threads: 8, transfers_each: 100, isolation, durability, checkpoints };
+            on_disk(builder, &to_do);
+        }
+    }
 }
 
 /// With the smallest ring commits wait for room in it all the time, whether they wait for the disk or not.
 #[test]
 fn sixty_four_threads_through_a_ring_that_is_full() {
     for durability in [Durability::None, Durability::Buffered, Durability::Sync] {
-        let builder = Database::builder().ring_bytes(1 << 16);
+        let builder = builder().ring_bytes(1 << 16);
         on_disk(
             builder,
-            &Run { threads: 64, transfers_each: 100, isolation: Isolation::Snapshot, durability },
+            &Run {
+                threads: 64,
+                transfers_each: 100,
+                isolation: Isolation::Snapshot,
+                durability,
+                checkpoints: 0,
+            },
         );
     }
 }

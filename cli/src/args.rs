@@ -44,9 +44,11 @@ pub(crate) enum Command {
     Count(CollectionArgs),
     /// Write all documents of a collection as NDJSON, as they were at one moment.
     Export(ExportArgs),
-    /// Print what is known of a store: its collections, its log, how it was recovered.
+    /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
     Stats(StoreArgs),
-    /// Read the whole log of a store that nobody has open, and check it.
+    /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.
+    Checkpoint(StoreArgs),
+    /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
     Verify(StoreArgs),
     /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
     Demo(DemoArgs),

@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
-use skipstone::{Error, LockError, LogError, OpenError};
+use skipstone::{CheckpointError, Error, LockError, LogError, OpenError};
 use std::io;
 use std::path::PathBuf;
 
@@ -71,6 +71,7 @@ fn of_store(error: &Error) -> Exit {
         Error::Document(_) | Error::RefusedInBatch { .. } => Exit::BadInput,
         Error::NotADocument { .. } => Exit::Damaged,
         Error::ReadOnly { .. } => Exit::System,
+        Error::Checkpoint { cause, .. } => of_checkpoint(cause),
         Error::Name { .. } => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -83,8 +84,26 @@ fn of_open(error: &OpenError) -> Exit {
         }
         OpenError::Newer { .. } | OpenError::Damaged { .. } => Exit::Damaged,
         OpenError::Locked(LockError::Held { .. }) => Exit::InUse,
-        OpenError::Log(LogError::Damaged { .. } | LogError::Senseless { .. }) => Exit::Damaged,
-        OpenError::Io(_) | OpenError::Locked(_) | OpenError::Log(_) => Exit::System,
+        OpenError::Log(error) => of_log(error),
+        OpenError::Checkpoint(error) => of_checkpoint(error),
+        OpenError::Io(_) | OpenError::Locked(_) => Exit::System,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_log(error: &LogError) -> Exit {
+    match error {
+        LogError::Damaged { .. } | LogError::Senseless { .. } => Exit::Damaged,
+        LogError::Io(_) => Exit::System,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_checkpoint(error: &CheckpointError) -> Exit {
+    match error {
+        CheckpointError::Newer { .. } | CheckpointError::Damaged { .. } => Exit::Damaged,
+        CheckpointError::Log(error) => of_log(error),
+        CheckpointError::Io(_) | CheckpointError::Threads { .. } => Exit::System,
         _ => Exit::Failed,
     }
 }

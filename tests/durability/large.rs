@@ -6,8 +6,9 @@ use skipstone::{Builder, DocRef, TransactionOptions};
 
 const RING_BYTES: u64 = 1 << 16;
 
+/// All is replayed from the log.
 fn builder(place: &Place) -> Builder {
-    place.builder().ring_bytes(RING_BYTES)
+    place.builder().ring_bytes(RING_BYTES).checkpoint_at_close(false)
 }
 
 /// Bytes that are not the same everywhere.

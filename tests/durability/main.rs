@@ -1,6 +1,8 @@
 //! Stores on disk: what is there after they were closed, dropped, damaged, or opened twice.
 
 mod backups;
+mod checkpoint_damage;
+mod checkpoints;
 mod damage;
 mod large;
 mod missing_segments;

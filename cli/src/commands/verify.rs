@@ -1,10 +1,11 @@
-//! `verify`: every frame of the log of a store that nobody has open.
+//! `verify`: every page of the checkpoint and every frame of the log behind it, of a store that nobody has open.
 
 use crate::args::StoreArgs;
 use crate::error::CliError;
 use crate::output::{Output, Style};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
+use skipstone::Lsn;
 
 pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
     let found = skipstone::verify(&args.dir)?;
@@ -16,8 +17,17 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
             HumanBytes(bytes)
         ),
     };
+    let checkpoint = match found.checkpoint {
+        Lsn::ZERO => "no checkpoint yet".to_owned(),
+        position => format!(
+            "a checkpoint at position {position} with {} keys in {} pages, {} pages free",
+            HumanCount(found.entries),
+            HumanCount(found.pages),
+            HumanCount(found.free_pages),
+        ),
+    };
     let human = format!(
-        "the store is sound: {} frames, {} commits in {} segments up to position {}; {ending}",
+        "the store is sound: {checkpoint}; {} frames, {} commits in {} segments up to position {}; {ending}",
         HumanCount(found.frames),
         HumanCount(found.commits),
         found.segments,
@@ -25,6 +35,10 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
     );
     let json = json!({
         "sound": true,
+        "checkpoint": found.checkpoint.get(),
+        "entries": found.entries,
+        "pages": found.pages,
+        "free_pages": found.free_pages,
         "segments": found.segments,
         "frames": found.frames,
         "commits": found.commits,

@@ -5,8 +5,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The length of a page of a checkpoint.
+const PAGE_BYTES: usize = 8_192;
 
 /// Somebody without privileges.
 const NOBODY: u32 = 65_534;
@@ -19,6 +22,7 @@ const READERS: &[&[&str]] = &[
     &["count", "s", "c"],
     &["export", "s", "c"],
     &["stats", "s"],
+    &["checkpoint", "s"],
     &["verify", "s"],
 ];
 
@@ -117,6 +121,23 @@ fn damage_is_told_with_file_and_offset() {
     assert_eq!(place.run(&["count", "s", "c"]).expect(0).value()["count"], 100, "nothing was cut meanwhile");
 }
 
+#[test]
+fn damage_in_a_checkpoint_is_told_with_file_and_offset() {
+    let place = Place::with_documents("{\"_id\":1,\"text\":\"find me!\"}\n");
+    place.run(&["checkpoint", "s"]).expect(0);
+    let is_of_pages = |(file, _): &(PathBuf, Vec<u8>)| file.ends_with("pages-000000000000");
+    let (file, bytes) = place.contents("s").into_iter().find(is_of_pages).unwrap();
+    let offset = bytes.windows(8).position(|window| window == b"find me!").unwrap();
+    let handle = fs::File::options().write(true).open(&file).unwrap();
+    handle.write_all_at(b"F", offset as u64).unwrap();
+    let page = format!("`pages-000000000000` holds at byte {}", offset / PAGE_BYTES * PAGE_BYTES);
+    for args in everybody() {
+        place.run_with(args, "{}").expect_saying(5, &["the checkpoint is damaged", &page, "checksum"]);
+    }
+    handle.write_all_at(b"f", offset as u64).unwrap();
+    assert_eq!(place.run(&["count", "s", "c"]).expect(0).value()["count"], 1);
+}
+
 /// Runs the program without privileges. An administrator's test gives them up for it, and needs a copy of the program in a
 /// place that others can reach.
 fn run_unprivileged(place: &Place, args: &[&str], input: &str) -> crate::support::Ended {
@@ -155,15 +176,30 @@ fn a_directory_without_permission_is_refused_by_the_system() {
     assert_eq!(place.contents("s"), before);
 }
 
+/// Runs the program with a limit on the size of files, which the shell sets: it is met like the end of the disk.
+fn run_on_a_full_disk(place: &Place, args: &[&str], input: &str) -> crate::support::Ended {
+    let script = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    run(command.args(["-c", script, PROGRAM]).args(args).current_dir(place.path(".")), input.as_bytes())
+}
+
 #[test]
 fn a_disk_that_takes_no_more_is_refused_by_the_system() {
     let place = Place::new();
-    // A limit on the size of files, which the shell sets, is met like the end of the disk.
-    let script = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, PROGRAM, "import", "s", "c", "-"]).current_dir(place.path("."));
-    run(&mut command, b"{}\n").expect_saying(8, &["cannot write `s/", "too large"]);
+    run_on_a_full_disk(&place, &["import", "s", "c", "-"], "{}\n")
+        .expect_saying(8, &["cannot write `s/", "too large"]);
     place.run_with(&["import", "s", "c", "-"], "{}\n").expect(0);
+}
+
+#[test]
+fn a_disk_without_room_for_a_checkpoint_loses_nothing() {
+    let place = Place::with_documents("{\"_id\":1}\n");
+    run_on_a_full_disk(&place, &["checkpoint", "s"], "")
+        .expect_saying(8, &["the checkpoint failed", "`s/pages-000000000000`", "too large"]);
+    assert_eq!(place.ids(), [1]);
+    assert_eq!(place.run(&["verify", "s"]).expect(0).value()["checkpoint"], 0);
+    assert!(place.run(&["checkpoint", "s"]).expect(0).value()["position"].as_u64() > Some(0));
+    assert_eq!(place.ids(), [1]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `stats`, `verify`, and the program's own words.
+//! `stats`, `checkpoint`, `verify`, and the program's own words.
 
 use crate::support::Place;
 use serde_json::json;
@@ -13,8 +13,7 @@ fn statistics_tell_what_is_in_a_store() {
     assert_eq!(stats.get("read_only"), Some(&json!(null)));
     assert_eq!(stats["recovery"]["closed"], true);
     assert_eq!(stats["recovery"]["cut_bytes"], 0);
-    let on_disk: usize = place.contents("s").iter().map(|(_, bytes)| bytes.len()).sum();
-    assert_eq!(stats["file_bytes"], on_disk);
+    assert_eq!(stats["disk_bytes"], place.disk_bytes("s"));
     let human = place.run(&["stats", "s", "--human"]).expect(0).out;
     assert!(human.contains("      writable  no write has failed\n"), "{human}");
     assert!(human.contains("2  documents in `c`\n") && human.contains("1  documents in `d`\n"), "{human}");
@@ -32,6 +31,62 @@ fn verification_counts_what_it_checked_and_changes_nothing() {
     assert!(found["commits"].as_u64().unwrap() >= 2 && found["writes"].as_u64().unwrap() >= 10, "{found}");
     assert!(place.run(&["verify", "s", "--human"]).expect(0).out.starts_with("the store is sound: "));
     assert_eq!(place.contents("s"), before);
+}
+
+#[test]
+fn a_checkpoint_is_taken_told_of_and_what_the_next_opening_loads() {
+    let place = Place::new();
+    let lines: String = (0..500).map(|n| format!("{{\"_id\":{n},\"text\":\"{n:0200}\"}}\n")).collect();
+    place.run_with(&["import", "s", "c", "-"], &lines).expect(0);
+    let before = place.run(&["stats", "s"]).expect(0).value();
+    assert_eq!(
+        (&before["checkpoint"]["position"], &before["recovery"]["checkpoint"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(before["checkpoint"]["log_bytes"], before["position"]);
+    assert!(place.run(&["verify", "s", "--human"]).expect(0).out.contains("no checkpoint yet"));
+
+    let taken = place.run(&["checkpoint", "s"]).expect(0).value();
+    // The collection's name is a key too.
+    assert_eq!((&taken["entries"], &taken["changed"]), (&json!(501), &json!(501)));
+    let pages = taken["pages"].as_u64().unwrap();
+    assert!(pages > 500 * 200 / 8_192 && taken["written_bytes"] == pages * 8_192, "{taken}");
+    assert!(taken["position"].as_u64() >= before["position"].as_u64(), "{taken} after {before}");
+    assert!(taken["seconds"].as_f64() > Some(0.0), "{taken}");
+
+    let verified = place.run(&["verify", "s"]).expect(0).value();
+    let stats = place.run(&["stats", "s"]).expect(0).value();
+    for (key, value) in
+        [("checkpoint", &taken["position"]), ("entries", &json!(501)), ("pages", &json!(pages))]
+    {
+        assert_eq!((&verified[key], &stats["recovery"][key]), (value, value), "{key}");
+    }
+    assert!(verified["free_pages"].as_u64() > Some(0) && verified["writes"] == 0, "{verified}");
+    assert!(stats["recovery"]["writes"] == 0 && stats["recovery"]["keys"] == 501, "{stats}");
+    assert_eq!(stats["checkpoint"]["position"], taken["position"]);
+    assert_eq!(stats["checkpoint"].get("failure"), Some(&json!(null)));
+    assert!(stats["checkpoint"]["log_bytes"].as_u64().unwrap() < 1_000, "{stats}");
+    assert_eq!(place.documents().len(), 500);
+}
+
+#[test]
+fn a_second_checkpoint_writes_what_changed() {
+    let place = Place::new();
+    let lines: String = (0..5_000).map(|n| format!("{{\"_id\":{n},\"text\":\"{n:0200}\"}}\n")).collect();
+    place.run_with(&["import", "s", "c", "-"], &lines).expect(0);
+    let first = place.run(&["checkpoint", "s"]).expect(0).value();
+    place.run(&["delete", "s", "c", "7"]).expect(0);
+    let second = place.run(&["checkpoint", "s", "--json"]).expect(0).value();
+    assert_eq!((&second["entries"], &second["changed"]), (&json!(5_000), &json!(1)), "of {first}");
+    assert!(second["written_bytes"].as_u64().unwrap() * 20 < first["written_bytes"].as_u64().unwrap());
+    let third = place.run(&["checkpoint", "s", "--human"]).expect(0).out;
+    assert!(
+        third.contains("5,000 keys in") && third.contains("0 had changed") && third.contains("0 B written")
+    );
+    let human = place.run(&["verify", "s", "--human"]).expect(0).out;
+    assert!(human.contains("a checkpoint at position") && human.contains("5,000 keys in"), "{human}");
+    let human = place.run(&["stats", "s", "--human"]).expect(0).out;
+    assert!(human.contains("5,000  keys loaded from the checkpoint when opening\n"), "{human}");
 }
 
 #[test]

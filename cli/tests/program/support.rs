@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -71,6 +72,14 @@ impl Place {
     /// The ids of these documents.
     pub(crate) fn ids(&self) -> Vec<Value> {
         self.documents().into_iter().map(|mut document| document["_id"].take()).collect()
+    }
+
+    /// The space that a directory's files take.
+    pub(crate) fn disk_bytes(&self, name: &str) -> u64 {
+        fs::read_dir(self.path(name))
+            .unwrap()
+            .map(|file| file.unwrap().metadata().unwrap().blocks() * 512)
+            .sum()
     }
 
     /// All bytes below a path, by name.
