@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Stats(StoreArgs),
     /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.
     Checkpoint(StoreArgs),
+    /// Copy a store that nobody has open to an empty directory: the copy is a store, and holds all of it or is none.
+    Backup(BackupArgs),
     /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
     Verify(StoreArgs),
     /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
@@ -58,6 +60,14 @@ pub(crate) enum Command {
 pub(crate) struct StoreArgs {
     /// The store's directory.
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct BackupArgs {
+    /// The store's directory.
+    pub(crate) dir: PathBuf,
+    /// The directory to copy it to: empty, or not there yet.
+    pub(crate) target: PathBuf,
 }
 
 #[derive(Args)]

@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
-use skipstone::{CheckpointError, Error, LockError, LogError, OpenError};
+use skipstone::{BackupError, CheckpointError, Error, LockError, LogError, OpenError};
 use std::io;
 use std::path::PathBuf;
 
@@ -72,6 +72,7 @@ fn of_store(error: &Error) -> Exit {
         Error::NotADocument { .. } => Exit::Damaged,
         Error::ReadOnly { .. } => Exit::System,
         Error::Checkpoint { cause, .. } => of_checkpoint(cause),
+        Error::Backup { cause, .. } => of_backup(cause),
         Error::Name { .. } => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -104,6 +105,15 @@ fn of_checkpoint(error: &CheckpointError) -> Exit {
         CheckpointError::Newer { .. } | CheckpointError::Damaged { .. } => Exit::Damaged,
         CheckpointError::Log(error) => of_log(error),
         CheckpointError::Io(_) | CheckpointError::Threads { .. } => Exit::System,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_backup(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Target(OpenError::NotEmpty { .. }) => Exit::Conflict,
+        BackupError::Target(error) => of_open(error),
+        BackupError::Checkpoint(error) => of_checkpoint(error),
         _ => Exit::Failed,
     }
 }

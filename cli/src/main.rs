@@ -59,6 +59,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Count(args) => commands::count::run(&args, style),
         Command::Export(args) => commands::export::run(&args, style),
         Command::Stats(args) => commands::stats::run(&args, style),
+        Command::Backup(args) => commands::backup::run(&args, style),
         Command::Checkpoint(args) => commands::checkpoint::run(&args, style),
         Command::Verify(args) => commands::verify::run(&args, style),
         // A tour is for people, wherever its output goes.

@@ -90,7 +90,7 @@ pub enum Error {
         /// What went wrong.
         cause: Box<CheckpointError>,
     },
-    /// The backup was not made. The store is as it was, and what is at the target is no store.
+    /// The backup was not made. The store is as it was. What is at the target is no store, unless flushing its directory failed in the end.
     #[error("no backup was made: {cause}")]
     #[non_exhaustive]
     Backup {

@@ -125,18 +125,20 @@ impl Manifest {
         if !is_ours {
             return Err(BadManifest::Damaged("belongs to another store"));
         }
-        let is_sound = manifest.log_from <= manifest.position
-            && (2..=FILES_OR_PAGES_MAX).contains(&manifest.extent_pages)
-            && manifest.extents <= FILES_OR_PAGES_MAX
-            && manifest.trees.is_sorted_by(|a, b| a.space < b.space)
-            && manifest.trees.iter().all(|tree| tree.root.is_some() || tree.entries == 0);
+        let is_sound =
+            [manifest.log_from, manifest.position].iter().all(|lsn| Lsn::read(lsn.get()).is_some())
+                && manifest.log_from <= manifest.position
+                && (2..=FILES_OR_PAGES_MAX).contains(&manifest.extent_pages)
+                && manifest.extents <= FILES_OR_PAGES_MAX
+                && manifest.trees.is_sorted_by(|a, b| a.space < b.space)
+                && manifest.trees.iter().all(|tree| tree.root.is_some() || tree.entries == 0);
         let senseless = BadManifest::Damaged("says what no version of this program writes");
         if is_sound { Ok(manifest) } else { Err(senseless) }
     }
 
     fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Manifest> {
         let number = cursor.u64()?;
-        let (position, log_from) = (Lsn::read(cursor.u64()?), Lsn::read(cursor.u64()?));
+        let (position, log_from) = (Lsn::new(cursor.u64()?), Lsn::new(cursor.u64()?));
         let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(cursor.u64()?))?;
         let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
         let session = Session(cursor.u16()?);
@@ -148,7 +150,6 @@ impl Manifest {
             let (root, entries) = (link.map(|page| Root { page, height }), cursor.u64()?);
             trees.push(Tree { space, root, entries });
         }
-        let (position, log_from) = (position?, log_from?);
         Some(Manifest { number, position, log_from, session, written, extent_pages, extents, trees })
     }
 

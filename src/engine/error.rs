@@ -90,7 +90,7 @@ pub(crate) enum CloseError {
     Checkpoint(#[from] CheckpointError),
 }
 
-/// Why a backup was not made. The store is as it was; what is at the target is no store.
+/// Why a backup was not made. The store is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {

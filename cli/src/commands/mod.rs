@@ -1,5 +1,6 @@
 //! The commands, one a module.
 
+pub(crate) mod backup;
 pub(crate) mod checkpoint;
 pub(crate) mod count;
 pub(crate) mod delete;

@@ -70,6 +70,22 @@ fn a_checkpoint_is_taken_told_of_and_what_the_next_opening_loads() {
 }
 
 #[test]
+fn a_backup_is_a_store_with_the_same_documents() {
+    let place = Place::new();
+    let lines: String = (0..300).map(|n| format!("{{\"_id\":{n},\"text\":\"{n:0200}\"}}\n")).collect();
+    place.run_with(&["import", "s", "c", "-"], &lines).expect(0);
+    let made = place.run(&["backup", "s", "copy"]).expect(0).value();
+    assert_eq!(made["entries"], 301);
+    let (original, copy) = (place.run(&["export", "s", "c"]), place.run(&["export", "copy", "c"]));
+    assert_eq!(copy.expect(0).out, original.expect(0).out);
+    assert_eq!(place.run(&["verify", "copy"]).expect(0).value()["checkpoint"], made["position"]);
+    place.run(&["backup", "s", "copy"]).expect_saying(4, &["no backup was made", "not empty"]);
+    let human = place.run(&["backup", "s", "another", "--human"]).expect(0).out;
+    assert!(human.contains("301 keys as of position") && human.contains("`another`"), "{human}");
+    place.run(&["backup", "nowhere", "third"]).expect(3);
+}
+
+#[test]
 fn a_second_checkpoint_writes_what_changed() {
     let place = Place::new();
     let lines: String = (0..5_000).map(|n| format!("{{\"_id\":{n},\"text\":\"{n:0200}\"}}\n")).collect();
