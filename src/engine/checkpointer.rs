@@ -59,12 +59,14 @@ pub(super) struct Kept {
     doubtful: PageSet,
     /// That of the next manifest: none is used twice.
     next_number: u64,
+    /// How much the log grew from the checkpoint before to the last one.
+    grown: u64,
 }
 
 impl Kept {
     pub(super) fn new(pages: Pages, used: PageSet, manifest: Option<Manifest>) -> Kept {
         let next_number = manifest.as_ref().map_or(1, |manifest| manifest.number + 1);
-        Kept { pages, used, manifest, doubtful: PageSet::default(), next_number }
+        Kept { pages, used, manifest, doubtful: PageSet::default(), next_number, grown: 0 }
     }
 
     fn start(&self) -> Start {
@@ -225,6 +227,7 @@ impl Checkpointer {
             }
             return Err(error);
         }
+        kept.grown = manifest.position.get() - kept.position().get();
         (kept.used, kept.manifest, kept.doubtful) = (written.used, Some(manifest), PageSet::default());
         Ok(())
     }
@@ -232,12 +235,12 @@ impl Checkpointer {
     /// Gives up what the last checkpoint does not need: older manifests, pages and log.
     fn give_up(&self, kept: &Kept, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
-        Ok(log.segments().recycle_before(kept.start().lsn, self.spare_segments(log))?)
+        Ok(log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?)
     }
 
-    /// As many as the log fills from one checkpoint to the next.
-    fn spare_segments(&self, log: &Log) -> usize {
-        let spares = self.log_bytes.div_ceil(log.segments().geometry().data_bytes());
+    /// As many as the log filled from one checkpoint to the next, and is to fill.
+    fn spare_segments(&self, kept: &Kept, log: &Log) -> usize {
+        let spares = kept.grown.min(self.log_bytes).div_ceil(log.segments().geometry().data_bytes());
         usize::try_from(spares).unwrap_or(usize::MAX)
     }
 }
