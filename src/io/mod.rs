@@ -100,6 +100,9 @@ pub(crate) trait BlockFile: Send + Sync {
     /// next successful [`BlockFile::flush`]; a crash before that leaves any part of it. It can be read at once.
     fn write(&self, offset: u64, parts: &[&[u8]]) -> Result<(), IoError>;
 
+    /// Overwrites the whole file with zeros, which are durable on return. On an error any part of it may or may not be zeros.
+    fn zero_fill(&self) -> Result<(), IoError>;
+
     /// Makes everything durable that was written to the file before this call, by whatever handle. After a failure
     /// nothing is known about what was written since the last successful flush: any part of it may be lost, whatever reads
     /// show, and no later flush, though it succeed, says otherwise.

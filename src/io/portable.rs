@@ -60,6 +60,10 @@ impl BlockFile for PortableFile {
         raw::write_all(&self.file, &self.path, offset, parts)
     }
 
+    fn zero_fill(&self) -> Result<(), IoError> {
+        raw::zero_fill(&self.file, &self.path, self.len)
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         raw::flush(&self.file, &self.path)
     }

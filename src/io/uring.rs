@@ -70,18 +70,22 @@ impl Access for Uring {
     }
 
     fn zero_fill(&self, file: &File, path: &Path, bytes: u64) -> Result<(), IoError> {
-        let zeros = AlignedBuf::zeroed(PIECE_BYTES);
-        let failed = |offset, error| IoError::at(IoOperation::Write, path, offset, error);
+        let failed = |error| IoError::at(IoOperation::Write, path, 0, error);
         // Through the page cache, for `go_direct` to have a block to read.
-        file.write_all_at(&zeros[..BLOCK], 0).map_err(|error| failed(0, error))?;
+        file.write_all_at(&[0; BLOCK], 0).map_err(failed)?;
         if self.try_direct {
-            go_direct(file).map_err(|error| failed(0, error))?;
+            go_direct(file).map_err(failed)?;
         }
-        let mut ring = lock(&self.ring);
-        ring.write_zeros(file, bytes, &zeros)
-            .map_err(|TransferError { start, source }| failed(start, source))?;
-        raw::flush(file, path)
+        write_zeros(&self.ring, file, path, bytes)
     }
+}
+
+/// Writes `bytes` zeros from the start of the file, several pieces at once, then flushes.
+fn write_zeros(ring: &Mutex<Ring>, file: &File, path: &Path, bytes: u64) -> Result<(), IoError> {
+    lock(ring)
+        .write_zeros(file, bytes, &AlignedBuf::zeroed(PIECE_BYTES))
+        .map_err(|TransferError { start, source }| IoError::at(IoOperation::Write, path, start, source))?;
+    raw::flush(file, path)
 }
 
 /// Switches a file of at least one block to direct I/O, if its file system takes part; some agree and then refuse to
@@ -197,6 +201,10 @@ impl BlockFile for UringFile {
             position += run.iter().map(|part| part.len() as u64).sum::<u64>();
         }
         Ok(())
+    }
+
+    fn zero_fill(&self) -> Result<(), IoError> {
+        write_zeros(&self.ring, &self.file, &self.path, self.len)
     }
 
     fn flush(&self) -> Result<(), IoError> {

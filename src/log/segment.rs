@@ -180,12 +180,7 @@ impl Segments {
             self.device.remove(UNFINISHED_NAME)?;
             return self.device.create_zeroed(UNFINISHED_NAME, bytes);
         }
-        let zeros = AlignedBuf::zeroed(bytes.min(ZERO_BYTES) as usize);
-        for offset in (0..bytes).step_by(zeros.len()) {
-            let len = (bytes - offset).min(zeros.len() as u64) as usize;
-            file.write(offset, &[&zeros[..len]])?;
-        }
-        file.flush()?;
+        file.zero_fill()?;
         Ok(file)
     }
 
@@ -212,9 +207,6 @@ impl Segments {
         Ok(())
     }
 }
-
-/// A spare segment is zeroed with writes of this length.
-const ZERO_BYTES: u64 = 4 << 20;
 
 /// Writes groups to the segments; the leader's.
 pub(crate) struct SegmentWriter {

@@ -21,6 +21,18 @@ pub(super) fn check(device: &dyn Device) {
     reads_what_was_written_and_flushed(device);
     writes_large_parts_among_small_ones(device);
     serves_many_writers(device);
+    fills_with_zeros(device);
+}
+
+fn fills_with_zeros(device: &dyn Device) {
+    let batch = pattern(LARGE_BYTES);
+    let file = device.create("f", LARGE_BYTES as u64).unwrap();
+    file.write(0, &[&batch]).unwrap();
+    file.zero_fill().unwrap();
+    assert!(contents(&*file).iter().all(|&byte| byte == 0));
+    file.write(BLOCK as u64, &[&batch[..BLOCK]]).unwrap();
+    assert!(found(&*device.open("f").unwrap(), BLOCK, BLOCK) == batch[..BLOCK], "it is as good as before");
+    device.remove("f").unwrap();
 }
 
 fn creates_files_of_full_length(device: &dyn Device) {

@@ -164,6 +164,10 @@ impl BlockFile for SimulatedFile {
         raw::write_all(self, &self.path, offset, parts)
     }
 
+    fn zero_fill(&self) -> Result<(), IoError> {
+        raw::zero_fill(self, &self.path, self.len())
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         raw::flush(self, &self.path)
     }

@@ -36,6 +36,14 @@ fn a_durable_write_leaves_the_others_to_their_flush() {
 }
 
 #[test]
+fn zeros_are_durable_at_once() {
+    let (disk, file) = disk_with_file(3);
+    file.write(0, &[&blocks(4, 1)]).unwrap();
+    file.zero_fill().unwrap();
+    assert_eq!(lost_power(&disk, CrashOutcome::DropAll), [0; LEN]);
+}
+
+#[test]
 fn a_flush_covers_no_other_file() {
     let (disk, file) = disk_with_file(3);
     let other = disk.create("g", BYTES).unwrap();
