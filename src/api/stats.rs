@@ -39,13 +39,15 @@ impl Stats {
         let store = engine.store();
         let (snapshots_open, oldest_snapshot) = store.active().open();
         let (checkpoint, checkpoint_failure) = engine.last_checkpoint();
+        // Before the log's end, which only grows: so it is not beyond that.
+        let checkpoint_position = engine.checkpoint_position();
         Stats {
             position: store.end().load(),
             durable_position: engine.durable_position(),
             records: store.record_count() as u64,
             snapshots_open: snapshots_open as u64,
             oldest_snapshot,
-            checkpoint_position: engine.checkpoint_position(),
+            checkpoint_position,
             checkpoint,
             checkpoint_failure,
             log_segments: engine.log().map_or(0, |log| log.segments().count()),

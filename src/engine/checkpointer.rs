@@ -11,7 +11,7 @@
 use super::config::Config;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
-use crate::checkpoint::pages::{Pages, StoreId};
+use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::{Tree, Update};
 use crate::checkpoint::writer::{Writing, Written};
 use crate::checkpoint::{PAGE_BYTES, Pace, PageSet};
@@ -19,8 +19,9 @@ use crate::io::Device;
 use crate::log::Log;
 use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
+use crate::log::segment::StoreId;
 use crate::log::streams::{self, Streams};
-use crate::lsn::Lsn;
+use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
@@ -137,6 +138,13 @@ impl Checkpointer {
     /// The position of the last checkpoint; zero before the first.
     pub(super) fn position(&self) -> Lsn {
         lock(&self.last).position
+    }
+
+    /// How far the log has grown since the last checkpoint.
+    pub(super) fn log_grown(&self, log_end: &LogEnd) -> u64 {
+        // In this order: the end only grows, so no checkpoint that somebody else takes meanwhile is beyond it.
+        let position = self.position();
+        log_end.load().get() - position.get()
     }
 
     /// The last checkpoint that this process took, and why the last attempt failed, if it did.

@@ -87,9 +87,7 @@ const CHECKPOINT_RETRY_MAX: Duration = Duration::from_secs(60);
 fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
     let (mut tried, mut retry) = (Instant::now(), CHECKPOINT_RETRY);
     while !stop.sleep(CHECKPOINT_POLL) {
-        // In this order: the end only grows, so no checkpoint that somebody else takes meanwhile is beyond it.
-        let position = disk.checkpointer.position();
-        let grown = store.end().load().get() - position.get();
+        let grown = disk.checkpointer.log_grown(store.end());
         let is_due = grown > 0 && (grown >= when.log_bytes || tried.elapsed() >= when.interval);
         // A log that failed takes nothing any more.
         if !is_due || disk.log.check().is_err() {

@@ -265,8 +265,7 @@ impl Engine {
 
     /// So that the next opening has little to replay.
     fn checkpoint_at_close(&self) -> Result<(), CheckpointError> {
-        let since =
-            self.checkpoint_position().map_or(0, |position| self.store.end().load().get() - position.get());
+        let since = self.disk.as_ref().map_or(0, |disk| disk.checkpointer.log_grown(self.store.end()));
         if self.config.checkpoint_at_close && since >= CLOSING_LOG_BYTES && self.failure().is_none() {
             self.checkpoint()?;
         }
