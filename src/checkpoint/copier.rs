@@ -4,13 +4,12 @@ use super::error::CheckpointError;
 use super::pace::Pace;
 use super::page::{BadPage, PAGE_BYTES, Page, PageId};
 use super::page_set::PageSet;
-use super::pages::{Pages, StoreId};
+use super::pages::Pages;
+use super::writer::RUN_PAGES_MAX;
 use crate::io::{AlignedBuf, Device};
+use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::Arc;
-
-/// As many pages are read and written at a time.
-const RUN_PAGES_MAX: u64 = 128;
 
 /// Copies the first `extents` of `pages`, those that a checkpoint at `position` uses, to an empty directory. Each page is checked on the way: damage is not copied. All of it is durable on
 /// return.

@@ -20,7 +20,7 @@ use crate::lsn::Lsn;
 
 pub(crate) const PAGE_BYTES: usize = 8192;
 const _: () = assert!(PAGE_BYTES.is_multiple_of(BLOCK));
-const HEADER_BYTES: usize = 32;
+pub(crate) const HEADER_BYTES: usize = 32;
 const SLOT_BYTES: usize = 2;
 /// What slots and cells share.
 pub(crate) const ROOM_BYTES: usize = PAGE_BYTES - HEADER_BYTES;
@@ -44,13 +44,18 @@ pub(crate) struct Link {
 }
 
 /// The bytes of a link: page (8), position (8).
-const LINK_BYTES: usize = 16;
+pub(crate) const LINK_BYTES: usize = 16;
 
 impl Link {
     /// None if no page can be meant.
     pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Option<Link> {
         let (page, position) = (PageId(cursor.u64()?), Lsn::read(cursor.u64()?)?);
         (page.0 != 0).then_some(Link { page, position })
+    }
+
+    /// A link that may lead nowhere; [`Link::decode`] gives none then.
+    pub(crate) fn encode_optional(link: Option<Link>) -> [u8; LINK_BYTES] {
+        link.map_or([0; LINK_BYTES], Link::encode)
     }
 
     pub(crate) fn encode(self) -> [u8; LINK_BYTES] {
@@ -275,12 +280,19 @@ impl Draft {
         self.slots += 1;
     }
 
+    /// What the first page of a file says.
+    pub(crate) fn meta(fields: &[u8]) -> Draft {
+        let mut draft = Draft::new();
+        draft.bytes[HEADER_BYTES..][..fields.len()].copy_from_slice(fields);
+        draft.cells_at = HEADER_BYTES;
+        draft
+    }
+
     /// A part of a value, and the page that the next part is on.
     pub(crate) fn overflow(next: Option<Link>, part: &[u8]) -> Draft {
         assert!(part.len() <= OVERFLOW_BYTES, "whoever splits a value knows how long a part may be");
         let mut draft = Draft::new();
-        let link = next.map_or([0; LINK_BYTES], Link::encode);
-        draft.bytes[HEADER_BYTES..][..LINK_BYTES].copy_from_slice(&link);
+        draft.bytes[HEADER_BYTES..][..LINK_BYTES].copy_from_slice(&Link::encode_optional(next));
         draft.bytes[HEADER_BYTES + LINK_BYTES..][..part.len()].copy_from_slice(part);
         draft.cells_at = HEADER_BYTES + OVERFLOW_BYTES - part.len();
         draft

@@ -4,21 +4,20 @@
 //! are written. Extents are added at the end, and taken away from there when nothing in them is in use.
 
 use super::error::CheckpointError;
-use super::page::{BadPage, Expected, Kind, LEAF_ENTRIES_MAX, Link, PAGE_BYTES, Page, PageId};
+use super::page::{
+    BadPage, Draft, Expected, HEADER_BYTES, Kind, LEAF_ENTRIES_MAX, Link, PAGE_BYTES, Page, PageId,
+};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BlockFile, Device, IoError};
+use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
 use std::io::ErrorKind;
 use std::ops::Range;
 
-/// What tells one store's pages from another's.
-pub(crate) type StoreId = [u8; 16];
-
 const MAGIC: &[u8; 8] = b"SKIPPAGE";
 pub(crate) const VERSION: u32 = 1;
-/// Bytes of a meta page before what it says, and of what it says.
-const META_AT: usize = 32;
+/// What a meta page says, behind its header.
 const META_BYTES: usize = 8 + 4 + 4 + 16 + 8 + 8;
 const PREFIX: &str = "pages-";
 
@@ -67,9 +66,9 @@ impl Pages {
         }
         let mut found = AlignedBuf::zeroed(PAGE_BYTES);
         file.read_at(0, &mut found)?;
-        let version = Cursor::new(&found[META_AT + 8..]).u32();
+        let version = Cursor::new(&found[HEADER_BYTES + 8..]).u32();
         if let Some(found) =
-            version.filter(|&version| found[META_AT..].starts_with(MAGIC) && version > VERSION)
+            version.filter(|&version| found[HEADER_BYTES..].starts_with(MAGIC) && version > VERSION)
         {
             return Err(CheckpointError::Newer { file: file_name(extent), found, supported: VERSION });
         }
@@ -89,17 +88,16 @@ impl Pages {
     }
 
     fn meta(&self, extent: u64) -> AlignedBuf {
-        let mut page = AlignedBuf::zeroed(PAGE_BYTES);
-        page[4] = Kind::Meta as u8;
-        page[8..16].copy_from_slice(&(extent * self.extent_pages).to_le_bytes());
-        let fields = &mut page[META_AT..META_AT + META_BYTES];
+        let mut fields = [0; META_BYTES];
         fields[..8].copy_from_slice(MAGIC);
         fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
         fields[16..32].copy_from_slice(&self.store);
         fields[32..40].copy_from_slice(&extent.to_le_bytes());
         fields[40..48].copy_from_slice(&self.extent_pages.to_le_bytes());
-        let crc = crc32c::crc32c_append(self.seed(), &page[4..]);
-        page[..4].copy_from_slice(&crc.to_le_bytes());
+        let link = Link { page: PageId(extent * self.extent_pages), position: Lsn::ZERO };
+        let mut page = AlignedBuf::zeroed(PAGE_BYTES);
+        let what = Expected { link, kind: Kind::Meta, space: 0 };
+        Draft::meta(&fields).finish(what, self.seed(), &mut page);
         page
     }
 
@@ -170,6 +168,13 @@ impl Pages {
     pub(crate) fn flush(&self) -> Result<(), IoError> {
         let files = lock(&self.files).clone();
         files.iter().try_for_each(|file| file.flush())
+    }
+
+    /// Reads one page, whose bytes are not checked.
+    pub(crate) fn read_one(&self, link: Link) -> Result<AlignedBuf, CheckpointError> {
+        let mut reads = Reads::new(self, vec![link]);
+        reads.next()?;
+        Ok(reads.buffer)
     }
 
     pub(crate) fn damaged(&self, page: PageId, BadPage(what): BadPage) -> CheckpointError {

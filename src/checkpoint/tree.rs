@@ -83,9 +83,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
             }
             Some(Root { page, height }) => {
                 let packed = self.children_after(page, height, changed)?;
-                let mut writer = PageWriter::new(self.writing);
-                writer.free(page);
-                writer.finish()?;
+                self.writing.free(page);
                 (packed, height)
             }
         };
@@ -135,7 +133,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         let mut packer = Packer::new(self.writing, Kind::Branch, self.source.space);
         for (child, below) in children.into_iter().zip(below?) {
             match below {
-                None if !packer.draft.is_sparse() || packer.draft.is_empty() => packer.keep(child)?,
+                None if !packer.wants_neighbour() => packer.keep(child)?,
                 None => {
                     packer.writer.free(child.page);
                     let absorbed = read_branch(self.source, child.page)?;
@@ -168,10 +166,8 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
             if !part.is_empty() {
                 let (page, bytes) = reads.next()?;
                 self.merge(&mut packer, page, bytes, part)?;
-            } else if packer.draft.is_sparse() && !packer.draft.is_empty() {
-                let mut alone = Reads::new(pages, vec![leaf.page]);
-                let (page, bytes) = alone.next()?;
-                self.merge(&mut packer, page, bytes, part)?;
+            } else if packer.wants_neighbour() {
+                self.merge(&mut packer, leaf.page, &pages.read_one(leaf.page)?, part)?;
             } else {
                 packer.keep(leaf)?;
             }
@@ -280,6 +276,11 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 
+    /// Whether the draft would be left half empty.
+    fn wants_neighbour(&self) -> bool {
+        self.draft.is_sparse() && !self.draft.is_empty()
+    }
+
     /// Takes a page over as it is.
     fn keep(&mut self, child: Child) -> Result<(), CheckpointError> {
         self.seal()?;
@@ -316,9 +317,8 @@ fn deal<'k>(children: &[Child], mut changed: &'k [&'k [u8]]) -> Vec<&'k [&'k [u8
 
 /// The children of a branch, in order.
 pub(super) fn read_branch(source: Source<'_>, page: Link) -> Result<Vec<Child>, CheckpointError> {
-    let mut reads = Reads::new(source.pages, vec![page]);
-    let (_, bytes) = reads.next()?;
-    let branch = source.check(bytes, page, Kind::Branch)?;
+    let bytes = source.pages.read_one(page)?;
+    let branch = source.check(&bytes, page, Kind::Branch)?;
     let cells = (0..branch.slots()).map(|slot| branch.branch_cell(slot));
     let children: Option<Vec<Child>> =
         cells.map(|cell| cell.map(|cell| Child { low: cell.low.into(), page: cell.child })).collect();
@@ -342,9 +342,8 @@ pub(super) fn read_value(
     }
     while left > 0 {
         let page = next.ok_or_else(|| source.bad(first, "is the first of too few pages of a value"))?;
-        let mut reads = Reads::new(source.pages, vec![page]);
-        let (_, read) = reads.next()?;
-        let checked = source.check(read, page, Kind::Overflow)?;
+        let read = source.pages.read_one(page)?;
+        let checked = source.check(&read, page, Kind::Overflow)?;
         let cut_off = || source.bad(page, "is shorter than its part of a value");
         let (following, part) = checked.overflow(left.min(OVERFLOW_BYTES)).ok_or_else(cut_off)?;
         visit(page, part);

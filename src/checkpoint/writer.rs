@@ -15,7 +15,7 @@ use std::ops::Range;
 
 /// As many pages go to the disk with one write: few at first, for those who have few to write, then more.
 const RUN_PAGES_FIRST: u64 = 8;
-const RUN_PAGES_MAX: u64 = 128;
+pub(super) const RUN_PAGES_MAX: u64 = 128;
 
 /// One checkpoint in the making.
 pub(crate) struct Writing<'a> {
@@ -64,6 +64,11 @@ impl<'a> Writing<'a> {
             self.shared.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         freed.into_iter().for_each(|page| used.remove(page));
         Ok(Written { used, written_pages })
+    }
+
+    /// The new checkpoint does not use this page of the one before.
+    pub(crate) fn free(&self, link: Link) {
+        lock(&self.shared).freed.push(link.page);
     }
 
     /// Free pages next to each other, `max` at most.

@@ -7,7 +7,6 @@ use super::checkpointer::Kept;
 use super::error::{BackupError, OpenError};
 use super::store_file::StoreFile;
 use crate::checkpoint::copier;
-use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::{PAGE_BYTES, Pace};
 use crate::io::Device;
@@ -39,17 +38,15 @@ pub(super) fn copy(
     pace: &Pace<'_>,
 ) -> Result<Backup, BackupError> {
     let started = Instant::now();
-    let failed = |error: CheckpointError| BackupError::from(error);
     let id = &store_file.id;
-    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), (target, id), pace)
-        .map_err(failed)?;
+    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), (target, id), pace)?;
     let segments = Segments::new(Arc::clone(target), *id, store_file.geometry, BTreeMap::new(), Vec::new());
     let io = |error| BackupError::Target(OpenError::Io(error));
     segments.prepare(store_file.geometry.index_of(manifest.position)).map_err(io)?;
     // What commits later is not in the copy, nor is what it needs.
     let manifest = Manifest { log_from: manifest.position, ..manifest.clone() };
-    manifest.write(&**target, id).map_err(failed)?;
-    manifest.publish(&**target, id).map_err(failed)?;
+    manifest.write(&**target, id)?;
+    manifest.publish(&**target, id)?;
     store_file.create(&**target).map_err(io)?;
     let bytes = kept.used.count() * PAGE_BYTES as u64;
     Ok(Backup { position: manifest.position, entries: manifest.entries(), bytes, time: started.elapsed() })
