@@ -1,9 +1,9 @@
 //! Checkpoints where they meet large transactions, other checkpoints, a disk that lies, a full disk, and failures in a row: each was got wrong once.
 
-use super::harness::{Opened, bytes, contents, copy, open, put};
+use super::harness::{Opened, bytes, contents, copy, open, overwrite, put, seal_manifest, seal_page};
 use crate::Durability;
 use crate::checkpoint::PAGE_BYTES;
-use crate::io::{AlignedBuf, CrashOutcome, Device, Fault, Repeat, SimulatedDisk};
+use crate::io::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 use crate::log::batch::Write;
 use crate::log::segment::{Geometry, file_name};
 use crate::lsn::{LogEnd, Lsn};
@@ -50,12 +50,17 @@ fn many_large_transactions_at_once() {
     let disk = SimulatedDisk::new(1);
     let opened = open(&disk).unwrap();
     commit(&opened, "small", "1");
+    checkpoint_among_many(&disk, &opened);
+}
+
+/// Takes a checkpoint among them, and finds it after a power loss.
+fn checkpoint_among_many(disk: &SimulatedDisk, opened: &Opened) {
     let log = opened.engine.log().unwrap();
     let announced: Vec<_> = (0..65).map(|_| log.unfinished().announce(opened.engine.store().end())).collect();
     opened.db.checkpoint().unwrap();
     let state = opened.state();
     drop(announced);
-    let found = open(&power_loss(&disk)).unwrap_or_else(|error| panic!("{error}"));
+    let found = open(&power_loss(disk)).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(found.state(), state);
 }
 
@@ -69,13 +74,7 @@ fn many_large_transactions_at_once_later_in_a_session() {
     (0..30).for_each(|n| commit(&opened, "k", bytes(n, 9_000)));
     opened.db.checkpoint().unwrap();
     (0..30).for_each(|n| commit(&opened, "k", bytes(n, 9_000)));
-    let log = opened.engine.log().unwrap();
-    let announced: Vec<_> = (0..65).map(|_| log.unfinished().announce(opened.engine.store().end())).collect();
-    opened.db.checkpoint().unwrap();
-    let state = opened.state();
-    drop(announced);
-    let found = open(&power_loss(&disk)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(found.state(), state);
+    checkpoint_among_many(&disk, &opened);
 }
 
 /// Between looking at the log's end and saying so a large transaction is descheduled; meanwhile a checkpoint gives up that part of the log.
@@ -128,12 +127,6 @@ fn page_files(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
     contents(disk).into_iter().filter(|(name, _)| name.starts_with("pages-")).collect()
 }
 
-fn write_page(disk: &SimulatedDisk, file: &str, page: usize, bytes: &[u8]) {
-    let mut aligned = AlignedBuf::zeroed(PAGE_BYTES);
-    aligned.copy_from_slice(bytes);
-    disk.open(file).unwrap().write_durable((page * PAGE_BYTES) as u64, &[&aligned]).unwrap();
-}
-
 /// A position with the tag of a pointer to a transaction's state, in a leaf whose checksum is right.
 #[test]
 fn a_position_that_is_none_is_refused() {
@@ -146,10 +139,10 @@ fn a_position_that_is_none_is_refused() {
         let disk = copy(&disk);
         let mut changed = 0;
         for (file, bytes) in page_files(&disk) {
-            let seed = crc32c::crc32c(&bytes[48..64]);
+            let store = &bytes[48..64];
             for (number, page) in bytes.chunks(PAGE_BYTES).enumerate() {
                 let mut page = page.to_vec();
-                let crc = crc32c::crc32c_append(seed, &page[4..]).to_le_bytes();
+                let crc = crc32c::crc32c_append(crc32c::crc32c(store), &page[4..]).to_le_bytes();
                 if page[4] != 3
                     || page[..4] != crc
                     || u32::from_le_bytes(page[28..32].try_into().unwrap()) == 0
@@ -159,9 +152,8 @@ fn a_position_that_is_none_is_refused() {
                 let cell = usize::from(u16::from_le_bytes([page[32], page[33]]));
                 let lsn = u64::from_le_bytes(page[cell + 6..cell + 14].try_into().unwrap()) | tag;
                 page[cell + 6..cell + 14].copy_from_slice(&lsn.to_le_bytes());
-                let crc = crc32c::crc32c_append(seed, &page[4..]).to_le_bytes();
-                page[..4].copy_from_slice(&crc);
-                write_page(&disk, &file, number, &page);
+                seal_page(&mut page, store);
+                overwrite(&disk, &file, number * PAGE_BYTES, &page);
                 changed += 1;
             }
         }
@@ -189,7 +181,7 @@ fn an_old_page_in_the_place_of_a_new_one_is_found() {
         for (file, bytes) in old {
             for (number, page) in bytes.chunks(PAGE_BYTES).enumerate().skip(1) {
                 let disk = copy(&disk);
-                write_page(&disk, file, number, page);
+                overwrite(&disk, file, number * PAGE_BYTES, page);
                 if let Ok(opened) = open(&disk)
                     && opened.state() != state
                 {
@@ -282,13 +274,8 @@ fn a_manifest_with_positions_that_are_none_is_refused() {
         contents(&disk).into_iter().find(|(name, _)| name.starts_with("manifest-")).unwrap();
     manifest[40] += 1;
     manifest[48] += 1;
-    let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
-    let end = 88 + trees * 32;
-    let crc = crc32c::crc32c(&manifest[..end]).to_le_bytes();
-    manifest[end..end + 4].copy_from_slice(&crc);
-    let mut aligned = AlignedBuf::zeroed(manifest.len());
-    aligned.copy_from_slice(&manifest);
-    disk.open(&name).unwrap().write_durable(0, &[&aligned]).unwrap();
+    seal_manifest(&mut manifest);
+    overwrite(&disk, &name, 0, &manifest);
     assert!(open(&disk).is_err(), "opened; the log goes on at a position that is no multiple of 8");
 }
 

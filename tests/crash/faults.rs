@@ -1,12 +1,10 @@
 //! Each fault of a disk, once and for ever, in every operation of a history.
 
-use super::harness::{History, Opened, open, put};
+use super::harness::{History, Opened, REPEATS, open, put};
 use crate::engine::error::OpenError;
 use crate::io::{Fault, Repeat, SimulatedDisk};
 use crate::{Durability, Error};
 use std::time::{Duration, Instant};
-
-const REPEATS: [Repeat; 2] = [Repeat::Once, Repeat::Forever];
 
 /// Runs the history with a fault planned for each operation in turn; `check` gets the disk and what came of it.
 fn with_fault_at_each_operation(

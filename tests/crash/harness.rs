@@ -4,7 +4,7 @@ use crate::checkpoint::PAGE_BYTES;
 use crate::engine::Engine;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
-use crate::io::{BLOCK, CrashOutcome, Device, SimulatedDisk};
+use crate::io::{AlignedBuf, BLOCK, CrashOutcome, Device, Repeat, SimulatedDisk};
 use crate::log::frame::frame_bytes;
 use crate::{Database, Durability, Error, Keyspace, Lsn, TransactionOptions};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub(super) const RING_BYTES: usize = 1 << 16;
 pub(super) const SEGMENT_BYTES: u64 = 1 << 16;
 const KEYSPACE: &str = "k";
+/// How often a fault strikes, in turn.
+pub(super) const REPEATS: [Repeat; 2] = [Repeat::Once, Repeat::Forever];
 
 /// All keys with their values.
 pub(super) type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -311,6 +313,27 @@ pub(super) fn contents(disk: &SimulatedDisk) -> BTreeMap<String, Vec<u8>> {
         (name, bytes)
     };
     disk.list().expect("nothing is planned to fail").into_iter().map(read).collect()
+}
+
+/// Writes over a part of a file, durably.
+pub(super) fn overwrite(disk: &SimulatedDisk, name: &str, offset: usize, bytes: &[u8]) {
+    let mut aligned = AlignedBuf::zeroed(bytes.len());
+    aligned.copy_from_slice(bytes);
+    disk.open(name).unwrap().write_durable(offset as u64, &[&aligned]).unwrap();
+}
+
+/// Gives a page that was changed the checksum that belongs to it.
+pub(super) fn seal_page(page: &mut [u8], store: &[u8]) {
+    let crc = crc32c::crc32c_append(crc32c::crc32c(store), &page[4..]);
+    page[..4].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// The same for a manifest, of which the number of trees may be another now.
+pub(super) fn seal_manifest(manifest: &mut [u8]) {
+    let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
+    let end = (88 + 32 * trees).min(manifest.len() - 4);
+    let crc = crc32c::crc32c(&manifest[..end]);
+    manifest[end..end + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// What a crash is tried with: every subset of the unflushed sectors if they are few and `subsets` says so, all and nothing, and

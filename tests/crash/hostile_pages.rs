@@ -1,22 +1,11 @@
 //! Pages and manifests that somebody changed on purpose, checksums and all: opening refuses them or makes sense of them, and neither that nor
 //! the next checkpoint panics, goes round in circles, or takes memory without end.
 
-use super::harness::{History, bytes, copy, open, put};
+use super::harness::{History, bytes, contents, copy, open, overwrite, put, seal_manifest, seal_page};
 use crate::Durability;
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::error::OpenError;
-use crate::io::{AlignedBuf, BLOCK, Device, SimulatedDisk};
-
-fn read(disk: &SimulatedDisk, name: &str) -> AlignedBuf {
-    let file = disk.open(name).unwrap();
-    let mut bytes = AlignedBuf::zeroed(file.len() as usize);
-    file.read_at(0, &mut bytes).unwrap();
-    bytes
-}
-
-fn names(disk: &SimulatedDisk, prefix: &str) -> Vec<String> {
-    disk.list().unwrap().into_iter().filter(|name| name.starts_with(prefix)).collect()
-}
+use crate::io::SimulatedDisk;
 
 /// Changes some bytes where lengths, offsets and links are: at the beginning of a page and at its end.
 fn change_page(page: &mut [u8], store: &[u8], random: &mut fastrand::Rng) {
@@ -29,8 +18,7 @@ fn change_page(page: &mut [u8], store: &[u8], random: &mut fastrand::Rng) {
             _ => [0, 0xff, 0x80, 1][random.usize(0..4)],
         };
     }
-    let crc = crc32c::crc32c_append(crc32c::crc32c(store), &page[4..]);
-    page[..4].copy_from_slice(&crc.to_le_bytes());
+    seal_page(page, store);
 }
 
 /// Opens the store, and if that succeeds reads everything, writes to all places, and takes a checkpoint; returns whether it opened.
@@ -53,16 +41,17 @@ fn survives(disk: &SimulatedDisk, context: &str) -> bool {
 fn changed_pages() {
     let (history, disk) = (History::with_checkpoints(), SimulatedDisk::new(0));
     assert_eq!(history.run_on(&disk).error, None);
-    let store = read(&disk, "store")[16..32].to_vec();
-    let files = names(&disk, "pages-");
+    let found = contents(&disk);
+    let store = &found["store"][16..32];
+    let files: Vec<_> = found.iter().filter(|(name, _)| name.starts_with("pages-")).collect();
     let (mut random, mut opened) = (fastrand::Rng::with_seed(7), 0);
     for round in 0..2_500 {
         let changed = copy(&disk);
-        let name = &files[random.usize(0..files.len())];
-        let mut content = read(&changed, name);
+        let (name, content) = files[random.usize(0..files.len())];
         let page = random.usize(1..content.len() / PAGE_BYTES);
-        change_page(&mut content[page * PAGE_BYTES..][..PAGE_BYTES], &store, &mut random);
-        changed.open(name).unwrap().write_durable(0, &[&content]).unwrap();
+        let mut bytes = content[page * PAGE_BYTES..][..PAGE_BYTES].to_vec();
+        change_page(&mut bytes, store, &mut random);
+        overwrite(&changed, name, page * PAGE_BYTES, &bytes);
         opened += u32::from(survives(&changed, &format!("round {round}: {name}, page {page}")));
     }
     assert!((300..2_400).contains(&opened), "{opened} opened");
@@ -72,22 +61,18 @@ fn changed_pages() {
 fn changed_manifests() {
     let (history, disk) = (History::with_checkpoints(), SimulatedDisk::new(0));
     assert_eq!(history.run_on(&disk).error, None);
-    let name = &names(&disk, "manifest-")[0];
+    let found = contents(&disk);
+    let (name, manifest) = found.iter().find(|(name, _)| name.starts_with("manifest-")).unwrap();
     let (mut random, mut opened) = (fastrand::Rng::with_seed(8), 0);
     for round in 0..2_000 {
         let changed = copy(&disk);
-        let mut content = read(&changed, name);
+        let mut content = manifest.clone();
         let trees = u32::from_le_bytes(content[84..88].try_into().unwrap()) as usize;
-        let len = 88 + 32 * trees;
         for _ in 0..random.usize(1..3) {
-            content[random.usize(8..len)] = [random.u8(..), 0, 0xff, 1][random.usize(0..4)];
+            content[random.usize(8..88 + 32 * trees)] = [random.u8(..), 0, 0xff, 1][random.usize(0..4)];
         }
-        // The number of trees may be another now.
-        let trees = u32::from_le_bytes(content[84..88].try_into().unwrap()) as usize;
-        let len = (88 + 32 * trees).min(BLOCK - 4);
-        let crc = crc32c::crc32c(&content[..len]);
-        content[len..len + 4].copy_from_slice(&crc.to_le_bytes());
-        changed.open(name).unwrap().write_durable(0, &[&content]).unwrap();
+        seal_manifest(&mut content);
+        overwrite(&changed, name, 0, &content);
         opened += u32::from(survives(&changed, &format!("round {round}")));
     }
     assert!((10..1_950).contains(&opened), "{opened} opened");
