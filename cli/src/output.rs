@@ -38,8 +38,14 @@ impl Output {
         Output { style, out: BufWriter::with_capacity(64 << 10, io::stdout()), line: Vec::new() }
     }
 
-    /// One result: a sentence for people, a value for programs.
-    pub(crate) fn result(&mut self, human: &str, json: &Value) -> Result<(), CliError> {
+    /// Prints one result and nothing else: a sentence for people, a value for programs.
+    pub(crate) fn report(style: Style, human: &str, json: &Value) -> Result<(), CliError> {
+        let mut output = Output::new(style);
+        output.result(human, json)?;
+        output.finish()
+    }
+
+    fn result(&mut self, human: &str, json: &Value) -> Result<(), CliError> {
         match self.style {
             Style::Human => writeln!(self.out, "{human}"),
             Style::Json => writeln!(self.out, "{json}"),

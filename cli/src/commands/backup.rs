@@ -25,7 +25,5 @@ pub(crate) fn run(args: &BackupArgs, style: Style) -> Result<(), CliError> {
         "bytes": made.bytes,
         "seconds": made.time.as_secs_f64(),
     });
-    let mut output = Output::new(style);
-    output.result(&human, &json)?;
-    output.finish()
+    Output::report(style, &human, &json)
 }

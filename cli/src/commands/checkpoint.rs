@@ -28,7 +28,5 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
         "written_bytes": taken.written_bytes,
         "seconds": taken.time.as_secs_f64(),
     });
-    let mut output = Output::new(style);
-    output.result(&human, &json)?;
-    output.finish()
+    Output::report(style, &human, &json)
 }

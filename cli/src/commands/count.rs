@@ -11,8 +11,6 @@ pub(crate) fn run(args: &CollectionArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store::open_collection(args)?;
     let count = collection.count()?;
     db.close()?;
-    let mut output = Output::new(style);
     let human = format!("{} documents in `{}`", HumanCount(count), args.collection);
-    output.result(&human, &json!({ "collection": args.collection, "count": count }))?;
-    output.finish()
+    Output::report(style, &human, &json!({ "collection": args.collection, "count": count }))
 }

@@ -15,7 +15,9 @@ pub(crate) fn run(args: &GetArgs, style: Style) -> Result<(), CliError> {
     if !was_there {
         return Err(ids::no_document(&args.target.collection, &id, &args.kind));
     }
-    let mut output = Output::new(style);
-    output.result(&format!("{id} deleted from `{}`", args.target.collection), &json!({ "deleted": id }))?;
-    output.finish()
+    Output::report(
+        style,
+        &format!("{id} deleted from `{}`", args.target.collection),
+        &json!({ "deleted": id }),
+    )
 }

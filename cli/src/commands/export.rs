@@ -38,16 +38,14 @@ pub(crate) fn run(args: &ExportArgs, style: Style) -> Result<(), CliError> {
     }
     let written = to_file(&db, &collection, &args.file)?;
     db.close()?;
-    let mut output = Output::new(style);
     let file = args.file.display().to_string();
     let human = format!(
         "{} documents, {} written to {file}",
         HumanCount(written.documents),
         HumanBytes(written.bytes)
     );
-    output
-        .result(&human, &json!({ "file": file, "documents": written.documents, "bytes": written.bytes }))?;
-    output.finish()
+    let json = json!({ "file": file, "documents": written.documents, "bytes": written.bytes });
+    Output::report(style, &human, &json)
 }
 
 fn to_file(db: &Database, collection: &Collection, path: &Path) -> Result<Written, CliError> {

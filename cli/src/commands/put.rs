@@ -27,9 +27,7 @@ pub(crate) fn run(args: &PutArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store::create_collection(&args.target)?;
     collection.upsert(raw)?;
     db.close()?;
-    let mut output = Output::new(style);
-    output.result(&format!("{id} put into `{}`", args.target.collection), &json!({ "put": id }))?;
-    output.finish()
+    Output::report(style, &format!("{id} put into `{}`", args.target.collection), &json!({ "put": id }))
 }
 
 fn prepare(

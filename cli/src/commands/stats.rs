@@ -32,9 +32,7 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
     let disk_bytes =
         disk_bytes(&args.dir).map_err(|error| CliError::file("read the sizes in", &args.dir, error))?;
     let figures = Figures { collections, keyspaces, stats, recovery, disk_bytes };
-    let mut output = Output::new(style);
-    output.result(&figures.lines().join("\n"), &figures.json())?;
-    output.finish()
+    Output::report(style, &figures.lines().join("\n"), &figures.json())
 }
 
 impl Figures {

@@ -47,7 +47,5 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
         "cut_bytes": found.cut_bytes,
         "closed": found.closed,
     });
-    let mut output = Output::new(style);
-    output.result(&human, &json)?;
-    output.finish()
+    Output::report(style, &human, &json)
 }

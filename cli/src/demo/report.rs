@@ -56,9 +56,7 @@ impl Report {
 
     /// Flushed at once: a tour is watched, and a child process writes beside it.
     fn write(&self, human: &str, json: &Value) -> Result<(), CliError> {
-        let mut output = Output::new(self.style);
-        output.result(human, json)?;
-        output.finish()
+        Output::report(self.style, human, json)
     }
 }
 

@@ -124,9 +124,7 @@ fn summarise(tally: &Tally, collection: &str, ack: bool, style: Style) -> Result
         output::tell(&if style == Style::Human { human } else { json.to_string() });
         return Ok(());
     }
-    let mut output = Output::new(style);
-    output.result(&human, &json)?;
-    output.finish()
+    Output::report(style, &human, &json)
 }
 
 /// An import while it runs, shared by its writers.
