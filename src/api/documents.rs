@@ -51,7 +51,7 @@ impl<'s> Documents<'s> {
     pub(super) fn insert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<()> {
         let target = Target::new(document.id.clone())?;
         txn.modify(self.space, &target.key, |found| match found {
-            None => Ok((Change::Put(encode(1, &document.raw)), ())),
+            None => Ok((encode(1, &*document.raw), ())),
             Some(_) => Err(Error::AlreadyExists {
                 collection: self.space.name().to_owned(),
                 id: document.id.clone(),
@@ -67,7 +67,7 @@ impl<'s> Documents<'s> {
                 Some(value) => self.decode(value, &target)?.0 + 1,
                 None => 1,
             };
-            Ok((Change::Put(encode(version, &document.raw)), version))
+            Ok((encode(version, &*document.raw), version))
         })
     }
 
@@ -140,7 +140,7 @@ impl<'s> Documents<'s> {
                 });
             }
             Ok(match change(raw)? {
-                Next::Put(raw) => (Change::Put(encode(version + 1, &raw)), version + 1),
+                Next::Put(raw) => (encode(version + 1, raw), version + 1),
                 Next::Delete => (Change::Delete, version),
             })
         })

@@ -5,18 +5,20 @@
 use super::{Error, Result};
 use crate::document::{self, DocumentError, DocumentId, ID_FIELD};
 use crate::lsn::Lsn;
+use crate::txn::Change;
 use bson::{RawDocument, RawDocumentBuf};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-const VERSION_BYTES: usize = 8;
+const VERSION_BYTES: usize = Change::HEAD_BYTES;
 
 /// The stored form of a document.
-pub(super) fn encode(version: u64, raw: &RawDocument) -> Vec<u8> {
-    let mut value = Vec::with_capacity(VERSION_BYTES + raw.as_bytes().len());
-    value.extend_from_slice(&version.to_le_bytes());
-    value.extend_from_slice(raw.as_bytes());
-    value
+pub(super) fn encode<'d>(version: u64, raw: impl Into<Cow<'d, RawDocument>>) -> Change<'d> {
+    let body = match raw.into() {
+        Cow::Borrowed(raw) => Cow::Borrowed(raw.as_bytes()),
+        Cow::Owned(raw) => Cow::Owned(raw.into_bytes()),
+    };
+    Change::Put { head: version.to_le_bytes(), body }
 }
 
 /// The version and the document of a stored value, in place.
