@@ -33,6 +33,8 @@ compile_error!("the models are built for loom or for shuttle, each in a build of
 mod api;
 #[cfg(not(any(loom, shuttle)))]
 mod checkpoint;
+#[allow(dead_code, unused_imports)] // part 1
+mod crypt;
 pub mod document;
 #[cfg(not(any(loom, shuttle)))]
 mod engine;
@@ -57,6 +59,7 @@ pub use api::{
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;
+pub use crypt::{EnvKeyProvider, FileKeyProvider, KeyError, KeyProvider, MasterKey};
 pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
 #[cfg(not(any(loom, shuttle)))]
 pub use engine::{
