@@ -72,7 +72,7 @@ pub use engine::{
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
-pub use options::{Durability, Isolation, TransactionOptions};
+pub use options::{Compression, Durability, Isolation, TransactionOptions};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -4,7 +4,7 @@ use super::{Database, Result};
 use crate::document::Limits;
 use crate::engine::config::Config;
 use crate::io::DeviceChoice;
-use crate::options::{Durability, Isolation};
+use crate::options::{Compression, Durability, Isolation};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,6 +126,12 @@ impl Builder {
     /// Whether closing the store takes a checkpoint, if the log has grown by 4 MiB or more since the last. Default true.
     pub fn checkpoint_at_close(mut self, checkpoint: bool) -> Builder {
         self.0.checkpoint_at_close = checkpoint;
+        self
+    }
+
+    /// How checkpoints compress their pages. Default: not at all. Those that are there stay as they are until a checkpoint rewrites them.
+    pub fn checkpoint_compression(mut self, compression: Compression) -> Builder {
+        self.0.checkpoint_compression = compression;
         self
     }
 

@@ -39,14 +39,13 @@ pub(super) fn copy(
 ) -> Result<Backup, BackupError> {
     let started = Instant::now();
     let id = &store_file.id;
-    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), (target, id), pace)?;
+    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), target, pace)?;
     let segments = Segments::new(Arc::clone(target), *id, store_file.geometry, BTreeMap::new(), Vec::new());
     let io = |error| BackupError::Target(OpenError::Io(error));
     segments.prepare(store_file.geometry.index_of(manifest.position)).map_err(io)?;
     // What commits later is not in the copy, nor is what it needs.
     let manifest = Manifest { log_from: manifest.position, ..manifest.clone() };
-    manifest.write(&**target, id)?;
-    manifest.publish(&**target, id)?;
+    manifest.write(&**target, kept.pages.binding())?.publish(&**target)?;
     store_file.create(&**target).map_err(io)?;
     let bytes = kept.used.count() * PAGE_BYTES as u64;
     Ok(Backup { position: manifest.position, entries: manifest.entries(), bytes, time: started.elapsed() })

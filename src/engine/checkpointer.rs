@@ -19,12 +19,12 @@ use crate::io::Device;
 use crate::log::Log;
 use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
-use crate::log::segment::StoreId;
 use crate::log::streams::{self, Streams};
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
+use crate::options::Compression;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock, thread};
 use rayon::ThreadPoolBuilder;
@@ -78,16 +78,11 @@ impl Kept {
         self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
     }
 
-    /// How many extents begin with these pages.
-    fn extents(&self, pages: &PageSet) -> u64 {
-        pages.last().map_or(0, |page| page.0 / self.pages.extent_pages() + 1)
-    }
-
     /// Removes manifests and extents that are no longer needed, and what an attempt that failed left behind; after that the pages that are
     /// neither in use nor doubtful may be written over.
     fn remove_leftovers(&self, device: &dyn Device) -> Result<(), CheckpointError> {
         manifest::remove_others(device, self.manifest.as_ref().map(|manifest| manifest.number))?;
-        let extents = self.extents(&self.used).max(self.extents(&self.doubtful));
+        let extents = self.pages.extents_of(&self.used).max(self.pages.extents_of(&self.doubtful));
         Ok(self.pages.remove_extents_from(extents)?)
     }
 }
@@ -95,9 +90,9 @@ impl Kept {
 /// See the module.
 pub(super) struct Checkpointer {
     device: Arc<dyn Device>,
-    store_id: StoreId,
     log_bytes: u64,
     bytes_per_second: Option<u64>,
+    compression: Compression,
     /// Set when the store is being closed.
     hurry: AtomicBool,
     /// Held by whoever takes one.
@@ -117,18 +112,13 @@ struct Last {
 const POSITIONS_MAX: usize = 8;
 
 impl Checkpointer {
-    pub(super) fn new(
-        device: Arc<dyn Device>,
-        store_id: StoreId,
-        config: &Config,
-        kept: Kept,
-    ) -> Checkpointer {
+    pub(super) fn new(device: Arc<dyn Device>, config: &Config, kept: Kept) -> Checkpointer {
         let last = Last { position: kept.position(), ..Last::default() };
         Checkpointer {
             device,
-            store_id,
             log_bytes: config.checkpoint_log_bytes,
             bytes_per_second: config.checkpoint_bytes_per_second,
+            compression: config.checkpoint_compression,
             hurry: AtomicBool::new(false),
             kept: Mutex::new(kept),
             last: Mutex::new(last),
@@ -195,13 +185,14 @@ impl Checkpointer {
         let position = snapshot.position();
         log.wait_durable(position)?;
         let pace = Pace::new(self.bytes_per_second, &self.hurry);
-        let writing = Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, pace);
+        let writing =
+            Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, self.compression, pace)?;
         let (changed, trees) = on_own_threads(|| {
             let changed = changed_keys(log, kept, position)?;
             let trees = write_trees(&writing, kept, store, &snapshot, &changed)?;
             Ok((changed.len() as u64, trees))
         })?;
-        let written = writing.finish()?;
+        let written = writing.finish(kept.manifest.as_ref())?;
         drop(snapshot);
         let manifest = Manifest {
             number: kept.next_number,
@@ -210,7 +201,8 @@ impl Checkpointer {
             session: log_start.session.unwrap_or(log.session()),
             written: SystemTime::now(),
             extent_pages: kept.pages.extent_pages(),
-            extents: kept.extents(&written.used),
+            extents: kept.pages.extents_of(&written.used),
+            map: written.map,
             trees,
         };
         let report = Checkpoint {
@@ -227,9 +219,9 @@ impl Checkpointer {
 
     /// Makes what was written the store's checkpoint.
     fn publish(&self, kept: &mut Kept, written: Written, manifest: Manifest) -> Result<(), CheckpointError> {
-        manifest.write(&*self.device, &self.store_id)?;
+        let unpublished = manifest.write(&*self.device, kept.pages.binding())?;
         kept.next_number += 1;
-        if let Err(error) = manifest.publish(&*self.device, &self.store_id) {
+        if let Err(error) = unpublished.publish(&*self.device) {
             for page in written.used.iter() {
                 kept.doubtful.insert(page);
             }

@@ -3,7 +3,7 @@
 use super::error::OpenError;
 use crate::document::Limits;
 use crate::io::{BLOCK, DeviceChoice};
-use crate::options::{Durability, Isolation};
+use crate::options::{Compression, Durability, Isolation};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) checkpoint_bytes_per_second: Option<u64>,
     pub(crate) checkpoint_at_close: bool,
+    pub(crate) checkpoint_compression: Compression,
     /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
     pub(crate) extent_bytes: u64,
 }
@@ -50,6 +51,7 @@ impl Default for Config {
             checkpoint_interval: Duration::from_secs(300),
             checkpoint_bytes_per_second: None,
             checkpoint_at_close: true,
+            checkpoint_compression: Compression::None,
             extent_bytes: 64 << 20,
         }
     }

@@ -85,7 +85,7 @@ impl Engine {
         let store_file = files.store;
         let Recovered { store, log, kept, recovery } = recovery::recover(&device, files, dir, &config)?;
         let name = device.name();
-        let checkpointer = Checkpointer::new(device, store_file.id, &config, kept);
+        let checkpointer = Checkpointer::new(device, &config, kept);
         let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
         Ok(Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock))
     }

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
+use crate::checkpoint::Binding;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages;
 use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
@@ -15,6 +16,8 @@ use std::path::Path;
 /// The files of a store.
 pub(crate) struct Files {
     pub(crate) store: StoreFile,
+    /// What binds pages and manifests to it.
+    pub(crate) binding: Binding,
     /// What the pages are good for; none before the first checkpoint.
     pub(crate) manifest: Option<Manifest>,
     pub(crate) segments: Arc<Segments>,
@@ -113,10 +116,11 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
         }
         create(device, &names, config)?
     };
-    let manifest = manifest::find(&**device, &store.id)?;
+    let binding = Binding::new(store.id, None);
+    let manifest = manifest::find(&**device, &binding)?;
     let first = manifest.as_ref().map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
     let segments = open_segments(device, dir, &store, first)?;
-    Ok(Files { store, manifest, segments })
+    Ok(Files { store, binding, manifest, segments })
 }
 
 /// The segments from the first one that is needed on. Those before it are there to be used again.

@@ -91,12 +91,12 @@ pub(super) fn recover(
     let started = Instant::now();
     let mut replay = Replay::new(&files.segments, files.manifest.as_ref());
     let end = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
-    let Files { store: store_file, manifest, segments } = &files;
+    let Files { binding, manifest, segments, .. } = &files;
     let log_end = Arc::new(LogEnd::new(end.lsn));
     let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
     let (pages, used) = match manifest {
         Some(manifest) => {
-            let pages = loader::open(device, &store_file.id, manifest)?;
+            let pages = loader::open(device, binding, manifest)?;
             make_room(&store, &manifest.trees, pages.entries_max(), &replay.shards);
             let used = loader::load(&pages, manifest, |space, entry| {
                 if !replay.overrides(space, entry.key) {
@@ -108,7 +108,7 @@ pub(super) fn recover(
         None => {
             make_room(&store, &[], 0, &replay.shards);
             let extent_pages = config.extent_bytes / PAGE_BYTES as u64;
-            (Pages::open(Arc::clone(device), store_file.id, extent_pages, 0)?, PageSet::default())
+            (Pages::open(Arc::clone(device), binding.clone(), extent_pages, 0)?, PageSet::default())
         }
     };
     let (shards, writes) = (replay.shards, replay.writes);

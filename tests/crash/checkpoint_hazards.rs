@@ -2,7 +2,7 @@
 
 use super::harness::{Opened, bytes, contents, copy, open, overwrite, put, seal_manifest, seal_page};
 use crate::Durability;
-use crate::checkpoint::PAGE_BYTES;
+use crate::checkpoint::{HEADER_BYTES, PAGE_BYTES};
 use crate::io::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 use crate::log::batch::Write;
 use crate::log::segment::{Geometry, file_name};
@@ -123,6 +123,9 @@ fn a_log_that_ends_before_the_checkpoint_is_damage() {
     );
 }
 
+/// Where the first page of a file says whose it is.
+const STORE_IN_META: std::ops::Range<usize> = HEADER_BYTES + 16..HEADER_BYTES + 32;
+
 fn page_files(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
     contents(disk).into_iter().filter(|(name, _)| name.starts_with("pages-")).collect()
 }
@@ -139,7 +142,7 @@ fn a_position_that_is_none_is_refused() {
         let disk = copy(&disk);
         let mut changed = 0;
         for (file, bytes) in page_files(&disk) {
-            let store = &bytes[48..64];
+            let store = &bytes[STORE_IN_META];
             for (number, page) in bytes.chunks(PAGE_BYTES).enumerate() {
                 let mut page = page.to_vec();
                 let crc = crc32c::crc32c_append(crc32c::crc32c(store), &page[4..]).to_le_bytes();
@@ -149,7 +152,7 @@ fn a_position_that_is_none_is_refused() {
                 {
                     continue;
                 }
-                let cell = usize::from(u16::from_le_bytes([page[32], page[33]]));
+                let cell = HEADER_BYTES + 2 * usize::from(u16::from_le_bytes([page[6], page[7]]));
                 let lsn = u64::from_le_bytes(page[cell + 6..cell + 14].try_into().unwrap()) | tag;
                 page[cell + 6..cell + 14].copy_from_slice(&lsn.to_le_bytes());
                 seal_page(&mut page, store);
