@@ -7,7 +7,7 @@ use super::tree::{Tree, Update};
 use super::writer::Writing;
 use super::{Pace, PageSet};
 use crate::io::{Device, SimulatedDisk};
-use crate::log::frame::Session;
+use crate::log::seal::Session;
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ impl Grown {
             number: 1,
             position: self.position,
             log_from: self.position,
-            session: Session(1),
+            session: Session::begin(None, false).unwrap(),
             written: SystemTime::UNIX_EPOCH,
             extent_pages: EXTENT_PAGES,
             extents: self.pages.extents(),

@@ -2,11 +2,11 @@
 
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::Engine;
-use crate::engine::config::Config;
+use crate::engine::config::{Config, Encryption};
 use crate::engine::error::OpenError;
 use crate::io::{AlignedBuf, BLOCK, CrashOutcome, Device, Repeat, SimulatedDisk};
 use crate::log::frame::frame_bytes;
-use crate::{Database, Durability, Error, Keyspace, Lsn, TransactionOptions};
+use crate::{Database, Durability, Error, KeyProvider, Keyspace, Lsn, MasterKey, TransactionOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +40,15 @@ pub(super) fn config() -> Config {
         buffered_interval: Duration::from_millis(1),
         ..Config::default()
     }
+}
+
+/// The same for a store that is encrypted; the key is of this byte.
+pub(super) fn encrypted(key: u8) -> Config {
+    Config { encryption: Some(Encryption(Arc::new(provider(key)))), ..config() }
+}
+
+pub(super) fn provider(key: u8) -> impl KeyProvider {
+    move || Ok(MasterKey::from_bytes(&[key; 32]))
 }
 
 /// Two blocks of log in each segment, and a ring that takes frames longer than that: they lie across the ends of one segment and of two.
@@ -330,8 +339,8 @@ pub(super) fn seal_page(page: &mut [u8], store: &[u8]) {
 
 /// The same for a manifest, of which the number of trees may be another now.
 pub(super) fn seal_manifest(manifest: &mut [u8]) {
-    let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
-    let end = (88 + 32 * trees).min(manifest.len() - 4);
+    let trees = u32::from_le_bytes(manifest[100..104].try_into().unwrap()) as usize;
+    let end = (104 + 32 * trees).min(manifest.len() - 4);
     let crc = crc32c::crc32c(&manifest[..end]);
     manifest[end..end + 4].copy_from_slice(&crc.to_le_bytes());
 }
