@@ -33,7 +33,6 @@ compile_error!("the models are built for loom or for shuttle, each in a build of
 mod api;
 #[cfg(not(any(loom, shuttle)))]
 mod checkpoint;
-#[allow(dead_code, unused_imports)] // part 1
 mod crypt;
 pub mod document;
 #[cfg(not(any(loom, shuttle)))]
@@ -65,9 +64,9 @@ pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KE
 pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
-    error::{BackupError, OpenError},
+    error::{BackupError, OpenError, RotateKeyError},
     recovery::Recovery,
-    verify::{Verified, verify},
+    verify::{Verified, verify, verify_encrypted},
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;

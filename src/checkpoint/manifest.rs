@@ -10,8 +10,9 @@ use super::tree::{Root, Tree};
 use crate::crypt::{self, Generation};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, Device, IoError};
-use crate::log::frame::Session;
+use crate::log::frame::SessionNumber;
 use crate::log::reader::Start;
+use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -115,8 +116,9 @@ impl Manifest {
         ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         out.extend_from_slice(&Link::encode_optional(self.map));
-        out.extend_from_slice(&self.session.0.to_le_bytes());
+        out.extend_from_slice(&self.session.number.0.to_le_bytes());
         out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(&self.session.salt.0);
         out.extend_from_slice(
             &u32::try_from(self.trees.len()).expect("keyspaces have numbers of 32 bits").to_le_bytes(),
         );
@@ -171,8 +173,9 @@ impl Manifest {
         let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(cursor.u64()?))?;
         let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
         let map = Link::decode(&mut Cursor::new(cursor.take(LINK_BYTES)?));
-        let session = Session(cursor.u16()?);
+        let session = SessionNumber(cursor.u16()?);
         cursor.take(2)?;
+        let session = Session { number: session, salt: Salt(cursor.take(16)?.try_into().ok()?) };
         let mut trees = Vec::new();
         for _ in 0..cursor.u32()? {
             let (space, height) = (cursor.u32()?, u8::try_from(cursor.u32()?).ok()?);
@@ -313,7 +316,7 @@ mod tests {
             number: 3,
             position: Lsn::new(800),
             log_from: Lsn::new(640),
-            session: Session(5),
+            session: Session { number: SessionNumber(5), salt: Salt([3; 16]) },
             written: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             extent_pages: 8,
             extents: 4,

@@ -10,7 +10,7 @@ use super::writer::Writing;
 use super::{Binding, Pace, PageSet};
 use crate::crypt::{Keyring, MasterKey};
 use crate::io::{Device, SimulatedDisk};
-use crate::log::frame::Session;
+use crate::log::seal::Session;
 use crate::lsn::Lsn;
 use crate::options::Compression;
 use crate::sync::{Arc, Mutex};
@@ -89,7 +89,7 @@ impl Grown {
             number: 1,
             position: self.position,
             log_from: self.position,
-            session: Session(1),
+            session: Session::begin(None, false).unwrap(),
             written: SystemTime::UNIX_EPOCH,
             extent_pages: EXTENT_PAGES,
             extents: self.pages.extents_of(&self.used),

@@ -13,7 +13,7 @@ use super::cipher::Cipher;
 use super::keys_file::{self, FIRST, Generation, KeysError, Wrapped};
 use super::master::MasterKey;
 use super::secret::Secret;
-use crate::io::Device;
+use crate::io::{Device, IoError};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::{Mutex, lock};
 use std::fmt;
@@ -37,7 +37,7 @@ impl Keyring {
         device: &dyn Device,
         store: &[u8; 16],
         master: &MasterKey,
-    ) -> Result<Keyring, KeysError> {
+    ) -> Result<Keyring, IoError> {
         let key = Secret::random()?;
         let wrapped = vec![Wrapped::wrap(store, FIRST, &key, master)?];
         keys_file::replace(device, store, &wrapped)?;
@@ -101,7 +101,8 @@ impl Keyring {
     ) -> Result<Generation, KeysError> {
         let mut wrapped = lock(&self.wrapped);
         let newest = wrapped.last().expect("a file holds at least one key").generation;
-        let generation = newest.checked_add(1).ok_or(KeysError::NoneLeft)?;
+        let generation = newest.checked_add(1).filter(|_| wrapped.len() < keys_file::ENTRIES_MAX);
+        let generation = generation.ok_or(KeysError::NoneLeft)?;
         let key = Secret::random()?;
         let mut renewed = Vec::with_capacity(wrapped.len() + 1);
         for old in wrapped.iter() {
@@ -128,7 +129,7 @@ impl Keyring {
     }
 
     /// Takes the keys before `generation` out of the file: nothing on the disk is sealed with them any more.
-    pub(crate) fn retire_before(&self, device: &dyn Device, generation: Generation) -> Result<(), KeysError> {
+    pub(crate) fn retire_before(&self, device: &dyn Device, generation: Generation) -> Result<(), IoError> {
         let mut wrapped = lock(&self.wrapped);
         let kept: Vec<_> = wrapped.iter().filter(|key| key.generation >= generation).cloned().collect();
         assert!(!kept.is_empty(), "the key in use stays");
@@ -140,7 +141,7 @@ impl Keyring {
     }
 
     /// Writes the file to another directory, which becomes a copy of the store.
-    pub(crate) fn copy_to(&self, target: &dyn Device) -> Result<(), KeysError> {
+    pub(crate) fn copy_to(&self, target: &dyn Device) -> Result<(), IoError> {
         keys_file::replace(target, &self.store, &lock(&self.wrapped))
     }
 }

@@ -28,7 +28,7 @@ const HEADER_BYTES: usize = 8 + 4 + 4 + 16;
 const ENTRY_BYTES: usize = 1 + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 const CRC_BYTES: usize = 4;
 /// So many fit the block.
-const ENTRIES_MAX: usize = (BLOCK - HEADER_BYTES - CRC_BYTES) / ENTRY_BYTES;
+pub(super) const ENTRIES_MAX: usize = (BLOCK - HEADER_BYTES - CRC_BYTES) / ENTRY_BYTES;
 
 /// Which data key: they are counted from 1, and the one with the highest number is in use. Zero stands for "not encrypted" on the disk.
 pub(crate) type Generation = NonZeroU8;
@@ -47,7 +47,9 @@ pub(crate) enum KeysError {
     Newer(u32),
     #[error("the key is not the one of this store")]
     WrongKey,
-    #[error("there are no generations left")]
+    #[error(
+        "the store has had, or still needs, as many data keys as it can; export it into a new one, or take a checkpoint"
+    )]
     NoneLeft,
 }
 
@@ -170,10 +172,7 @@ pub(super) fn read(device: &dyn Device, store: &[u8; 16]) -> Result<Vec<Wrapped>
 }
 
 /// Puts a file with these keys in the place of the one that is there, if one is. On an error either may be there.
-pub(super) fn replace(device: &dyn Device, store: &[u8; 16], keys: &[Wrapped]) -> Result<(), KeysError> {
-    if keys.len() > ENTRIES_MAX {
-        return Err(KeysError::NoneLeft);
-    }
+pub(super) fn replace(device: &dyn Device, store: &[u8; 16], keys: &[Wrapped]) -> Result<(), IoError> {
     // Left by a crash.
     if device.list()?.iter().any(|name| name == UNFINISHED_NAME) {
         device.remove(UNFINISHED_NAME)?;
@@ -181,7 +180,7 @@ pub(super) fn replace(device: &dyn Device, store: &[u8; 16], keys: &[Wrapped]) -
     let file = device.create_zeroed(UNFINISHED_NAME, BLOCK as u64)?;
     file.write_durable(0, &[&encode(store, keys)])?;
     drop(file);
-    Ok(device.replace(UNFINISHED_NAME, FILE_NAME)?)
+    device.replace(UNFINISHED_NAME, FILE_NAME)
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

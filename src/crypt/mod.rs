@@ -22,7 +22,7 @@ mod secret;
 
 pub(crate) use cipher::{BadSeal, Cipher, NONCE_BYTES, TAG_BYTES};
 pub(crate) use keyring::Keyring;
-pub(crate) use keys_file::{FILE_NAME, Generation, KeysError, UNFINISHED_NAME};
+pub(crate) use keys_file::{FILE_NAME, Generation, KeysError, UNFINISHED_NAME, VERSION};
 pub use master::{KeyError, MasterKey};
 pub use provider::{EnvKeyProvider, FileKeyProvider, KeyProvider};
 

@@ -7,21 +7,26 @@
 //!
 //! Writers go on all the while: a snapshot keeps nobody from anything. Whatever fails, the checkpoint before and the log since then are as they
 //! were: nothing that they need is given up or written over before the new manifest has been read back.
+//!
+//! A change of the data key (`rotation`) is a checkpoint for which every key counts as changed.
 
 use super::config::Config;
+use super::error::RotateKeyError;
+use super::rotation::{self, Rotation};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::{Tree, Update};
 use crate::checkpoint::writer::{Writing, Written};
 use crate::checkpoint::{PAGE_BYTES, Pace, PageSet};
+use crate::crypt::KeyProvider;
 use crate::io::Device;
 use crate::log::Log;
 use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
 use crate::log::streams::{self, Streams};
 use crate::lsn::{LogEnd, Lsn};
-use crate::map::Key;
+use crate::map::{Key, Towards};
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
 use crate::options::Compression;
@@ -29,6 +34,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock, thread};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
+use std::ops::Bound;
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a checkpoint did.
@@ -58,6 +64,8 @@ pub(super) struct Kept {
     /// The pages of an attempt whose manifest may be on the disk, whatever the directory shows: its naming failed, or reading it back. They are left
     /// alone until a later manifest is there for certain.
     doubtful: PageSet,
+    /// A change of the data key that is under way.
+    rotation: Option<Rotation>,
     /// That of the next manifest: none is used twice.
     next_number: u64,
     /// How much the log grew from the checkpoint before to the last one.
@@ -65,9 +73,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(pages: Pages, used: PageSet, manifest: Option<Manifest>) -> Kept {
+    pub(super) fn new(
+        pages: Pages,
+        used: PageSet,
+        manifest: Option<Manifest>,
+        rotation: Option<Rotation>,
+    ) -> Kept {
         let next_number = manifest.as_ref().map_or(1, |manifest| manifest.number + 1);
-        Kept { pages, used, manifest, doubtful: PageSet::default(), next_number, grown: 0 }
+        Kept { pages, used, manifest, doubtful: PageSet::default(), rotation, next_number, grown: 0 }
     }
 
     fn start(&self) -> Start {
@@ -167,6 +180,24 @@ impl Checkpointer {
         copy(&kept, manifest, &Pace::new(self.bytes_per_second, &self.hurry))
     }
 
+    /// Makes the provider's key the store's: a new data key, which the log goes on with, and a checkpoint in which every page is new. Other
+    /// checkpoints and backups wait.
+    pub(super) fn rotate_key(
+        &self,
+        store: &Store,
+        log: &Log,
+        provider: &dyn KeyProvider,
+    ) -> Result<Checkpoint, RotateKeyError> {
+        let keys = log.segments().keys().ok_or(RotateKeyError::NotEncrypted)?;
+        let master = provider.key()?;
+        let mut kept = lock(&self.kept);
+        let generation = rotation::add_key(keys, &*self.device, &master)?;
+        drop(master);
+        let from = log.switch_to(generation).map_err(RotateKeyError::Io)?;
+        kept.rotation = Some(Rotation::new(generation, from));
+        Ok(self.run_on(&mut kept, store, log)?)
+    }
+
     fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
         let taken = self.take(kept, store, log);
         // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
@@ -187,8 +218,12 @@ impl Checkpointer {
         let pace = Pace::new(self.bytes_per_second, &self.hurry);
         let writing =
             Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, self.compression, pace)?;
+        let rewrites_all = kept.rotation.as_ref().is_some_and(Rotation::wants_pages);
         let (changed, trees) = on_own_threads(|| {
-            let changed = changed_keys(log, kept, position)?;
+            let mut changed = changed_keys(log, kept, position)?;
+            if rewrites_all {
+                add_all_keys(store, &snapshot, &mut changed);
+            }
             let trees = write_trees(&writing, kept, store, &snapshot, &changed)?;
             Ok((changed.len() as u64, trees))
         })?;
@@ -214,6 +249,9 @@ impl Checkpointer {
             time: started.elapsed(),
         };
         self.publish(kept, written, manifest)?;
+        if rewrites_all {
+            kept.rotation.iter_mut().for_each(Rotation::pages_written);
+        }
         Ok(Checkpoint { time: started.elapsed(), ..report })
     }
 
@@ -232,10 +270,17 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Gives up what the last checkpoint does not need: older manifests, pages and log.
-    fn give_up(&self, kept: &Kept, log: &Log) -> Result<(), CheckpointError> {
+    /// Gives up what the last checkpoint does not need: older manifests, pages, log and data keys.
+    fn give_up(&self, kept: &mut Kept, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
-        Ok(log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?)
+        log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?;
+        let log_from = kept.start().lsn;
+        if let Some(rotation) = kept.rotation.filter(|rotation| rotation.is_over(log_from)) {
+            let keys = log.segments().keys().expect("only an encrypted store changes its key");
+            keys.retire_before(&*self.device, rotation.generation())?;
+            kept.rotation = None;
+        }
+        Ok(())
     }
 
     /// As many as the log filled from one checkpoint to the next, and is to fill.
@@ -276,7 +321,7 @@ fn choose_position(store: &Store, log: &Log, last: Start) -> (Snapshot, Start) {
 /// The keys that were committed from the last checkpoint up to `position`, in order, by keyspace.
 fn changed_keys(log: &Log, kept: &Kept, position: Lsn) -> Result<Vec<(u32, Key)>, CheckpointError> {
     let segments = log.segments();
-    let (mut commits, mut changed) = (Streams::new(segments, kept.position()), Vec::new());
+    let (mut commits, mut changed) = (Streams::new(segments, kept.start(), kept.position()), Vec::new());
     reader::read_until(segments, kept.start(), position, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
             let key = |write: Write<'_>| changed.push((write.space, Key::from(write.key)));
@@ -287,6 +332,16 @@ fn changed_keys(log: &Log, kept: &Kept, position: Lsn) -> Result<Vec<(u32, Key)>
     changed.par_sort_unstable();
     changed.dedup();
     Ok(changed)
+}
+
+/// Adds every key that is there, so that every page is written anew.
+fn add_all_keys(store: &Store, snapshot: &Snapshot, changed: &mut Vec<(u32, Key)>) {
+    for space in store.spaces() {
+        let all = snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
+        changed.extend(all.map(|(key, _)| (space.id(), Key::from(&*key))));
+    }
+    changed.par_sort_unstable();
+    changed.dedup();
 }
 
 /// The trees after the changes: those without any are taken over.

@@ -1,9 +1,12 @@
 //! Every setting of a store, checked once.
 
 use super::error::OpenError;
+use crate::crypt::KeyProvider;
 use crate::document::Limits;
 use crate::io::{BLOCK, DeviceChoice};
 use crate::options::{Compression, Durability, Isolation};
+use crate::sync::Arc;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +33,19 @@ pub(crate) struct Config {
     pub(crate) checkpoint_compression: Compression,
     /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
     pub(crate) extent_bytes: u64,
+    /// None for a store that is not encrypted.
+    pub(crate) encryption: Option<Encryption>,
+}
+
+/// Where the key comes from.
+#[derive(Clone)]
+pub(crate) struct Encryption(pub(crate) Arc<dyn KeyProvider>);
+
+/// Says that there is a provider. What it may hold is its own business.
+impl fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encryption(..)")
+    }
 }
 
 impl Default for Config {
@@ -53,6 +69,7 @@ impl Default for Config {
             checkpoint_at_close: true,
             checkpoint_compression: Compression::None,
             extent_bytes: 64 << 20,
+            encryption: None,
         }
     }
 }
