@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Checkpoint(StoreArgs),
     /// Copy a store that nobody has open to an empty directory: the copy is a store, and holds all of it or is none.
     Backup(BackupArgs),
+    /// Change the key of an encrypted store that nobody has open, and write everything anew with a new data key.
+    RotateKey(RotateKeyArgs),
     /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
     Verify(StoreArgs),
     /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
@@ -60,20 +62,45 @@ pub(crate) enum Command {
 pub(crate) struct StoreArgs {
     /// The store's directory.
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+}
+
+/// Where the key of an encrypted store comes from.
+#[derive(Args)]
+pub(crate) struct KeyArgs {
+    /// The store is encrypted, or made so, with the key in this file: 32 bytes, or 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The same with the key in this environment variable: 64 hexadecimal digits.
+    #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
+    pub(crate) key_env: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct RotateKeyArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The file with the key that the store gets.
+    #[arg(long, value_name = "FILE", required_unless_present = "new_key_env")]
+    pub(crate) new_key_file: Option<PathBuf>,
+    /// The environment variable with the key that the store gets.
+    #[arg(long, value_name = "NAME", conflicts_with = "new_key_file")]
+    pub(crate) new_key_env: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
-    /// The store's directory.
-    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// The directory to copy it to: empty, or not there yet.
     pub(crate) target: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct CollectionArgs {
-    /// The store's directory.
-    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// The collection's name.
     pub(crate) collection: String,
 }

@@ -70,6 +70,22 @@ impl Keyring {
         keyring
     }
 
+    /// One with keys of these generations and no file, of which the first is in use.
+    #[cfg(all(test, any(loom, shuttle)))]
+    pub(crate) fn of(generations: impl IntoIterator<Item = Generation>) -> Keyring {
+        let (store, master) = ([0; 16], MasterKey::from_bytes(&[1; 32]));
+        let keys = generations.into_iter().map(|generation| {
+            let key = Secret::random().expect("the system has random numbers");
+            let wrapped = Wrapped::wrap(&store, generation, &key, &master).expect("the same");
+            (wrapped, Cipher::new(key))
+        });
+        let (wrapped, ciphers): (Vec<_>, Vec<_>) = keys.unzip();
+        let first = wrapped[0].generation;
+        let keyring = Keyring::new(&store, wrapped, ciphers);
+        keyring.switch_to(first);
+        keyring
+    }
+
     fn set(&self, generation: Generation, cipher: Cipher) {
         let set = self.ciphers[usize::from(generation.get())].set(cipher);
         assert!(set.is_ok(), "the key of a generation never changes");

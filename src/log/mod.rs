@@ -141,11 +141,9 @@ impl Log {
 
     /// Seals with this data key from now on. Every frame at or behind the position that is returned is sealed with it.
     pub(crate) fn switch_to(&self, generation: Generation) -> Result<Lsn, IoError> {
-        let keys = self.segments.keys().expect("only an encrypted log changes its key");
-        keys.switch_to(generation);
-        // AcqRel in `reserve`: whoever reserves behind us acquires the switch, and looks for the key after that (`seal`).
+        let sealer = self.sealer.as_ref().expect("only an encrypted log changes its key");
         let bytes = self.frame_bytes(&[]);
-        let lsn = self.end.reserve(bytes);
+        let lsn = sealer.switch_to(generation, &self.end, bytes);
         self.void(lsn, bytes).map(|()| lsn)
     }
 

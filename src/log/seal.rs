@@ -12,13 +12,13 @@
 //! ([`Session`]), into the manifest too. Frames of every kind are sealed, those that say nothing too: a void frame must not be a way to make a
 //! commit disappear.
 //!
-//! The key is looked up after the position was reserved. So whoever reserves behind a position that was reserved after [`Keyring::switch_to`]
-//! seals with the new key: the log's end hands the switch on (see `docs/concurrency.md`).
+//! The key is looked up after the position was reserved. So whoever reserves behind the position that [`Sealer::switch_to`] reserves seals
+//! with the new key: the log's end hands the switch on (see `docs/concurrency.md`).
 
 use super::frame::{HEADER_BYTES, Header, Kind, SALT_BYTES, SessionNumber};
-use crate::crypt::{BadSeal, Keyring, NONCE_BYTES, TAG_BYTES, random};
+use crate::crypt::{BadSeal, Generation, Keyring, NONCE_BYTES, TAG_BYTES, random};
 use crate::io::IoError;
-use crate::lsn::Lsn;
+use crate::lsn::{LogEnd, Lsn};
 use crate::sync::Arc;
 use smallvec::SmallVec;
 use std::fmt;
@@ -79,14 +79,21 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(keys: Arc<Keyring>, salt: Salt) -> Sealer {
+    pub(crate) fn new(keys: Arc<Keyring>, salt: Salt) -> Sealer {
         Sealer { keys, salt }
+    }
+
+    /// Seals with this key from now on: every frame behind the position that is returned, which is that of a frame of `bytes`.
+    pub(crate) fn switch_to(&self, generation: Generation, end: &LogEnd, bytes: u64) -> Lsn {
+        self.keys.switch_to(generation);
+        // In this order: whoever reserves behind us acquires the switch with his position, and looks for the key after that.
+        end.reserve(bytes)
     }
 
     /// Encrypts the payload of the frame with this header where it is, and puts the tag behind it; returns the bytes of the header.
     ///
     /// The position must have been reserved before, and be sealed once.
-    pub(super) fn seal(&self, header: Header, payload: &mut Vec<u8>) -> [u8; HEADER_BYTES] {
+    pub(crate) fn seal(&self, header: Header, payload: &mut Vec<u8>) -> [u8; HEADER_BYTES] {
         let (generation, cipher) = self.keys.current();
         let payload_bytes = header.payload_bytes + SEAL_BYTES as u32;
         let header = Header { generation: Some(generation), payload_bytes, ..header };
@@ -110,7 +117,7 @@ fn vouched_for(header: &Header, plain: &[u8]) -> SmallVec<[u8; 64]> {
 
 /// A frame that was read, in a store whose keys are `keys`, if it has any: decrypts its payload where it is, and takes the tag off the header's
 /// `payload_bytes`. `salt` is that of its session, or what an `Open` frame says itself.
-pub(super) fn open(
+pub(crate) fn open(
     keys: Option<&Keyring>,
     salt: Salt,
     header: &mut Header,

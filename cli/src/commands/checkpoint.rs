@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
-    let db = store::open(&args.dir)?;
+    let db = store::open(args)?;
     let taken = db.checkpoint()?.expect("a store in a directory takes checkpoints");
     db.close()?;
     let human = format!(
