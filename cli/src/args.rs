@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
     Stats(StoreArgs),
     /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.
-    Checkpoint(StoreArgs),
+    Checkpoint(CheckpointArgs),
     /// Copy a store that nobody has open to an empty directory: the copy is a store, and holds all of it or is none.
     Backup(BackupArgs),
     /// Change the key of an encrypted store that nobody has open, and write everything anew with a new data key.
@@ -64,6 +64,30 @@ pub(crate) struct StoreArgs {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckpointArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) pages: PagesArgs,
+}
+
+/// How what is written to pages is written.
+#[derive(Args)]
+pub(crate) struct PagesArgs {
+    /// How the pages that are written are compressed. Those that are there stay as they are.
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) compression: CompressionArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum CompressionArg {
+    /// Not at all.
+    None,
+    /// LZ4: fewer pages, for more computing.
+    Lz4,
 }
 
 /// Where the key of an encrypted store comes from.
@@ -129,6 +153,8 @@ pub(crate) struct ImportArgs {
     /// Threads that parse and write, a batch each at a time.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) writers: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) pages: PagesArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
 }

@@ -1,9 +1,10 @@
 //! Opening stores and collections for the commands, and where their keys come from.
 
-use crate::args::{CollectionArgs, KeyArgs, StoreArgs};
+use crate::args::{CollectionArgs, CompressionArg, KeyArgs, StoreArgs};
 use crate::error::CliError;
 use skipstone::{
-    Builder, Collection, Database, EnvKeyProvider, FileKeyProvider, KeyError, KeyProvider, MasterKey,
+    Builder, Collection, Compression, Database, EnvKeyProvider, FileKeyProvider, KeyError, KeyProvider,
+    MasterKey,
 };
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,22 @@ fn builder(dir: &Path, key: &KeyArgs) -> Builder {
 
 /// Opens a store that must be there.
 pub(crate) fn open(args: &StoreArgs) -> Result<Database, CliError> {
-    Ok(builder(&args.dir, &args.key).create(false).open()?)
+    open_for_pages(args, CompressionArg::None)
+}
+
+/// The same, to write pages.
+pub(crate) fn open_for_pages(args: &StoreArgs, compression: CompressionArg) -> Result<Database, CliError> {
+    let builder = builder(&args.dir, &args.key).create(false);
+    Ok(builder.checkpoint_compression(compression.into()).open()?)
+}
+
+impl From<CompressionArg> for Compression {
+    fn from(compression: CompressionArg) -> Compression {
+        match compression {
+            CompressionArg::None => Compression::None,
+            CompressionArg::Lz4 => Compression::Lz4,
+        }
+    }
 }
 
 /// Opens a store and a collection of it that must be there.
@@ -63,8 +79,11 @@ pub(crate) fn open_collection(args: &CollectionArgs) -> Result<(Database, Collec
 }
 
 /// Opens a store and a collection of it, and makes what is missing.
-pub(crate) fn create_collection(args: &CollectionArgs) -> Result<(Database, Collection), CliError> {
-    let db = builder(&args.store.dir, &args.store.key).open()?;
+pub(crate) fn create_collection(
+    args: &CollectionArgs,
+    compression: CompressionArg,
+) -> Result<(Database, Collection), CliError> {
+    let db = builder(&args.store.dir, &args.store.key).checkpoint_compression(compression.into()).open()?;
     let collection = db.collection(&args.collection)?;
     Ok((db, collection))
 }

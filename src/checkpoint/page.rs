@@ -284,8 +284,11 @@ mod tests {
         bytes[..4].copy_from_slice(&crc.to_le_bytes());
     }
 
+    /// A key and its value.
+    type Entry = (Vec<u8>, Vec<u8>);
+
     /// Entries that take up to `bytes`, and a draft of them.
-    fn entries(bytes: usize) -> (Vec<(Vec<u8>, Vec<u8>)>, Draft) {
+    fn entries(bytes: usize) -> (Vec<Entry>, Draft) {
         let (mut draft, mut pushed, mut cell) = (Draft::default(), Vec::new(), Vec::new());
         for n in 0..usize::MAX {
             let (key, value) = (vec![n as u8; 1 + n % 30], vec![n as u8; n * 13 % 300]);
@@ -301,7 +304,7 @@ mod tests {
         (pushed, draft)
     }
 
-    fn assert_holds(bytes: &[u8], binding: &Binding, entries: &[(Vec<u8>, Vec<u8>)]) {
+    fn assert_holds(bytes: &[u8], binding: &Binding, entries: &[Entry]) {
         let (mut bytes, mut raw) = (bytes.to_vec(), Vec::new());
         let page = Page::open(&mut bytes, &mut raw, binding, WHAT).unwrap();
         assert_eq!(page.slots(), entries.len());

@@ -149,7 +149,7 @@ fn grow_and_empty(mut grown: Grown, seed: u64, key_bytes: usize, value_bytes_max
             .collect();
         grown.update(changes);
         height = height.max(grown.height());
-        if seed % 2 == 0 && round % 10 == 5 {
+        if seed.is_multiple_of(2) && round % 10 == 5 {
             grown.compression = COMPRESSIONS[random.usize(0..2)];
         }
     }
