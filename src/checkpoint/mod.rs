@@ -21,6 +21,8 @@ mod pace;
 mod packer;
 mod page;
 mod page_set;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod page_tests;
 pub(crate) mod pages;
 mod seal;
 #[cfg(all(test, not(any(loom, shuttle))))]
