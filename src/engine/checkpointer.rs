@@ -346,7 +346,7 @@ fn changed_keys(log: &Log, kept: &Kept, position: Lsn) -> Result<Vec<(u32, Key)>
 fn add_all_keys(store: &Store, snapshot: &Snapshot, changed: &mut Vec<(u32, Key)>) {
     for space in store.spaces() {
         let all = snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
-        changed.extend(all.map(|(key, _)| (space.id(), Key::from(&*key))));
+        changed.extend(all.map(|(key, _)| (space.id(), Key::from(key))));
     }
     changed.par_sort_unstable();
     changed.dedup();
