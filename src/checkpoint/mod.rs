@@ -33,6 +33,6 @@ pub(crate) mod writer;
 pub(crate) use pace::Pace;
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use page::HEADER_BYTES;
-pub(crate) use page::PAGE_BYTES;
+pub(crate) use page::{PAGE_BYTES, PageId};
 pub(crate) use page_set::PageSet;
 pub(crate) use seal::Binding;

@@ -101,10 +101,13 @@ impl Grown {
     fn check(&self) {
         let (found, manifest) = (Mutex::new(Entries::new()), self.manifest());
         let pages = loader::open(&self.device, &self.binding, &manifest).unwrap();
-        let used = loader::load(&pages, &manifest, |space, entry| {
-            assert_eq!(space, SPACE);
+        let visit = |entry: loader::Entry<'_>| {
             let value = (entry.lsn, entry.value.to_vec());
             assert!(found.lock().unwrap().insert(entry.key.to_vec(), value).is_none());
+        };
+        let used = loader::load(&pages, &manifest, |space, _| {
+            assert_eq!(space, SPACE);
+            visit
         })
         .unwrap();
         assert!(found.into_inner().unwrap() == self.entries);
@@ -195,7 +198,7 @@ fn with_map(grown: &Grown, change: impl FnOnce(&mut PageSet)) -> (String, u64, S
     let extents = grown.pages.extents();
     let first = writing.write_map_pages(&[own], &map.to_bytes(extents * EXTENT_PAGES)).unwrap();
     let manifest = Manifest { position, map: Some(first), extents, ..grown.manifest() };
-    match loader::load(&grown.pages, &manifest, |_, _| {}).map(drop) {
+    match loader::load(&grown.pages, &manifest, |_, _| |_| {}).map(drop) {
         Err(CheckpointError::Damaged { file, offset, what }) => (file, offset / 8192, what.to_owned()),
         other => panic!("{other:?}"),
     }
