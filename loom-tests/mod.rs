@@ -12,6 +12,7 @@ mod dead;
 mod directory;
 mod flusher;
 mod group_commit;
+mod key_switch;
 mod loaded;
 mod map;
 mod prune;

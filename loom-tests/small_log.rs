@@ -1,7 +1,7 @@
 //! A log of a few frames over a sink in memory, for the models of group commit.
 
 use crate::io::{IoError, IoOperation};
-use crate::log::frame::{HEADER_BYTES, Header, Kind, Session};
+use crate::log::frame::{HEADER_BYTES, Header, Kind, SessionNumber};
 use crate::log::group_commit::{GroupCommit, LogSink};
 use crate::log::ring::Ring;
 use crate::lsn::{LogEnd, Lsn};
@@ -61,7 +61,8 @@ impl Log {
         }
         let header = Header {
             kind: Kind::Void,
-            session: Session(1),
+            generation: None,
+            session: SessionNumber(1),
             lsn,
             bytes: FRAME_BYTES as u32,
             durable: Lsn::ZERO,

@@ -33,6 +33,7 @@ compile_error!("the models are built for loom or for shuttle, each in a build of
 mod api;
 #[cfg(not(any(loom, shuttle)))]
 mod checkpoint;
+mod crypt;
 pub mod document;
 #[cfg(not(any(loom, shuttle)))]
 mod engine;
@@ -57,19 +58,20 @@ pub use api::{
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;
+pub use crypt::{EnvKeyProvider, FileKeyProvider, KeyError, KeyProvider, MasterKey};
 pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KEY_BYTES, Patch, Serde};
 #[cfg(not(any(loom, shuttle)))]
 pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
-    error::{BackupError, OpenError},
+    error::{BackupError, OpenError, RotateKeyError},
     recovery::Recovery,
-    verify::{Verified, verify},
+    verify::{Verified, verify, verify_encrypted},
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
-pub use options::{Durability, Isolation, TransactionOptions};
+pub use options::{Compression, Durability, Isolation, TransactionOptions};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -29,6 +29,19 @@ pub enum Durability {
     None,
 }
 
+/// How the pages of checkpoints are compressed.
+///
+/// Each page says itself whether it is: the setting may differ from opening to opening. What is there changes with the checkpoints that rewrite it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// LZ4: several entries more on a page, for a checkpoint that takes more computing, and an opening that does.
+    Lz4,
+}
+
 /// How to begin a transaction; what is not said is as the store was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TransactionOptions {

@@ -5,9 +5,8 @@ use super::documents::texts;
 use super::report::{Goal, Report, Row};
 use super::series::Series;
 use super::settings::Settings;
-use skipstone::{Database, DocumentId, Durability, Json};
+use skipstone::{Builder, Database, DocumentId, Durability, Json};
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Instant;
 
 /// Documents in one transaction.
@@ -30,7 +29,7 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
         let folder = settings.folder()?;
         let path = folder.path().join("store");
         let began = Instant::now();
-        let (db, ids) = import(&path, &texts)?;
+        let (db, ids) = import(Database::builder().path(&path), &texts)?;
         import_rates.push(texts.len() as f64 / began.elapsed().as_secs_f64());
         let began = Instant::now();
         db.close()?;
@@ -50,8 +49,8 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
 }
 
 /// A new store with all documents, and their ids.
-fn import(path: &Path, texts: &[String]) -> Result<(Database, Vec<DocumentId>)> {
-    let db = Database::builder().path(path).durability(Durability::Buffered).open()?;
+pub(crate) fn import(builder: Builder, texts: &[String]) -> Result<(Database, Vec<DocumentId>)> {
+    let db = builder.durability(Durability::Buffered).open()?;
     let collection = db.collection("documents")?;
     let mut ids = Vec::with_capacity(texts.len());
     for batch in texts.chunks(BATCH) {
@@ -61,7 +60,7 @@ fn import(path: &Path, texts: &[String]) -> Result<(Database, Vec<DocumentId>)> 
 }
 
 /// Every document is there, and some of them are looked at.
-fn check(db: &Database, ids: &[DocumentId], texts: &[String]) -> Result<()> {
+pub(crate) fn check(db: &Database, ids: &[DocumentId], texts: &[String]) -> Result<()> {
     let collection = db.collection("documents")?;
     let snapshot = db.snapshot()?;
     let documents = snapshot.collection(&collection)?;

@@ -20,9 +20,10 @@
 //!
 //! - `settings`, `machine`, `report`: what is asked, on what, and what came out. `series`: medians.
 //! - `records`, `documents`, `stored_documents`, `stream`, `drive`: the data, the order in which it is asked for, and the threads that ask.
-//! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`, `checkpoints` with `opening`: one figure, or one family of them, each.
+//! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`, `checkpoints` with `opening`, `compression`: one figure, or one family of them, each.
 
 mod checkpoints;
+mod compression;
 mod convoys;
 mod documents;
 mod drive;
@@ -59,6 +60,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("import", import::measure),
     ("long-snapshot", long_snapshot::measure),
     ("checkpoints", checkpoints::measure),
+    ("compression", compression::measure),
 ];
 
 /// Measures the chosen figures, all if none is chosen; prints a table and JSON lines.

@@ -20,7 +20,7 @@ const PAGE_BYTES: usize = 8192;
 /// As many pages as the loader reads at once.
 const READ_BYTES: usize = 64 * PAGE_BYTES;
 /// Where a file's first page says whose it is.
-const STORE_ID: std::ops::Range<usize> = 48..64;
+const STORE_ID: std::ops::Range<usize> = 72..88;
 /// How often each record is written to the log that is replayed.
 const WRITES: u64 = 2;
 

@@ -47,9 +47,11 @@ pub(crate) enum Command {
     /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
     Stats(StoreArgs),
     /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.
-    Checkpoint(StoreArgs),
+    Checkpoint(CheckpointArgs),
     /// Copy a store that nobody has open to an empty directory: the copy is a store, and holds all of it or is none.
     Backup(BackupArgs),
+    /// Change the key of an encrypted store that nobody has open, and write everything anew with a new data key.
+    RotateKey(RotateKeyArgs),
     /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
     Verify(StoreArgs),
     /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
@@ -60,20 +62,69 @@ pub(crate) enum Command {
 pub(crate) struct StoreArgs {
     /// The store's directory.
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckpointArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) pages: PagesArgs,
+}
+
+/// How what is written to pages is written.
+#[derive(Args)]
+pub(crate) struct PagesArgs {
+    /// How the pages that are written are compressed. Those that are there stay as they are.
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) compression: CompressionArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum CompressionArg {
+    /// Not at all.
+    None,
+    /// LZ4: fewer pages, for more computing.
+    Lz4,
+}
+
+/// Where the key of an encrypted store comes from.
+#[derive(Args)]
+pub(crate) struct KeyArgs {
+    /// The store is encrypted, or made so, with the key in this file: 32 bytes, or 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The same with the key in this environment variable: 64 hexadecimal digits.
+    #[arg(long, value_name = "NAME", conflicts_with = "key_file")]
+    pub(crate) key_env: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct RotateKeyArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The file with the key that the store gets.
+    #[arg(long, value_name = "FILE", required_unless_present = "new_key_env")]
+    pub(crate) new_key_file: Option<PathBuf>,
+    /// The environment variable with the key that the store gets.
+    #[arg(long, value_name = "NAME", conflicts_with = "new_key_file")]
+    pub(crate) new_key_env: Option<String>,
 }
 
 #[derive(Args)]
 pub(crate) struct BackupArgs {
-    /// The store's directory.
-    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// The directory to copy it to: empty, or not there yet.
     pub(crate) target: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct CollectionArgs {
-    /// The store's directory.
-    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// The collection's name.
     pub(crate) collection: String,
 }
@@ -102,6 +153,8 @@ pub(crate) struct ImportArgs {
     /// Threads that parse and write, a batch each at a time.
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) writers: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) pages: PagesArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
 }

@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
-use skipstone::{BackupError, CheckpointError, Error, LockError, LogError, OpenError};
+use skipstone::{BackupError, CheckpointError, Error, LockError, LogError, OpenError, RotateKeyError};
 use std::io;
 use std::path::PathBuf;
 
@@ -73,6 +73,7 @@ fn of_store(error: &Error) -> Exit {
         Error::ReadOnly { .. } => Exit::System,
         Error::Checkpoint { cause, .. } => of_checkpoint(cause),
         Error::Backup { cause, .. } => of_backup(cause),
+        Error::RotateKey(error) => of_rotation(error),
         Error::Name { .. } => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -85,6 +86,10 @@ fn of_open(error: &OpenError) -> Exit {
         }
         OpenError::Newer { .. } | OpenError::Damaged { .. } => Exit::Damaged,
         OpenError::Locked(LockError::Held { .. }) => Exit::InUse,
+        OpenError::KeyNeeded { .. }
+        | OpenError::WrongKey { .. }
+        | OpenError::NotEncrypted { .. }
+        | OpenError::Key(_) => Exit::Key,
         OpenError::Log(error) => of_log(error),
         OpenError::Checkpoint(error) => of_checkpoint(error),
         OpenError::Io(_) | OpenError::Locked(_) => Exit::System,
@@ -94,7 +99,7 @@ fn of_open(error: &OpenError) -> Exit {
 
 fn of_log(error: &LogError) -> Exit {
     match error {
-        LogError::Damaged { .. } | LogError::Senseless { .. } => Exit::Damaged,
+        LogError::Damaged { .. } | LogError::Unauthentic { .. } | LogError::Senseless { .. } => Exit::Damaged,
         LogError::Io(_) => Exit::System,
         _ => Exit::Failed,
     }
@@ -114,6 +119,15 @@ fn of_backup(error: &BackupError) -> Exit {
         BackupError::Target(OpenError::NotEmpty { .. }) => Exit::Conflict,
         BackupError::Target(error) => of_open(error),
         BackupError::Checkpoint(error) => of_checkpoint(error),
+        _ => Exit::Failed,
+    }
+}
+
+fn of_rotation(error: &RotateKeyError) -> Exit {
+    match error {
+        RotateKeyError::NotEncrypted | RotateKeyError::Key(_) => Exit::Key,
+        RotateKeyError::Io(_) => Exit::System,
+        RotateKeyError::Checkpoint(error) => of_checkpoint(error),
         _ => Exit::Failed,
     }
 }

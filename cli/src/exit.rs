@@ -16,6 +16,7 @@ pub(crate) enum Exit {
     InUse = 6,
     BadInput = 7,
     System = 8,
+    Key = 9,
     /// What a shell reports of a program that SIGPIPE ended.
     OutputClosed = 141,
 }
@@ -32,6 +33,7 @@ Exit codes:
     6  the store is in use by another process
     7  the input is not what it should be: a document, a record or the whole file
     8  the system refused: permission, space, an I/O error
+    9  the key is missing or wrong, or was given for a store that is not encrypted
   141  whoever read the output has closed it (no message)";
 
 impl From<Exit> for ExitCode {

@@ -61,6 +61,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Stats(args) => commands::stats::run(&args, style),
         Command::Backup(args) => commands::backup::run(&args, style),
         Command::Checkpoint(args) => commands::checkpoint::run(&args, style),
+        Command::RotateKey(args) => commands::rotate_key::run(&args, style),
         Command::Verify(args) => commands::verify::run(&args, style),
         // A tour is for people, wherever its output goes.
         Command::Demo(args) => demo::run(&args, if cli.style.json { Style::Json } else { Style::Human }),

@@ -8,6 +8,8 @@ mod bad_stores;
 mod demo;
 #[path = "program/documents.rs"]
 mod documents;
+#[path = "program/encryption.rs"]
+mod encryption;
 #[path = "program/export.rs"]
 mod export;
 #[path = "program/import.rs"]

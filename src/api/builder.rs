@@ -1,10 +1,12 @@
 //! Every setting of a store.
 
 use super::{Database, Result};
+use crate::crypt::KeyProvider;
 use crate::document::Limits;
-use crate::engine::config::Config;
+use crate::engine::config::{Config, Encryption};
 use crate::io::DeviceChoice;
-use crate::options::{Durability, Isolation};
+use crate::options::{Compression, Durability, Isolation};
+use crate::sync::Arc;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,6 +128,36 @@ impl Builder {
     /// Whether closing the store takes a checkpoint, if the log has grown by 4 MiB or more since the last. Default true.
     pub fn checkpoint_at_close(mut self, checkpoint: bool) -> Builder {
         self.0.checkpoint_at_close = checkpoint;
+        self
+    }
+
+    /// How checkpoints compress their pages. Default: not at all. Those that are there stay as they are until a checkpoint rewrites them.
+    pub fn checkpoint_compression(mut self, compression: Compression) -> Builder {
+        self.0.checkpoint_compression = compression;
+        self
+    }
+
+    /// Encrypts the store with the provider's key: a new one, or an existing one that was created so; see `docs/operations.md` for what that
+    /// protects, and [`Database::rotate_key`] for changing the key. Default: not encrypted. A store in memory has nothing to encrypt.
+    ///
+    /// A store is created encrypted or not, and stays so. Without its key nobody opens it: keep a copy of the key elsewhere.
+    ///
+    /// ```
+    /// use skipstone::{Database, FileKeyProvider, OpenError};
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let (path, key) = (dir.path().join("store"), dir.path().join("key"));
+    /// std::fs::write(&key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")?;
+    /// let db = Database::builder().path(&path).encryption(FileKeyProvider::new(&key)).open()?;
+    /// db.collection("towns")?.insert(bson::doc! { "_id": "aachen" })?;
+    /// db.close()?;
+    ///
+    /// let without = Database::open(&path).err().expect("it is encrypted");
+    /// assert!(matches!(without, skipstone::Error::Open(OpenError::KeyNeeded { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn encryption(mut self, provider: impl KeyProvider + 'static) -> Builder {
+        self.0.encryption = Some(Encryption(Arc::new(provider)));
         self
     }
 

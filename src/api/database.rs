@@ -3,6 +3,7 @@
 use super::retry::retry;
 use super::space::SpaceHandle;
 use super::{Builder, Collection, Error, Keyspace, Result, Snapshot, Stats, Transaction};
+use crate::crypt::KeyProvider;
 use crate::engine::Engine;
 use crate::engine::backup::Backup;
 use crate::engine::catalog::{self, Kind};
@@ -304,6 +305,34 @@ impl Database {
         super::check_open(&self.engine)?;
         let backup = self.engine.back_up(target.as_ref());
         backup.map_err(|cause| Error::Backup { cause: Box::new(cause) })?.ok_or(Error::InMemory)
+    }
+
+    /// Makes the provider's key the key of this store, which is encrypted: from then on the old one opens nothing. The data gets a new key too.
+    ///
+    /// Readers and writers go on. The file of the data keys is replaced, the log goes on with a new data key, and a checkpoint is taken that
+    /// writes every page anew: it costs what the store takes on the disk, twice while it is under way. The old data key goes when neither
+    /// pages nor log need it; if a large transaction holds that up, at a later checkpoint. Waits for a checkpoint or backup that is under way.
+    ///
+    /// Backups that were made before keep the old key. Whatever fails or crashes, one of the two keys opens the store.
+    ///
+    /// # Errors
+    /// [`Error::RotateKey`], which says which key is in force; [`Error::Closed`].
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use skipstone::{Database, MasterKey};
+    ///
+    /// let key = |byte| move || Ok(MasterKey::from_bytes(&[byte; 32])); // yours are random
+    /// let open = |byte| Database::builder().path(dir.path().join("store")).encryption(key(byte)).open();
+    /// let db = open(1)?;
+    /// db.rotate_key(&key(2))?;
+    /// db.close()?;
+    /// assert!(open(1).is_err() && open(2).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn rotate_key(&self, provider: &dyn KeyProvider) -> Result<Checkpoint> {
+        super::check_open(&self.engine)?;
+        Ok(self.engine.rotate_key(provider)?)
     }
 
     /// Makes everything durable and closes the store. From then on nothing begins and nothing commits, on any handle: such calls fail with

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::error::CheckpointError;
 use crate::document::{DocumentError, DocumentId};
-use crate::engine::error::{BackupError, OpenError};
+use crate::engine::error::{BackupError, OpenError, RotateKeyError};
 use crate::io::IoError;
 use crate::lsn::Lsn;
 use crate::txn::error::Conflict;
@@ -97,6 +97,9 @@ pub enum Error {
         /// What went wrong.
         cause: Box<BackupError>,
     },
+    /// The store's key was not changed, or the change not finished; the cause says which, and which key opens the store.
+    #[error(transparent)]
+    RotateKey(#[from] RotateKeyError),
     /// A store in memory has no files to copy.
     #[error("a store in memory cannot be backed up: export its collections")]
     InMemory,

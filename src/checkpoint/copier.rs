@@ -7,7 +7,6 @@ use super::page_set::PageSet;
 use super::pages::Pages;
 use super::writer::RUN_PAGES_MAX;
 use crate::io::{AlignedBuf, Device};
-use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::Arc;
 
@@ -16,10 +15,10 @@ use crate::sync::Arc;
 pub(crate) fn copy(
     pages: &Pages,
     (used, extents, position): (&PageSet, u64, Lsn),
-    (target, store): (&Arc<dyn Device>, &StoreId),
+    target: &Arc<dyn Device>,
     pace: &Pace<'_>,
 ) -> Result<(), CheckpointError> {
-    let copies = Pages::open(Arc::clone(target), *store, pages.extent_pages(), 0)?;
+    let copies = Pages::open(Arc::clone(target), pages.binding().clone(), pages.extent_pages(), 0)?;
     let mut buffer = AlignedBuf::zeroed(RUN_PAGES_MAX as usize * PAGE_BYTES);
     for extent in 0..extents {
         copies.add_extent()?;
@@ -28,7 +27,7 @@ pub(crate) fn copy(
             let buffer = &mut buffer[..bytes];
             pages.read(first, buffer)?;
             for (page, bytes) in run.zip(buffer.chunks(PAGE_BYTES)) {
-                if !Page::is_intact(bytes, pages.seed()) {
+                if !pages.binding().is_intact(bytes) {
                     return Err(pages.damaged(PageId(page), BadPage("does not agree with its checksum")));
                 }
                 if !Page::is_in_place(bytes, PageId(page), position) {

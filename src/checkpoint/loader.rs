@@ -1,13 +1,16 @@
-//! Reads a whole checkpoint: every page that its trees lead to, each of them checked.
+//! Reads a whole checkpoint: every page that its trees lead to, each of them checked, and the free map, which must know them all.
 
+use super::cells::Stored;
+use super::compression;
 use super::error::CheckpointError;
+use super::free_map;
 use super::manifest::Manifest;
-use super::page::{Kind, Link, Stored};
+use super::page::{Kind, Link};
 use super::page_set::PageSet;
 use super::pages::{Pages, Reads, Source};
-use super::tree::{Child, Root, Tree, read_branch, read_value};
+use super::seal::Binding;
+use super::tree::{Child, Root, Tree, read_branch, read_chain};
 use crate::io::Device;
-use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::Arc;
 use rayon::prelude::*;
@@ -27,14 +30,14 @@ pub(crate) struct Entry<'a> {
 /// Opens the pages of a checkpoint.
 pub(crate) fn open(
     device: &Arc<dyn Device>,
-    store: &StoreId,
+    binding: &Binding,
     manifest: &Manifest,
 ) -> Result<Pages, CheckpointError> {
-    Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)
+    Pages::open(Arc::clone(device), binding.clone(), manifest.extent_pages, manifest.extents)
 }
 
 /// Hands out every entry: on several threads, each of which has runs of entries in order. `begin` is asked what takes a run: of a keyspace, with a
-/// number; its keys are behind those of the runs with lower numbers. Returns which pages are in use.
+/// number; its keys are behind those of the runs with lower numbers. Returns which pages are in use, as the free map says too.
 pub(crate) fn load<V: FnMut(Entry<'_>)>(
     pages: &Pages,
     manifest: &Manifest,
@@ -45,6 +48,7 @@ pub(crate) fn load<V: FnMut(Entry<'_>)>(
         let source = Source { pages, space: tree.space, position: manifest.position };
         load_tree(source, tree, &mut used, |run| begin(tree.space, run))?;
     }
+    free_map::check(pages, manifest, &mut used)?;
     Ok(used)
 }
 
@@ -74,7 +78,7 @@ fn load_tree<V: FnMut(Entry<'_>)>(
 }
 
 /// Two links to one page are damage. A page beyond the files is not let into the set, whose size it would set.
-fn take(source: Source<'_>, used: &mut PageSet, link: Link) -> Result<(), CheckpointError> {
+pub(super) fn take(source: Source<'_>, used: &mut PageSet, link: Link) -> Result<(), CheckpointError> {
     if !source.pages.may_hold(link.page) {
         return Err(source.bad(link, "is where no page can be"));
     }
@@ -119,31 +123,26 @@ fn load_leaves(
     mut visit: impl FnMut(Entry<'_>),
 ) -> Result<Loaded, CheckpointError> {
     let mine = &leaves[from..leaves.len().min(from + TASK_LEAVES)];
-    let mut reads = Reads::new(source.pages, mine.iter().map(|leaf| leaf.page).collect());
+    let mut reads = Reads::new(source, Kind::Leaf, mine.iter().map(|leaf| leaf.page).collect());
     let (mut loaded, mut joined) = (Loaded::default(), Vec::new());
     for (index, leaf) in mine.iter().enumerate() {
-        let (page, bytes) = reads.next()?;
-        let checked = source.check(bytes, page, Kind::Leaf)?;
+        let (link, page) = reads.next()?;
         let next_low = leaves.get(from + index + 1).map(|next| &*next.low);
         let mut before: Option<&[u8]> = None;
-        for slot in 0..checked.slots() {
+        for slot in 0..page.slots() {
             let cell =
-                checked.leaf_cell(slot).ok_or_else(|| source.bad(page, "holds an entry that is cut off"))?;
+                page.leaf_cell(slot).ok_or_else(|| source.bad(link, "holds an entry that is cut off"))?;
             let in_order = before.map_or(&*leaf.low <= cell.key, |before| before < cell.key);
             if !in_order || next_low.is_some_and(|next| cell.key >= next) {
-                return Err(source.bad(page, "holds keys that are not in order"));
+                return Err(source.bad(link, "holds keys that are not in order"));
             }
             if cell.lsn >= source.position {
-                return Err(source.bad(page, "holds what was committed after it was written"));
+                return Err(source.bad(link, "holds what was committed after it was written"));
             }
             let value = match cell.value {
                 Stored::Inline(value) => value,
-                Stored::Overflow { first, bytes } => {
-                    joined.clear();
-                    read_value(source, first, bytes, |page, part| {
-                        loaded.overflow.push(page);
-                        joined.extend_from_slice(part);
-                    })?;
+                Stored::Overflow { first, bytes, stored } => {
+                    read_value(source, first, (bytes, stored), &mut loaded.overflow, &mut joined)?;
                     &joined
                 }
             };
@@ -153,4 +152,24 @@ fn load_leaves(
         }
     }
     Ok(loaded)
+}
+
+/// Joins the parts of a value that is too long for its leaf. It has `bytes` bytes, of which `stored` are in its pages if it is compressed.
+fn read_value(
+    source: Source<'_>,
+    first: Link,
+    (bytes, stored): (u32, u32),
+    pages: &mut Vec<Link>,
+    joined: &mut Vec<u8>,
+) -> Result<(), CheckpointError> {
+    joined.clear();
+    read_chain(source, Kind::Overflow, first, stored.into(), |page, part| {
+        pages.push(page);
+        joined.extend_from_slice(part);
+    })?;
+    if stored != bytes {
+        *joined =
+            compression::unpack_value(joined, bytes).map_err(|bad| source.pages.damaged(first.page, bad))?;
+    }
+    Ok(())
 }

@@ -5,13 +5,16 @@
 
 use super::error::CheckpointError;
 use super::page::{LINK_BYTES, Link};
+use super::seal::Binding;
 use super::tree::{Root, Tree};
+use crate::crypt::{self, Generation};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, Device, IoError};
-use crate::log::frame::Session;
+use crate::log::frame::SessionNumber;
 use crate::log::reader::Start;
-use crate::log::segment::StoreId;
+use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 const MAGIC: &[u8; 8] = b"SKIPMANI";
@@ -20,6 +23,10 @@ const PREFIX: &str = "manifest-";
 /// What a manifest is called until it is whole.
 pub(crate) const UNFINISHED_NAME: &str = "manifest.new";
 
+/// What is in front of the body, which is sealed if the store is encrypted.
+const HEAD_BYTES: usize = 80;
+/// Of that, what the tag vouches for beside the body: all that is not of the seal itself.
+const VOUCHED_FOR: Range<usize> = 0..32;
 /// Room for a million keyspaces many times over.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// More files than a directory holds, and more pages than a file does: so no product of the two overflows.
@@ -66,16 +73,37 @@ pub(crate) struct Manifest {
     pub(crate) written: SystemTime,
     pub(crate) extent_pages: u64,
     pub(crate) extents: u64,
+    /// Where the free map begins; none if no page is in use.
+    pub(crate) map: Option<Link>,
     pub(crate) trees: Vec<Tree>,
 }
 
 impl Manifest {
-    fn encode(&self, store: &StoreId) -> AlignedBuf {
+    fn encode(&self, binding: &Binding) -> Result<AlignedBuf, IoError> {
+        let mut body = self.encode_fields();
+        let mut head = [0; HEAD_BYTES];
+        head[..8].copy_from_slice(MAGIC);
+        head[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        head[16..32].copy_from_slice(binding.store());
+        if let Some(keys) = binding.keys() {
+            let (generation, cipher) = keys.current();
+            let nonce = crypt::random()?;
+            head[12] = generation.get();
+            let tag = cipher.seal_in_place(&nonce, &head[VOUCHED_FOR], &mut body);
+            head[32..56].copy_from_slice(&nonce);
+            head[56..72].copy_from_slice(&tag);
+        }
+        let body_bytes = u32::try_from(body.len()).expect("a manifest is shorter than 4 GiB");
+        head[72..76].copy_from_slice(&body_bytes.to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&head), &body);
+        let whole = [&head[..], &body, &crc.to_le_bytes()].concat();
+        let mut blocks = AlignedBuf::zeroed(whole.len().next_multiple_of(BLOCK));
+        blocks[..whole.len()].copy_from_slice(&whole);
+        Ok(blocks)
+    }
+
+    fn encode_fields(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(BLOCK);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(store);
         let since = self.written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let words = [
@@ -87,8 +115,10 @@ impl Manifest {
             self.extents,
         ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
-        out.extend_from_slice(&self.session.0.to_le_bytes());
+        out.extend_from_slice(&Link::encode_optional(self.map));
+        out.extend_from_slice(&self.session.number.0.to_le_bytes());
         out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(&self.session.salt.0);
         out.extend_from_slice(
             &u32::try_from(self.trees.len()).expect("keyspaces have numbers of 32 bits").to_le_bytes(),
         );
@@ -98,15 +128,11 @@ impl Manifest {
             out.extend_from_slice(&Link::encode_optional(tree.root.map(|root| root.page)));
             out.extend_from_slice(&tree.entries.to_le_bytes());
         }
-        let crc = crc32c::crc32c(&out);
-        out.extend_from_slice(&crc.to_le_bytes());
-        let mut blocks = AlignedBuf::zeroed(out.len().next_multiple_of(BLOCK));
-        blocks[..out.len()].copy_from_slice(&out);
-        blocks
+        out
     }
 
     /// Reads what [`Manifest::encode`] made.
-    fn decode(bytes: &[u8], store: &StoreId) -> Result<Manifest, BadManifest> {
+    fn decode(bytes: &[u8], binding: &Binding) -> Result<Manifest, BadManifest> {
         let (mut cursor, cut_off) = (Cursor::new(bytes), BadManifest::Damaged("is cut off"));
         if cursor.take(8) != Some(MAGIC) {
             return Err(BadManifest::Damaged("does not begin as a manifest does"));
@@ -115,23 +141,28 @@ impl Manifest {
         if version > VERSION {
             return Err(BadManifest::Newer(version));
         }
-        cursor.take(4).ok_or(cut_off)?;
-        let is_ours = cursor.take(16) == Some(store);
-        let manifest = Manifest::decode_fields(&mut cursor).ok_or(cut_off)?;
-        let len = bytes.len() - cursor.rest().len();
-        if cursor.u32() != Some(crc32c::crc32c(&bytes[..len])) {
+        let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(cut_off)?;
+        let body_bytes = u32::from_le_bytes(head[72..76].try_into().expect("four bytes"));
+        let (body, rest) = rest.split_at_checked(body_bytes as usize).ok_or(cut_off)?;
+        if Cursor::new(rest).u32() != Some(crc32c::crc32c_append(crc32c::crc32c(head), body)) {
             return Err(BadManifest::Damaged("does not agree with its checksum"));
         }
-        if !is_ours {
+        if head[16..32] != binding.store()[..] {
             return Err(BadManifest::Damaged("belongs to another store"));
         }
+        let mut body = body.to_vec();
+        open_body(head, &mut body, binding)?;
+        let mut cursor = Cursor::new(&body);
+        let manifest = Manifest::decode_fields(&mut cursor).ok_or(cut_off)?;
         let is_sound =
             [manifest.log_from, manifest.position].iter().all(|lsn| Lsn::read(lsn.get()).is_some())
                 && manifest.log_from <= manifest.position
                 && (2..=FILES_OR_PAGES_MAX).contains(&manifest.extent_pages)
                 && manifest.extents <= FILES_OR_PAGES_MAX
                 && manifest.trees.is_sorted_by(|a, b| a.space < b.space)
-                && manifest.trees.iter().all(|tree| tree.root.is_some() || tree.entries == 0);
+                && manifest.trees.iter().all(|tree| tree.root.is_some() || tree.entries == 0)
+                && manifest.trees.iter().any(|tree| tree.root.is_some()) == manifest.map.is_some()
+                && cursor.is_empty();
         let senseless = BadManifest::Damaged("says what no version of this program writes");
         if is_sound { Ok(manifest) } else { Err(senseless) }
     }
@@ -141,8 +172,10 @@ impl Manifest {
         let (position, log_from) = (Lsn::new(cursor.u64()?), Lsn::new(cursor.u64()?));
         let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(cursor.u64()?))?;
         let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
-        let session = Session(cursor.u16()?);
+        let map = Link::decode(&mut Cursor::new(cursor.take(LINK_BYTES)?));
+        let session = SessionNumber(cursor.u16()?);
         cursor.take(2)?;
+        let session = Session { number: session, salt: Salt(cursor.take(16)?.try_into().ok()?) };
         let mut trees = Vec::new();
         for _ in 0..cursor.u32()? {
             let (space, height) = (cursor.u32()?, u8::try_from(cursor.u32()?).ok()?);
@@ -150,7 +183,7 @@ impl Manifest {
             let (root, entries) = (link.map(|page| Root { page, height }), cursor.u64()?);
             trees.push(Tree { space, root, entries });
         }
-        Some(Manifest { number, position, log_from, session, written, extent_pages, extents, trees })
+        Some(Manifest { number, position, log_from, session, written, extent_pages, extents, map, trees })
     }
 
     /// Where to begin reading the log that is needed beside this.
@@ -164,39 +197,67 @@ impl Manifest {
         self.trees.iter().fold(0, |sum, tree| sum.saturating_add(tree.entries))
     }
 
-    /// Writes this durably, under a name that nobody looks at.
-    pub(crate) fn write(&self, device: &dyn Device, store: &StoreId) -> Result<(), CheckpointError> {
+    /// Writes this durably, under a name that nobody looks at; returns what it wrote.
+    pub(crate) fn write(
+        &self,
+        device: &dyn Device,
+        binding: &Binding,
+    ) -> Result<Unpublished, CheckpointError> {
         if device.list()?.iter().any(|name| name == UNFINISHED_NAME) {
             device.remove(UNFINISHED_NAME)?;
         }
-        let bytes = self.encode(store);
+        let bytes = self.encode(binding)?;
         let file = device.create_zeroed(UNFINISHED_NAME, bytes.len() as u64)?;
-        Ok(file.write_durable(0, &[&bytes])?)
+        file.write_durable(0, &[&bytes])?;
+        Ok(Unpublished { number: self.number, bytes })
     }
+}
 
-    /// Makes what was written the store's checkpoint. On an error it may be that or not: whoever opens the store next finds out.
-    pub(crate) fn publish(&self, device: &dyn Device, store: &StoreId) -> Result<(), CheckpointError> {
+/// A manifest that is on the disk, and not yet the store's.
+pub(crate) struct Unpublished {
+    number: u64,
+    bytes: AlignedBuf,
+}
+
+impl Unpublished {
+    /// Makes it the store's checkpoint. On an error it may be that or not: whoever opens the store next finds out.
+    pub(crate) fn publish(self, device: &dyn Device) -> Result<(), CheckpointError> {
         let name = file_name(self.number);
         device.rename(UNFINISHED_NAME, &name)?;
-        let written = self.encode(store);
-        let mut found = vec![0; written.len()];
+        let mut found = vec![0; self.bytes.len()];
         device.open(&name)?.read_at(0, &mut found)?;
-        if found == written[..] { Ok(()) } else { Err(damaged(&name, "is not what was written there")) }
+        if found == self.bytes[..] { Ok(()) } else { Err(damaged(&name, "is not what was written there")) }
     }
+}
+
+/// Opens the body of a manifest where it is.
+fn open_body(head: &[u8; HEAD_BYTES], body: &mut [u8], binding: &Binding) -> Result<(), BadManifest> {
+    let (keys, generation) = match (binding.keys(), Generation::new(head[12])) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) => return Err(BadManifest::Damaged("is encrypted, and the store is not")),
+        (Some(_), None) => return Err(BadManifest::Damaged("is not encrypted, and the store is")),
+        (Some(keys), Some(generation)) => (keys, generation),
+    };
+    let unknown = BadManifest::Damaged("is encrypted with a key that the store does not have");
+    let cipher = keys.cipher(generation).ok_or(unknown)?;
+    let nonce = head[32..56].try_into().expect("the nonce's bytes");
+    let tag = head[56..72].try_into().expect("the tag's bytes");
+    let opened = cipher.open_in_place(&nonce, &head[VOUCHED_FOR], body, &tag);
+    opened.map_err(|_| BadManifest::Damaged("was changed, or written with another key"))
 }
 
 fn damaged(file: &str, what: &'static str) -> CheckpointError {
     CheckpointError::Damaged { file: file.to_owned(), offset: 0, what }
 }
 
-fn read(device: &dyn Device, name: &str, store: &StoreId) -> Result<Manifest, CheckpointError> {
+fn read(device: &dyn Device, name: &str, binding: &Binding) -> Result<Manifest, CheckpointError> {
     let file = device.open(name)?;
     if file.len() > MANIFEST_BYTES_MAX {
         return Err(damaged(name, "is longer than any manifest"));
     }
     let mut bytes = vec![0; file.len() as usize];
     file.read_at(0, &mut bytes)?;
-    let manifest = Manifest::decode(&bytes, store).map_err(|bad| bad.of_file(name))?;
+    let manifest = Manifest::decode(&bytes, binding).map_err(|bad| bad.of_file(name))?;
     if file_name(manifest.number) != name {
         return Err(damaged(name, "says that it has another number"));
     }
@@ -205,12 +266,12 @@ fn read(device: &dyn Device, name: &str, store: &StoreId) -> Result<Manifest, Ch
 
 /// The store's checkpoint, if it has one: the last manifest. One before it is there only until the last one has been read back, and good until
 /// then; so it serves if the last one is damaged.
-pub(crate) fn find(device: &dyn Device, store: &StoreId) -> Result<Option<Manifest>, CheckpointError> {
+pub(crate) fn find(device: &dyn Device, binding: &Binding) -> Result<Option<Manifest>, CheckpointError> {
     let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
     numbers.sort_unstable();
     let mut last_error = None;
     for number in numbers.into_iter().rev() {
-        match read(device, &file_name(number), store) {
+        match read(device, &file_name(number), binding) {
             Err(error @ CheckpointError::Damaged { .. }) => last_error = last_error.or(Some(error)),
             read => return read.map(Some),
         }
@@ -231,8 +292,22 @@ pub(crate) fn remove_others(device: &dyn Device, keep: Option<u64>) -> Result<()
 mod tests {
     use super::super::page::PageId;
     use super::*;
+    use crate::crypt::{Keyring, MasterKey};
+    use crate::io::SimulatedDisk;
+    use crate::sync::Arc;
 
     const STORE: [u8; 16] = [7; 16];
+
+    fn plain() -> Binding {
+        Binding::new(STORE, None)
+    }
+
+    /// With keys of its own.
+    fn encrypted() -> Binding {
+        let keyring =
+            Keyring::create(&SimulatedDisk::new(1), &STORE, &MasterKey::from_bytes(&[1; 32])).unwrap();
+        Binding::new(STORE, Some(Arc::new(keyring)))
+    }
 
     fn manifest() -> Manifest {
         let page = Link { page: PageId(9), position: Lsn::new(800) };
@@ -241,28 +316,63 @@ mod tests {
             number: 3,
             position: Lsn::new(800),
             log_from: Lsn::new(640),
-            session: Session(5),
+            session: Session { number: SessionNumber(5), salt: Salt([3; 16]) },
             written: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
             extent_pages: 8,
             extents: 4,
+            map: Some(page),
             trees: vec![Tree::empty(0), Tree { space: 4, root: Some(root), entries: 77 }],
         }
     }
 
     #[test]
     fn reads_back_what_was_written_and_finds_each_flipped_bit() {
-        let bytes = manifest().encode(&STORE);
-        assert_eq!(Manifest::decode(&bytes, &STORE), Ok(manifest()));
-        let len = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
-        for bit in 0..len * 8 {
-            let mut flipped = bytes.to_vec();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(Manifest::decode(&flipped, &STORE).is_err(), "bit {bit}");
+        for (binding, of_another) in [plain(), encrypted()].into_iter().zip([None, Some(())]) {
+            let bytes = manifest().encode(&binding).unwrap();
+            assert_eq!(Manifest::decode(&bytes, &binding), Ok(manifest()));
+            let len = HEAD_BYTES + manifest().encode_fields().len() + 4;
+            for bit in 0..len * 8 {
+                let mut flipped = bytes.to_vec();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert!(Manifest::decode(&flipped, &binding).is_err(), "bit {bit}");
+            }
+            for cut in 0..len {
+                assert!(Manifest::decode(&bytes[..cut], &binding).is_err(), "{cut} bytes");
+            }
+            let other = if of_another.is_some() { encrypted() } else { Binding::new([8; 16], None) };
+            assert!(Manifest::decode(&bytes, &other).is_err());
         }
-        for cut in 0..len {
-            assert!(Manifest::decode(&bytes[..cut], &STORE).is_err(), "{cut} bytes");
+    }
+
+    /// Whoever has no key can make the checksum right, and nothing else.
+    #[test]
+    fn a_sealed_manifest_that_was_changed_is_found_whatever_its_checksum() {
+        let binding = encrypted();
+        let bytes = manifest().encode(&binding).unwrap();
+        let end = HEAD_BYTES + manifest().encode_fields().len();
+        for bit in 12 * 8..end * 8 {
+            // Length and padding are not of the seal: the one moves its end, the other is never read.
+            if (72 * 8..80 * 8).contains(&bit) {
+                continue;
+            }
+            let mut changed = bytes.to_vec();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let crc = crc32c::crc32c(&changed[..end]);
+            changed[end..end + 4].copy_from_slice(&crc.to_le_bytes());
+            assert!(Manifest::decode(&changed, &binding).is_err(), "bit {bit}");
         }
-        assert_eq!(Manifest::decode(&bytes, &[8; 16]), Err(BadManifest::Damaged("belongs to another store")));
+        let of_plain = manifest().encode(&plain()).unwrap();
+        for (bytes, binding) in [(&bytes, plain()), (&of_plain, binding)] {
+            let Err(BadManifest::Damaged(what)) = Manifest::decode(bytes, &binding) else {
+                panic!("accepted")
+            };
+            assert!(what.contains("encrypted"), "{what}");
+        }
+        let position = 800_u64.to_le_bytes();
+        assert!(
+            of_plain.windows(8).any(|bytes| bytes == position)
+                && !bytes.windows(8).any(|bytes| bytes == position)
+        );
     }
 
     #[test]
@@ -275,9 +385,11 @@ mod tests {
             Manifest { extents: u64::MAX, ..manifest() },
             Manifest { trees: vec![Tree::empty(1), Tree::empty(1)], ..manifest() },
             Manifest { trees: vec![Tree { entries: 1, ..Tree::empty(1) }], ..manifest() },
+            Manifest { trees: vec![Tree::empty(1)], ..manifest() },
+            Manifest { map: None, ..manifest() },
         ];
         for manifest in senseless {
-            assert!(Manifest::decode(&manifest.encode(&STORE), &STORE).is_err(), "{manifest:?}");
+            assert!(Manifest::decode(&manifest.encode(&plain()).unwrap(), &plain()).is_err(), "{manifest:?}");
         }
     }
 }

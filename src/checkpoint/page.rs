@@ -1,34 +1,39 @@
 //! Pages: what a checkpoint's files are made of. `docs/formats.md` has every byte.
 //!
 //! ```text
-//!   0         4     5    6        8          16          24       26       28        32
-//!   ┌─────────┬─────┬────┬────────┬──────────┬───────────┬────────┬────────┬─────────┬─────────────┬──── ─ ─ ─ ────┬─────────┐
-//!   │ CRC-32C │kind │  0 │ slots  │ page id  │ position  │  free  │   0    │  space  │ slot … slot │     free      │ cells … │
-//!   └─────────┴─────┴────┴────────┴──────────┴───────────┴────────┴────────┴─────────┴─────────────┴──── ─ ─ ─ ────┴─────────┘
+//!   0        4    5     6     8       16       24   26         27 28    32   40  56
+//!   ┌────────┬────┬─────┬─────┬───────┬────────┬────┬──────────┬─┬─────┬────┬───┬─────────────┬────────────┬───── ─ ─ ─┐
+//!   │ CRC-32C│kind│flags│slots│page id│position│free│generation│0│space│salt│tag│ slot … slot │ cell … cell│   free    │
+//!   └────────┴────┴─────┴─────┴───────┴────────┴────┴──────────┴─┴─────┴────┴───┴─────────────┴────────────┴───── ─ ─ ─┘
 //! ```
 //!
-//! - A slot says where a cell begins. Slots are in the order of their keys; cells fill the page from its end.
+//! - A slot says how far behind the last slot a cell begins. Slots and cells are in the order of their keys.
 //! - A page carries its own id, and its checksum begins with the store's: neither a page of another store nor one that lies at
-//!   another's place is taken for it.
+//!   another's place is taken for it. In an encrypted store what is behind the header is sealed, and the tag vouches for both (`seal`).
 //! - A page is never changed. What changes is written to other pages, which get other parents.
 //!
 //! Nothing of a page is trusted: what is not there, or not where it can be, reads as [`None`].
 
+use super::cells::{BranchCell, LeafCell};
+use super::compression;
+use super::seal::{Binding, Sealer};
 use crate::format::Cursor;
-use crate::io::{AlignedBuf, BLOCK};
+use crate::io::BLOCK;
 use crate::lsn::Lsn;
 
 pub(crate) const PAGE_BYTES: usize = 8192;
 const _: () = assert!(PAGE_BYTES.is_multiple_of(BLOCK));
-pub(crate) const HEADER_BYTES: usize = 32;
-const SLOT_BYTES: usize = 2;
+pub(crate) const HEADER_BYTES: usize = 56;
+pub(super) const SLOT_BYTES: usize = 2;
 /// What slots and cells share.
 pub(crate) const ROOM_BYTES: usize = PAGE_BYTES - HEADER_BYTES;
 /// Two cells of this length fit one page.
 pub(crate) const CELL_BYTES_MAX: usize = ROOM_BYTES / 2 - SLOT_BYTES;
+/// What slots and cells of a leaf have at most before they are compressed.
+pub(super) const RAW_BYTES_MAX: usize = 4 * PAGE_BYTES;
 /// More entries do not fit a leaf: each has a slot, two lengths and a position.
-pub(crate) const LEAF_ENTRIES_MAX: u64 = (ROOM_BYTES / (SLOT_BYTES + 2 + 4 + 8)) as u64;
-/// The bytes of a value that one overflow page holds, behind the number of the next.
+pub(crate) const LEAF_ENTRIES_MAX: u64 = (RAW_BYTES_MAX / (SLOT_BYTES + 2 + 4 + 8)) as u64;
+/// The bytes that one page of a chain holds, behind the link to the next.
 pub(crate) const OVERFLOW_BYTES: usize = ROOM_BYTES - LINK_BYTES;
 
 /// Where a page is: its place in the row of all pages. Page 0 of each file describes the file, so no link leads to page 0.
@@ -77,53 +82,64 @@ pub(crate) enum Kind {
     Leaf = 3,
     /// A part of a value that is too long for its leaf.
     Overflow = 4,
+    /// A part of the free map.
+    Free = 5,
 }
 
 /// A page that is not what it should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BadPage(pub(crate) &'static str);
 
-/// A page's bytes: whole and its own, as far as its checksum says.
-#[derive(Clone, Copy)]
-pub(crate) struct Page<'a> {
-    bytes: &'a [u8],
-    slots: usize,
-}
-
 /// What a page must be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) link: Link,
     pub(crate) kind: Kind,
     pub(crate) space: u32,
 }
 
+/// What goes on a page, and what is said of it.
+#[derive(Clone, Copy)]
+pub(super) struct Content<'a> {
+    pub(super) kind: Kind,
+    pub(super) space: u32,
+    pub(super) slots: usize,
+    pub(super) is_compressed: bool,
+    pub(super) body: &'a [u8],
+}
+
+/// The body is a leaf's that was compressed.
+const COMPRESSED: u8 = 1;
+
+/// A page's bytes: whole and its own, as far as its checksum says.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<'a> {
+    body: &'a [u8],
+    slots: usize,
+    is_compressed: bool,
+}
+
 impl<'a> Page<'a> {
-    pub(crate) fn check(bytes: &'a [u8], seed: u32, expected: Expected) -> Result<Page<'a>, BadPage> {
+    /// Checks a page that was read. A body that is sealed is opened where it is; one that is compressed comes to be in `raw`.
+    pub(super) fn open(
+        bytes: &'a mut [u8],
+        raw: &'a mut Vec<u8>,
+        binding: &Binding,
+        expected: Expected,
+    ) -> Result<Page<'a>, BadPage> {
         if bytes.len() != PAGE_BYTES {
             return Err(BadPage("is cut off"));
         }
-        if !Page::is_intact(bytes, seed) {
+        if !binding.is_intact(bytes) {
             return Err(BadPage("does not agree with its checksum"));
         }
-        let mut cursor = Cursor::new(&bytes[4..]);
-        let header = (|| Some((cursor.u8()?, cursor.u8()?, cursor.u16()?, cursor.u64()?, cursor.u64()?)))();
-        let (kind, _, slots, id, position) = header.ok_or(BadPage("is cut off"))?;
-        if id != expected.link.page.0 {
-            return Err(BadPage("belongs to another place"));
-        }
-        if kind != expected.kind as u8 || field(bytes, 28) != Some(expected.space) {
-            return Err(BadPage("is of another kind, or of another keyspace"));
-        }
-        if position != expected.link.position.get() {
-            return Err(BadPage("is what an earlier or a later checkpoint wrote"));
-        }
-        Ok(Page { bytes, slots: slots.into() })
-    }
-
-    /// Whether the checksum of a whole page agrees.
-    pub(crate) fn is_intact(bytes: &[u8], seed: u32) -> bool {
-        field(bytes, 0) == Some(crc32c::crc32c_append(seed, &bytes[4..]))
+        let header = Header::read(bytes).ok_or(BadPage("is cut off"))?;
+        header.check(expected)?;
+        binding.open(bytes)?;
+        let stored = &bytes[HEADER_BYTES..PAGE_BYTES - usize::from(header.free)];
+        let is_compressed = header.flags == COMPRESSED;
+        let body = if is_compressed { compression::unpack_leaf(stored, raw)? } else { stored };
+        Ok(Page { body, slots: header.slots.into(), is_compressed })
     }
 
     /// Whether a page says that it is in its place, and written by a checkpoint no later than `position`.
@@ -132,15 +148,37 @@ impl<'a> Page<'a> {
         cursor.u64() == Some(page.0) && cursor.u64().is_some_and(|written| written <= position.get())
     }
 
+    /// Lays out a whole page.
+    pub(super) fn write(content: Content<'_>, link: Link, sealer: &Sealer<'_>, out: &mut [u8]) {
+        let free = ROOM_BYTES.checked_sub(content.body.len()).expect("whoever fills a page knows its room");
+        out.fill(0);
+        out[4] = content.kind as u8;
+        out[5] = if content.is_compressed { COMPRESSED } else { 0 };
+        out[6..8].copy_from_slice(&(content.slots as u16).to_le_bytes());
+        out[8..24].copy_from_slice(&link.encode());
+        out[24..26].copy_from_slice(&(free as u16).to_le_bytes());
+        out[28..32].copy_from_slice(&content.space.to_le_bytes());
+        out[HEADER_BYTES..][..content.body.len()].copy_from_slice(content.body);
+        sealer.complete(out);
+    }
+
     pub(crate) fn slots(&self) -> usize {
         self.slots
     }
 
-    /// What lies between the cell's beginning and the page's end: the cell's own lengths say where it ends.
+    /// What slots and cells take when they are not compressed.
+    pub(super) fn raw_bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
+    /// What lies between the cell's beginning and the body's end: the cell's own lengths say where it ends.
     fn cell(&self, slot: usize) -> Option<&'a [u8]> {
-        let at = HEADER_BYTES + slot * SLOT_BYTES;
-        let offset = Cursor::new(self.bytes.get(at..at + SLOT_BYTES)?).u16()?;
-        self.bytes.get(offset.into()..)
+        let offset = Cursor::new(self.body.get(slot * SLOT_BYTES..)?).u16()?;
+        self.body.get(self.slots * SLOT_BYTES + usize::from(offset)..)
     }
 
     pub(crate) fn leaf_cell(&self, slot: usize) -> Option<LeafCell<'a>> {
@@ -151,278 +189,49 @@ impl<'a> Page<'a> {
         BranchCell::decode(self.cell(slot)?)
     }
 
-    /// The next page of the value, and this one's part of it.
-    pub(crate) fn overflow(&self, part_bytes: usize) -> Option<(Option<Link>, &'a [u8])> {
-        let (link, part) = self.bytes[HEADER_BYTES..].split_at(LINK_BYTES);
+    /// The next page of the chain, and this one's part of what lies in it.
+    pub(crate) fn part(&self, part_bytes: usize) -> Option<(Option<Link>, &'a [u8])> {
+        let (link, part) = self.body.split_at_checked(LINK_BYTES)?;
         Some((Link::decode(&mut Cursor::new(link)), part.get(..part_bytes)?))
     }
 }
 
-fn field(bytes: &[u8], at: usize) -> Option<u32> {
-    Cursor::new(bytes.get(at..)?).u32()
+/// What a page says of itself, its checksum left out.
+struct Header {
+    kind: u8,
+    flags: u8,
+    slots: u16,
+    page: u64,
+    position: u64,
+    free: u16,
+    space: u32,
 }
 
-/// A value in a leaf, or where it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stored<'a> {
-    Inline(&'a [u8]),
-    Overflow { first: Link, bytes: u32 },
-}
-
-/// An entry of a leaf: length of the key (2), length of the value (4, the highest bit if it overflows), position (8), key, then the value
-/// or the link to its first page (16).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct LeafCell<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) lsn: Lsn,
-    pub(crate) value: Stored<'a>,
-}
-
-const OVERFLOWS: u32 = 1 << 31;
-
-impl<'a> LeafCell<'a> {
-    /// The length of an entry whose value is inline.
-    pub(crate) fn inline_bytes(key: &[u8], value: &[u8]) -> usize {
-        2 + 4 + 8 + key.len() + value.len()
+impl Header {
+    fn read(bytes: &[u8]) -> Option<Header> {
+        let mut cursor = Cursor::new(bytes.get(4..HEADER_BYTES)?);
+        let (kind, flags, slots) = (cursor.u8()?, cursor.u8()?, cursor.u16()?);
+        let (page, position, free) = (cursor.u64()?, cursor.u64()?, cursor.u16()?);
+        cursor.take(2)?;
+        Some(Header { kind, flags, slots, page, position, free, space: cursor.u32()? })
     }
 
-    fn decode(bytes: &'a [u8]) -> Option<LeafCell<'a>> {
-        let mut cursor = Cursor::new(bytes);
-        let key_bytes = cursor.u16()?;
-        let value_bytes = cursor.u32()?;
-        let lsn = Lsn::read(cursor.u64()?)?;
-        let key = cursor.take(key_bytes.into())?;
-        let value = if value_bytes & OVERFLOWS == 0 {
-            Stored::Inline(cursor.take(value_bytes as usize)?)
-        } else {
-            Stored::Overflow { first: Link::decode(&mut cursor)?, bytes: value_bytes & !OVERFLOWS }
-        };
-        Some(LeafCell { key, lsn, value })
-    }
-
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let key_bytes = u16::try_from(self.key.len()).expect("keys are short");
-        let value_bytes = match self.value {
-            Stored::Inline(value) => u32::try_from(value.len()).expect("it fits a page"),
-            Stored::Overflow { bytes, .. } => bytes | OVERFLOWS,
-        };
-        out.extend_from_slice(&key_bytes.to_le_bytes());
-        out.extend_from_slice(&value_bytes.to_le_bytes());
-        out.extend_from_slice(&self.lsn.get().to_le_bytes());
-        out.extend_from_slice(self.key);
-        match self.value {
-            Stored::Inline(value) => out.extend_from_slice(value),
-            Stored::Overflow { first, .. } => out.extend_from_slice(&first.encode()),
+    fn check(&self, expected: Expected) -> Result<(), BadPage> {
+        if self.page != expected.link.page.0 {
+            return Err(BadPage("belongs to another place"));
         }
-    }
-}
-
-/// An entry of a branch: length of the key (2), link (16), key. Every key below the page is at or above this one, and below the next one's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct BranchCell<'a> {
-    pub(crate) low: &'a [u8],
-    pub(crate) child: Link,
-}
-
-impl<'a> BranchCell<'a> {
-    fn decode(bytes: &'a [u8]) -> Option<BranchCell<'a>> {
-        let mut cursor = Cursor::new(bytes);
-        let key_bytes = cursor.u16()?;
-        let child = Link::decode(&mut cursor)?;
-        Some(BranchCell { low: cursor.take(key_bytes.into())?, child })
-    }
-
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let key_bytes = u16::try_from(self.low.len()).expect("keys are short");
-        out.extend_from_slice(&key_bytes.to_le_bytes());
-        out.extend_from_slice(&self.child.encode());
-        out.extend_from_slice(self.low);
-    }
-}
-
-/// A page in the making.
-pub(crate) struct Draft {
-    bytes: AlignedBuf,
-    slots: usize,
-    cells_at: usize,
-}
-
-impl Draft {
-    pub(crate) fn new() -> Draft {
-        Draft { bytes: AlignedBuf::zeroed(PAGE_BYTES), slots: 0, cells_at: PAGE_BYTES }
-    }
-
-    fn free_bytes(&self) -> usize {
-        self.cells_at - HEADER_BYTES - self.slots * SLOT_BYTES
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slots == 0
-    }
-
-    /// Whether it would do its neighbour good to come in with it.
-    pub(crate) fn is_sparse(&self) -> bool {
-        self.free_bytes() > ROOM_BYTES / 2
-    }
-
-    pub(crate) fn has_room(&self, cell_bytes: usize) -> bool {
-        cell_bytes + SLOT_BYTES <= self.free_bytes()
-    }
-
-    /// Puts a cell behind the others; its key is the greatest.
-    pub(crate) fn push(&mut self, cell: &[u8]) {
-        assert!(self.has_room(cell.len()), "whoever pushes has asked for room");
-        self.cells_at -= cell.len();
-        self.bytes[self.cells_at..][..cell.len()].copy_from_slice(cell);
-        let slot = u16::try_from(self.cells_at).expect("a page is shorter than 64 KiB");
-        self.bytes[HEADER_BYTES + self.slots * SLOT_BYTES..][..SLOT_BYTES]
-            .copy_from_slice(&slot.to_le_bytes());
-        self.slots += 1;
-    }
-
-    /// What the first page of a file says.
-    pub(crate) fn meta(fields: &[u8]) -> Draft {
-        let mut draft = Draft::new();
-        draft.bytes[HEADER_BYTES..][..fields.len()].copy_from_slice(fields);
-        draft.cells_at = HEADER_BYTES;
-        draft
-    }
-
-    /// A part of a value, and the page that the next part is on.
-    pub(crate) fn overflow(next: Option<Link>, part: &[u8]) -> Draft {
-        assert!(part.len() <= OVERFLOW_BYTES, "whoever splits a value knows how long a part may be");
-        let mut draft = Draft::new();
-        draft.bytes[HEADER_BYTES..][..LINK_BYTES].copy_from_slice(&Link::encode_optional(next));
-        draft.bytes[HEADER_BYTES + LINK_BYTES..][..part.len()].copy_from_slice(part);
-        draft.cells_at = HEADER_BYTES + OVERFLOW_BYTES - part.len();
-        draft
-    }
-
-    /// The whole page, and an empty draft in its place.
-    pub(crate) fn finish(&mut self, what: Expected, seed: u32, out: &mut [u8]) {
-        let free = u16::try_from(self.free_bytes()).expect("a page is shorter than 64 KiB");
-        let bytes = &mut self.bytes;
-        bytes[4] = what.kind as u8;
-        bytes[6..8].copy_from_slice(&(self.slots as u16).to_le_bytes());
-        bytes[8..24].copy_from_slice(&what.link.encode());
-        bytes[24..26].copy_from_slice(&free.to_le_bytes());
-        bytes[28..32].copy_from_slice(&what.space.to_le_bytes());
-        let crc = crc32c::crc32c_append(seed, &bytes[4..]);
-        bytes[..4].copy_from_slice(&crc.to_le_bytes());
-        out.copy_from_slice(bytes);
-        bytes.fill(0);
-        (self.slots, self.cells_at) = (0, PAGE_BYTES);
-    }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-
-    const SEED: u32 = 5;
-    const LINK: Link = Link { page: PageId(3), position: Lsn::new(64) };
-    const WHAT: Expected = Expected { link: LINK, kind: Kind::Leaf, space: 8 };
-
-    fn finished(draft: &mut Draft, what: Expected) -> Vec<u8> {
-        let mut bytes = vec![0; PAGE_BYTES];
-        draft.finish(what, SEED, &mut bytes);
-        bytes
-    }
-
-    fn cells(count: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        (0..count).map(|n| (vec![n as u8; 1 + n % 30], vec![n as u8; n * 13 % 300])).collect()
-    }
-
-    #[test]
-    fn holds_what_was_pushed() {
-        let (mut draft, mut pushed, mut cell) = (Draft::new(), Vec::new(), Vec::new());
-        for (key, value) in cells(200) {
-            cell.clear();
-            LeafCell { key: &key, lsn: Lsn::new(8), value: Stored::Inline(&value) }.encode(&mut cell);
-            assert_eq!(cell.len(), LeafCell::inline_bytes(&key, &value));
-            if !draft.has_room(cell.len()) {
-                break;
-            }
-            draft.push(&cell);
-            pushed.push((key, value));
+        if self.kind != expected.kind as u8 || self.space != expected.space {
+            return Err(BadPage("is of another kind, or of another keyspace"));
         }
-        assert!(!draft.is_sparse() && pushed.len() > 20);
-        let bytes = finished(&mut draft, WHAT);
-        let page = Page::check(&bytes, SEED, WHAT).unwrap();
-        assert_eq!(page.slots(), pushed.len());
-        for (slot, (key, value)) in pushed.iter().enumerate() {
-            let expected = LeafCell { key, lsn: Lsn::new(8), value: Stored::Inline(value) };
-            assert_eq!(page.leaf_cell(slot), Some(expected));
+        if self.position != expected.link.position.get() {
+            return Err(BadPage("is what an earlier or a later checkpoint wrote"));
         }
-        assert_eq!(page.leaf_cell(PAGE_BYTES), None);
-        assert!(draft.is_empty(), "it begins anew");
-    }
-
-    #[test]
-    fn two_of_the_longest_cells_fit() {
-        let mut draft = Draft::new();
-        for _ in 0..2 {
-            assert!(draft.has_room(CELL_BYTES_MAX));
-            draft.push(&[1; CELL_BYTES_MAX]);
+        if self.flags & !COMPRESSED != 0 || (self.flags == COMPRESSED && expected.kind != Kind::Leaf) {
+            return Err(BadPage("has a flag that no page of its kind has"));
         }
-        assert!(!draft.has_room(1));
-    }
-
-    #[test]
-    fn another_place_store_kind_keyspace_or_time_is_found() {
-        let mut draft = Draft::new();
-        draft.push(&[1; 20]);
-        let bytes = finished(&mut draft, WHAT);
-        assert!(Page::check(&bytes, SEED, WHAT).is_ok());
-        assert!(Page::check(&bytes, SEED + 1, WHAT).is_err());
-        for other in [
-            Expected { link: Link { page: PageId(4), ..LINK }, ..WHAT },
-            Expected { kind: Kind::Branch, ..WHAT },
-            Expected { space: 9, ..WHAT },
-            Expected { link: Link { position: Lsn::new(56), ..LINK }, ..WHAT },
-            Expected { link: Link { position: Lsn::new(72), ..LINK }, ..WHAT },
-        ] {
-            assert!(Page::check(&bytes, SEED, other).is_err());
+        if usize::from(self.free) > ROOM_BYTES {
+            return Err(BadPage("says that more of it is free than there is"));
         }
-        for bit in 0..PAGE_BYTES * 8 {
-            let mut flipped = bytes.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(Page::check(&flipped, SEED, WHAT).is_err(), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_part_of_a_value_comes_back() {
-        for (next, len) in [(None, 1), (Some(LINK), OVERFLOW_BYTES), (None, OVERFLOW_BYTES - 1)] {
-            let part = vec![9; len];
-            let what = Expected { kind: Kind::Overflow, ..WHAT };
-            let bytes = finished(&mut Draft::overflow(next, &part), what);
-            let page = Page::check(&bytes, SEED, what).unwrap();
-            assert_eq!(page.overflow(len), Some((next, &part[..])));
-            assert_eq!(page.overflow(OVERFLOW_BYTES + 1), None);
-        }
-    }
-
-    /// Whatever a page with a right checksum says, reading it does no harm.
-    #[test]
-    fn hostile_pages_are_read_without_harm() {
-        let mut random = fastrand::Rng::with_seed(4);
-        for _ in 0..2_000 {
-            let mut draft = Draft::new();
-            random.fill(&mut draft.bytes);
-            draft.slots = random.usize(0..1 << 16);
-            let mut bytes = draft.bytes.to_vec();
-            bytes[4] = WHAT.kind as u8;
-            bytes[6..8].copy_from_slice(&(draft.slots as u16).to_le_bytes());
-            bytes[8..24].copy_from_slice(&LINK.encode());
-            bytes[28..32].copy_from_slice(&WHAT.space.to_le_bytes());
-            let crc = crc32c::crc32c_append(SEED, &bytes[4..]);
-            bytes[..4].copy_from_slice(&crc.to_le_bytes());
-            let page = Page::check(&bytes, SEED, WHAT).unwrap();
-            for slot in 0..page.slots() {
-                let _ = (page.leaf_cell(slot), page.branch_cell(slot));
-            }
-            let _ = page.overflow(random.usize(0..PAGE_BYTES));
-        }
+        Ok(())
     }
 }

@@ -35,6 +35,14 @@ impl PageSet {
         self.runs(0..end, u64::MAX).flatten().map(PageId)
     }
 
+    /// One bit for each of the first pages, the lowest of each byte first.
+    pub(crate) fn to_bytes(&self, pages: u64) -> Vec<u8> {
+        let len = usize::try_from(pages.div_ceil(8)).expect("they fit the memory");
+        let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
+        bytes.resize(len, 0);
+        bytes
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }
@@ -106,6 +114,12 @@ mod tests {
             let runs: Vec<_> = set.runs(within.clone(), max).collect();
             assert!(runs.iter().all(|run| (1..=max).contains(&(run.end - run.start))));
             assert!(runs.into_iter().flatten().eq(plain.range(within).copied()));
+        }
+        let bytes = set.to_bytes(413);
+        assert_eq!(bytes.len(), 52);
+        for page in 0..416 {
+            let bit = bytes[page / 8] >> (page % 8) & 1 == 1;
+            assert_eq!(bit, plain.contains(&(page as u64)));
         }
         assert_eq!(set.count(), plain.len() as u64);
         assert!(set.iter().map(|page| page.0).eq(plain));

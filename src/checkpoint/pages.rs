@@ -5,11 +5,12 @@
 
 use super::error::CheckpointError;
 use super::page::{
-    BadPage, Draft, Expected, HEADER_BYTES, Kind, LEAF_ENTRIES_MAX, Link, PAGE_BYTES, Page, PageId,
+    BadPage, Content, Expected, HEADER_BYTES, Kind, LEAF_ENTRIES_MAX, Link, PAGE_BYTES, Page, PageId,
 };
+use super::page_set::PageSet;
+use super::seal::Binding;
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BlockFile, Device, IoError};
-use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
 use std::io::ErrorKind;
@@ -32,7 +33,7 @@ pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
 /// See the module.
 pub(crate) struct Pages {
     device: Arc<dyn Device>,
-    store: StoreId,
+    binding: Binding,
     extent_pages: u64,
     files: Mutex<Vec<Arc<dyn BlockFile>>>,
 }
@@ -41,11 +42,11 @@ impl Pages {
     /// The first `extents` of a store, each of which must be there.
     pub(crate) fn open(
         device: Arc<dyn Device>,
-        store: StoreId,
+        binding: Binding,
         extent_pages: u64,
         extents: u64,
     ) -> Result<Pages, CheckpointError> {
-        let pages = Pages { device, store, extent_pages, files: Mutex::default() };
+        let pages = Pages { device, binding, extent_pages, files: Mutex::default() };
         for extent in 0..extents {
             let name = file_name(extent);
             let opened = pages.device.open(&name).map_err(|error| match error.kind() {
@@ -82,22 +83,23 @@ impl Pages {
         self.extent_pages * PAGE_BYTES as u64
     }
 
-    /// With what each checksum begins.
-    pub(crate) fn seed(&self) -> u32 {
-        crc32c::crc32c(&self.store)
+    pub(crate) fn binding(&self) -> &Binding {
+        &self.binding
     }
 
+    /// The first page of an extent. Nothing in it is secret, and nothing of it believed: all of it must be what the manifest says. So it is not
+    /// sealed, and stays as it is when the key changes.
     fn meta(&self, extent: u64) -> AlignedBuf {
         let mut fields = [0; META_BYTES];
         fields[..8].copy_from_slice(MAGIC);
         fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        fields[16..32].copy_from_slice(&self.store);
+        fields[16..32].copy_from_slice(self.binding.store());
         fields[32..40].copy_from_slice(&extent.to_le_bytes());
         fields[40..48].copy_from_slice(&self.extent_pages.to_le_bytes());
         let link = Link { page: PageId(extent * self.extent_pages), position: Lsn::ZERO };
         let mut page = AlignedBuf::zeroed(PAGE_BYTES);
-        let what = Expected { link, kind: Kind::Meta, space: 0 };
-        Draft::meta(&fields).finish(what, self.seed(), &mut page);
+        let content = Content { kind: Kind::Meta, space: 0, slots: 0, is_compressed: false, body: &fields };
+        Page::write(content, link, &self.binding.without_keys(), &mut page);
         page
     }
 
@@ -112,6 +114,11 @@ impl Pages {
     /// The pages of an extent that may be used.
     pub(crate) fn usable(&self, extent: u64) -> Range<u64> {
         extent * self.extent_pages + 1..(extent + 1) * self.extent_pages
+    }
+
+    /// How many extents begin with these pages.
+    pub(crate) fn extents_of(&self, pages: &PageSet) -> u64 {
+        pages.last().map_or(0, |page| page.0 / self.extent_pages + 1)
     }
 
     /// How many pages there are that may be used.
@@ -176,13 +183,6 @@ impl Pages {
         files.iter().try_for_each(|file| file.flush())
     }
 
-    /// Reads one page, whose bytes are not checked.
-    pub(crate) fn read_one(&self, link: Link) -> Result<AlignedBuf, CheckpointError> {
-        let mut reads = Reads::new(self, vec![link]);
-        reads.next()?;
-        Ok(reads.buffer)
-    }
-
     pub(crate) fn damaged(&self, page: PageId, BadPage(what): BadPage) -> CheckpointError {
         let (extent, within) = (page.0 / self.extent_pages, page.0 % self.extent_pages);
         CheckpointError::Damaged { file: file_name(extent), offset: within * PAGE_BYTES as u64, what }
@@ -198,17 +198,6 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Checks a page that was read.
-    pub(crate) fn check<'b>(
-        &self,
-        bytes: &'b [u8],
-        link: Link,
-        kind: Kind,
-    ) -> Result<Page<'b>, CheckpointError> {
-        let expected = Expected { link, kind, space: self.space };
-        Page::check(bytes, self.pages.seed(), expected).map_err(|bad| self.pages.damaged(link.page, bad))
-    }
-
     pub(crate) fn bad(&self, at: Link, what: &'static str) -> CheckpointError {
         self.pages.damaged(at.page, BadPage(what))
     }
@@ -217,42 +206,59 @@ impl Source<'_> {
 /// How many pages are read at once, when they are next to each other.
 const READ_PAGES_MAX: usize = 64;
 
-/// Reads pages in the order of a list, those that lie next to each other together.
+/// Reads pages of one kind in the order of a list, those that lie next to each other together.
 pub(crate) struct Reads<'a> {
-    pages: &'a Pages,
+    source: Source<'a>,
+    kind: Kind,
     links: Vec<Link>,
     /// The next one that is asked for.
     at: usize,
     buffer: AlignedBuf,
     /// Those of the list that are in the buffer.
     held: Range<usize>,
+    /// The body of a page that was compressed.
+    raw: Vec<u8>,
 }
 
 impl<'a> Reads<'a> {
-    pub(crate) fn new(pages: &'a Pages, links: Vec<Link>) -> Reads<'a> {
+    pub(crate) fn new(source: Source<'a>, kind: Kind, links: Vec<Link>) -> Reads<'a> {
         let buffer = AlignedBuf::zeroed(links.len().min(READ_PAGES_MAX) * PAGE_BYTES);
-        Reads { pages, links, at: 0, buffer, held: 0..0 }
+        Reads { source, kind, links, at: 0, buffer, held: 0..0, raw: Vec::new() }
     }
 
-    /// The next page of the list, which must not be at its end. Its bytes are not checked.
-    pub(crate) fn next(&mut self) -> Result<(Link, &[u8]), CheckpointError> {
-        let link = self.links[self.at];
-        let first = link.page;
-        if !self.pages.may_hold(first) {
-            return Err(self.pages.damaged(first, BadPage("is where no page can be")));
+    /// A single page.
+    pub(crate) fn one(source: Source<'a>, kind: Kind, link: Link) -> Reads<'a> {
+        Reads::new(source, kind, vec![link])
+    }
+
+    /// The next page of the list, which must not be at its end.
+    pub(crate) fn next(&mut self) -> Result<(Link, Page<'_>), CheckpointError> {
+        let (link, pages) = (self.links[self.at], self.source.pages);
+        if !pages.may_hold(link.page) {
+            return Err(self.source.bad(link, "is where no page can be"));
         }
         if self.at >= self.held.end {
-            let extent = |page: PageId| page.0 / self.pages.extent_pages;
-            let follows = |&(index, link): &(usize, &Link)| {
-                link.page.0 == first.0 + index as u64 && extent(link.page) == extent(first)
-            };
-            let run = self.links[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
-            let count = run.count();
-            self.pages.read(first, &mut self.buffer[..count * PAGE_BYTES])?;
-            self.held = self.at..self.at + count;
+            self.fill(link.page)?;
         }
         let offset = (self.at - self.held.start) * PAGE_BYTES;
         self.at += 1;
-        Ok((link, &self.buffer[offset..offset + PAGE_BYTES]))
+        let bytes = &mut self.buffer[offset..offset + PAGE_BYTES];
+        let expected = Expected { link, kind: self.kind, space: self.source.space };
+        let page = Page::open(bytes, &mut self.raw, &pages.binding, expected);
+        page.map(|page| (link, page)).map_err(|bad| pages.damaged(link.page, bad))
+    }
+
+    /// Reads the page that is asked for, and those next to it that are asked for next.
+    fn fill(&mut self, first: PageId) -> Result<(), CheckpointError> {
+        let pages = self.source.pages;
+        let extent = |page: PageId| page.0 / pages.extent_pages;
+        let follows = |&(index, link): &(usize, &Link)| {
+            link.page.0 == first.0 + index as u64 && extent(link.page) == extent(first)
+        };
+        let run = self.links[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
+        let count = run.count();
+        pages.read(first, &mut self.buffer[..count * PAGE_BYTES])?;
+        self.held = self.at..self.at + count;
+        Ok(())
     }
 }

@@ -9,13 +9,15 @@
 //!   new root ───────── new branch ───── new leaf
 //! ```
 //!
-//! What is written is packed full. A page that would be left half empty takes its right neighbour in, so that a tree whose documents
-//! come and go does not fray.
+//! What is written is packed full. A page that would be left half empty takes its right neighbour in if both fit one page, so that a tree whose
+//! documents come and go does not fray.
 
+use super::cells::{LeafCell, Stored};
 use super::error::CheckpointError;
-use super::page::{BranchCell, CELL_BYTES_MAX, Draft, Kind, LeafCell, Link, OVERFLOW_BYTES, Stored};
+use super::packer::{Filled, Packer};
+use super::page::{CELL_BYTES_MAX, Kind, Link, OVERFLOW_BYTES, Page};
 use super::pages::{Reads, Source};
-use super::writer::{PageWriter, Writing};
+use super::writer::Writing;
 use crate::lsn::Lsn;
 use rayon::prelude::*;
 
@@ -55,12 +57,6 @@ pub(crate) struct Update<'a, F> {
     value_of: F,
 }
 
-/// What packing made of some pages: those in their place, and how many entries came and went.
-struct Packed {
-    children: Vec<Child>,
-    entries_added: i64,
-}
-
 impl Tree {
     pub(crate) fn empty(space: u32) -> Tree {
         Tree { space, root: None, entries: 0 }
@@ -98,8 +94,8 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     }
 
     /// The first leaves of a keyspace.
-    fn new_leaves(&self, changed: &[&[u8]]) -> Result<Packed, CheckpointError> {
-        let tasks: Result<Vec<Packed>, CheckpointError> = changed
+    fn new_leaves(&self, changed: &[&[u8]]) -> Result<Filled, CheckpointError> {
+        let tasks: Result<Vec<Filled>, CheckpointError> = changed
             .par_chunks(TASK_KEYS)
             .map(|changed| {
                 let mut packer = Packer::new(self.writing, Kind::Leaf, self.source.space);
@@ -107,7 +103,7 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
                 packer.finish()
             })
             .collect();
-        let mut all = Packed { children: Vec::new(), entries_added: 0 };
+        let mut all = Filled { children: Vec::new(), entries_added: 0 };
         for task in tasks? {
             all.children.extend(task.children);
             all.entries_added += task.entries_added;
@@ -116,13 +112,13 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     }
 
     /// The children of the branch `page`, `height` levels above the leaves, as they are afterwards.
-    fn children_after(&self, page: Link, height: u8, changed: &[&[u8]]) -> Result<Packed, CheckpointError> {
+    fn children_after(&self, page: Link, height: u8, changed: &[&[u8]]) -> Result<Filled, CheckpointError> {
         let children = read_branch(self.source, page)?;
         let parts = deal(&children, changed);
         if height == 1 {
             return self.leaves_after(children, &parts);
         }
-        let below: Result<Vec<Option<Packed>>, CheckpointError> = children
+        let below: Result<Vec<Option<Filled>>, CheckpointError> = children
             .par_iter()
             .zip(&parts)
             .map(|(child, part)| {
@@ -132,21 +128,35 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
             .collect();
         let mut packer = Packer::new(self.writing, Kind::Branch, self.source.space);
         for (child, below) in children.into_iter().zip(below?) {
-            match below {
-                None if !packer.wants_neighbour() => packer.keep(child)?,
-                None => {
-                    packer.writer.free(child.page);
-                    let absorbed = read_branch(self.source, child.page)?;
-                    absorbed.iter().try_for_each(|below| packer.push_branch(below))?;
-                }
+            let below = match below {
                 Some(below) => {
-                    packer.writer.free(child.page);
                     packer.entries_added += below.entries_added;
-                    below.children.iter().try_for_each(|below| packer.push_branch(below))?;
+                    below.children
                 }
-            }
+                None => {
+                    let below =
+                        if packer.wants_neighbour() { self.fitting(&packer, child.page)? } else { None };
+                    let Some(below) = below else {
+                        packer.keep(child)?;
+                        continue;
+                    };
+                    below
+                }
+            };
+            packer.writer.free(child.page);
+            below.iter().try_for_each(|below| packer.push_branch(below))?;
         }
         packer.finish()
+    }
+
+    /// The children of a branch, if they fit the page with those before.
+    fn fitting(&self, packer: &Packer<'_>, branch: Link) -> Result<Option<Vec<Child>>, CheckpointError> {
+        let mut reads = Reads::one(self.source, Kind::Branch, branch);
+        let (_, page) = reads.next()?;
+        if !packer.has_room(page.raw_bytes()) {
+            return Ok(None);
+        }
+        children_of(self.source, branch, page).map(Some)
     }
 
     /// One level more.
@@ -157,39 +167,48 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     }
 
     /// Leaves next to each other, as they are after their parts of the changes.
-    fn leaves_after(&self, leaves: Vec<Child>, parts: &[&[&[u8]]]) -> Result<Packed, CheckpointError> {
-        let pages = self.writing.pages;
+    fn leaves_after(&self, leaves: Vec<Child>, parts: &[&[&[u8]]]) -> Result<Filled, CheckpointError> {
         let mut packer = Packer::new(self.writing, Kind::Leaf, self.source.space);
         let touched = leaves.iter().zip(parts).filter(|(_, part)| !part.is_empty());
-        let mut reads = Reads::new(pages, touched.map(|(leaf, _)| leaf.page).collect());
+        let touched = touched.map(|(leaf, _)| leaf.page).collect();
+        let mut reads = Reads::new(self.source, Kind::Leaf, touched);
         for (leaf, part) in leaves.into_iter().zip(parts) {
             if !part.is_empty() {
-                let (page, bytes) = reads.next()?;
-                self.merge(&mut packer, page, bytes, part)?;
-            } else if packer.wants_neighbour() {
-                self.merge(&mut packer, leaf.page, &pages.read_one(leaf.page)?, part)?;
-            } else {
+                let (link, page) = reads.next()?;
+                self.merge(&mut packer, link, page, part)?;
+            } else if !packer.wants_neighbour() || !self.take_in(&mut packer, leaf.page)? {
                 packer.keep(leaf)?;
             }
         }
         packer.finish()
     }
 
+    /// Takes the entries of a leaf in, if they are likely to fit the page with those before.
+    fn take_in(&self, packer: &mut Packer<'_>, link: Link) -> Result<bool, CheckpointError> {
+        let mut reads = Reads::one(self.source, Kind::Leaf, link);
+        let (_, page) = reads.next()?;
+        let fits = packer.has_room(page.raw_bytes());
+        if fits {
+            self.merge(packer, link, page, &[])?;
+        }
+        Ok(fits)
+    }
+
     /// Packs what the leaf holds, and what changed in it.
     fn merge(
         &self,
         packer: &mut Packer<'_>,
-        page: Link,
-        bytes: &[u8],
+        link: Link,
+        leaf: Page<'_>,
         changed: &[&[u8]],
     ) -> Result<(), CheckpointError> {
-        let leaf = self.source.check(bytes, page, Kind::Leaf)?;
-        packer.writer.free(page);
+        packer.expect(&leaf);
+        packer.writer.free(link);
         let mut changed = changed.iter().peekable();
         for slot in 0..leaf.slots() {
             let cell = leaf
                 .leaf_cell(slot)
-                .ok_or_else(|| self.source.bad(page, "holds an entry that is cut off"))?;
+                .ok_or_else(|| self.source.bad(link, "holds an entry that is cut off"))?;
             while let Some(key) = changed.next_if(|key| **key < cell.key) {
                 self.put(packer, key, None)?;
             }
@@ -208,8 +227,10 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         key: &[u8],
         before: Option<Stored<'_>>,
     ) -> Result<(), CheckpointError> {
-        if let Some(Stored::Overflow { first, bytes }) = before {
-            read_value(self.source, first, bytes, |page, _| packer.writer.free(page))?;
+        if let Some(Stored::Overflow { first, stored, .. }) = before {
+            read_chain(self.source, Kind::Overflow, first, stored.into(), |page, _| {
+                packer.writer.free(page)
+            })?;
         }
         packer.entries_added -= i64::from(before.is_some());
         let Some((lsn, value)) = (self.value_of)(key) else {
@@ -219,87 +240,9 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
         let value = if LeafCell::inline_bytes(key, value) <= CELL_BYTES_MAX {
             Stored::Inline(value)
         } else {
-            let bytes = u32::try_from(value.len()).expect("values are shorter than 2 GiB");
-            Stored::Overflow { first: packer.writer.write_value(self.source.space, value)?, bytes }
+            packer.writer.write_value(self.source.space, value)?
         };
         packer.push_leaf(&LeafCell { key, lsn, value })
-    }
-}
-
-/// Fills pages of one level one after the other.
-struct Packer<'a> {
-    writer: PageWriter<'a>,
-    kind: Kind,
-    space: u32,
-    draft: Draft,
-    /// The first key of the draft.
-    low: Box<[u8]>,
-    cell: Vec<u8>,
-    children: Vec<Child>,
-    entries_added: i64,
-}
-
-impl<'a> Packer<'a> {
-    fn new(writing: &'a Writing<'a>, kind: Kind, space: u32) -> Packer<'a> {
-        Packer {
-            writer: PageWriter::new(writing),
-            kind,
-            space,
-            draft: Draft::new(),
-            low: Box::default(),
-            cell: Vec::new(),
-            children: Vec::new(),
-            entries_added: 0,
-        }
-    }
-
-    fn push_leaf(&mut self, cell: &LeafCell<'_>) -> Result<(), CheckpointError> {
-        self.cell.clear();
-        cell.encode(&mut self.cell);
-        self.push(cell.key)
-    }
-
-    fn push_branch(&mut self, child: &Child) -> Result<(), CheckpointError> {
-        self.cell.clear();
-        BranchCell { low: &child.low, child: child.page }.encode(&mut self.cell);
-        self.push(&child.low)
-    }
-
-    fn push(&mut self, key: &[u8]) -> Result<(), CheckpointError> {
-        if !self.draft.has_room(self.cell.len()) {
-            self.seal()?;
-        }
-        if self.draft.is_empty() {
-            self.low = key.into();
-        }
-        self.draft.push(&self.cell);
-        Ok(())
-    }
-
-    /// Whether the draft would be left half empty.
-    fn wants_neighbour(&self) -> bool {
-        self.draft.is_sparse() && !self.draft.is_empty()
-    }
-
-    /// Takes a page over as it is.
-    fn keep(&mut self, child: Child) -> Result<(), CheckpointError> {
-        self.seal()?;
-        self.children.push(child);
-        Ok(())
-    }
-
-    fn seal(&mut self) -> Result<(), CheckpointError> {
-        if !self.draft.is_empty() {
-            let page = self.writer.write(&mut self.draft, self.kind, self.space)?;
-            self.children.push(Child { low: std::mem::take(&mut self.low), page });
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Packed, CheckpointError> {
-        self.seal()?;
-        self.writer.finish()?;
-        Ok(Packed { children: self.children, entries_added: self.entries_added })
     }
 }
 
@@ -316,38 +259,43 @@ fn deal<'k>(children: &[Child], mut changed: &'k [&'k [u8]]) -> Vec<&'k [&'k [u8
 }
 
 /// The children of a branch, in order.
-pub(super) fn read_branch(source: Source<'_>, page: Link) -> Result<Vec<Child>, CheckpointError> {
-    let bytes = source.pages.read_one(page)?;
-    let branch = source.check(&bytes, page, Kind::Branch)?;
+pub(super) fn read_branch(source: Source<'_>, link: Link) -> Result<Vec<Child>, CheckpointError> {
+    let mut reads = Reads::one(source, Kind::Branch, link);
+    let (_, branch) = reads.next()?;
+    children_of(source, link, branch)
+}
+
+fn children_of(source: Source<'_>, link: Link, branch: Page<'_>) -> Result<Vec<Child>, CheckpointError> {
     let cells = (0..branch.slots()).map(|slot| branch.branch_cell(slot));
     let children: Option<Vec<Child>> =
         cells.map(|cell| cell.map(|cell| Child { low: cell.low.into(), page: cell.child })).collect();
-    let children = children.ok_or_else(|| source.bad(page, "holds an entry that is cut off"))?;
+    let children = children.ok_or_else(|| source.bad(link, "holds an entry that is cut off"))?;
     if children.is_empty() || !children.is_sorted_by(|a, b| a.low < b.low) {
-        return Err(source.bad(page, "holds keys that are not in order"));
+        return Err(source.bad(link, "holds keys that are not in order"));
     }
     Ok(children)
 }
 
-/// Hands the parts of a value that is too long for its leaf to `visit`, in order.
-pub(super) fn read_value(
+/// Hands the parts of what lies in a chain of pages to `visit`, in order.
+pub(super) fn read_chain(
     source: Source<'_>,
+    kind: Kind,
     first: Link,
-    bytes: u32,
+    bytes: u64,
     mut visit: impl FnMut(Link, &[u8]),
 ) -> Result<(), CheckpointError> {
-    let (mut next, mut left) = (Some(first), bytes as usize);
-    if bytes.div_ceil(OVERFLOW_BYTES as u32) as u64 > source.pages.usable_count() {
-        return Err(source.bad(first, "is the first of more pages of a value than there are"));
+    let (mut next, mut left) = (Some(first), bytes);
+    if bytes.div_ceil(OVERFLOW_BYTES as u64) > source.pages.usable_count() {
+        return Err(source.bad(first, "is the first of more pages than there are"));
     }
     while left > 0 {
-        let page = next.ok_or_else(|| source.bad(first, "is the first of too few pages of a value"))?;
-        let read = source.pages.read_one(page)?;
-        let checked = source.check(&read, page, Kind::Overflow)?;
-        let cut_off = || source.bad(page, "is shorter than its part of a value");
-        let (following, part) = checked.overflow(left.min(OVERFLOW_BYTES)).ok_or_else(cut_off)?;
-        visit(page, part);
-        left -= part.len();
+        let link = next.ok_or_else(|| source.bad(first, "is the first of too few pages"))?;
+        let mut reads = Reads::one(source, kind, link);
+        let (_, page) = reads.next()?;
+        let cut_off = || source.bad(link, "is shorter than its part");
+        let (following, part) = page.part(left.min(OVERFLOW_BYTES as u64) as usize).ok_or_else(cut_off)?;
+        visit(link, part);
+        left -= part.len() as u64;
         next = following;
     }
     Ok(())

@@ -9,6 +9,7 @@ use super::store_file::StoreFile;
 use crate::checkpoint::copier;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::{PAGE_BYTES, Pace};
+use crate::crypt::Keyring;
 use crate::io::Device;
 use crate::log::segment::Segments;
 use crate::lsn::Lsn;
@@ -32,21 +33,22 @@ pub struct Backup {
 
 /// Copies the pages of a checkpoint to a directory that is empty, and makes it a store.
 pub(super) fn copy(
-    store_file: &StoreFile,
+    (store_file, keys): (&StoreFile, Option<&Keyring>),
     (kept, manifest): (&Kept, &Manifest),
     target: &Arc<dyn Device>,
     pace: &Pace<'_>,
 ) -> Result<Backup, BackupError> {
     let started = Instant::now();
     let id = &store_file.id;
-    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), (target, id), pace)?;
+    copier::copy(&kept.pages, (&kept.used, manifest.extents, manifest.position), target, pace)?;
     let segments = Segments::new(Arc::clone(target), *id, store_file.geometry, BTreeMap::new(), Vec::new());
     let io = |error| BackupError::Target(OpenError::Io(error));
     segments.prepare(store_file.geometry.index_of(manifest.position)).map_err(io)?;
     // What commits later is not in the copy, nor is what it needs.
     let manifest = Manifest { log_from: manifest.position, ..manifest.clone() };
-    manifest.write(&**target, id)?;
-    manifest.publish(&**target, id)?;
+    manifest.write(&**target, kept.pages.binding())?.publish(&**target)?;
+    // They open whatever was copied: none is given up before a later checkpoint.
+    keys.map_or(Ok(()), |keys| keys.copy_to(&**target)).map_err(io)?;
     store_file.create(&**target).map_err(io)?;
     let bytes = kept.used.count() * PAGE_BYTES as u64;
     Ok(Backup { position: manifest.position, entries: manifest.entries(), bytes, time: started.elapsed() })

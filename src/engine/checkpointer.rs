@@ -7,28 +7,34 @@
 //!
 //! Writers go on all the while: a snapshot keeps nobody from anything. Whatever fails, the checkpoint before and the log since then are as they
 //! were: nothing that they need is given up or written over before the new manifest has been read back.
+//!
+//! A change of the data key (`rotation`) is a checkpoint for which every key counts as changed.
 
 use super::config::Config;
+use super::error::RotateKeyError;
+use super::rotation::{self, Rotation};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::{Tree, Update};
 use crate::checkpoint::writer::{Writing, Written};
 use crate::checkpoint::{PAGE_BYTES, Pace, PageId, PageSet};
+use crate::crypt::KeyProvider;
 use crate::io::{Device, lower_priority};
 use crate::log::Log;
 use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
-use crate::log::segment::StoreId;
 use crate::log::streams::{self, Streams};
 use crate::lsn::{LogEnd, Lsn};
-use crate::map::Key;
+use crate::map::{Key, Towards};
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
+use crate::options::Compression;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock, thread};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
+use std::ops::Bound;
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a checkpoint did.
@@ -58,6 +64,8 @@ pub(super) struct Kept {
     /// The pages of an attempt whose manifest may be on the disk, whatever the directory shows: its naming failed, or reading it back. They are left
     /// alone until a later manifest is there for certain.
     doubtful: PageSet,
+    /// A change of the data key that is under way.
+    rotation: Option<Rotation>,
     /// That of the next manifest: none is used twice.
     next_number: u64,
     /// How much the log grew from the checkpoint before to the last one.
@@ -65,9 +73,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(pages: Pages, used: PageSet, manifest: Option<Manifest>) -> Kept {
+    pub(super) fn new(
+        pages: Pages,
+        used: PageSet,
+        manifest: Option<Manifest>,
+        rotation: Option<Rotation>,
+    ) -> Kept {
         let next_number = manifest.as_ref().map_or(1, |manifest| manifest.number + 1);
-        Kept { pages, used, manifest, doubtful: PageSet::default(), next_number, grown: 0 }
+        Kept { pages, used, manifest, doubtful: PageSet::default(), rotation, next_number, grown: 0 }
     }
 
     fn start(&self) -> Start {
@@ -78,16 +91,11 @@ impl Kept {
         self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
     }
 
-    /// How many extents begin with these pages.
-    fn extents(&self, pages: &PageSet) -> u64 {
-        pages.last().map_or(0, |page| page.0 / self.pages.extent_pages() + 1)
-    }
-
     /// Removes manifests and extents that are no longer needed, and what an attempt that failed left behind; after that the pages that are
     /// neither in use nor doubtful may be written over.
     fn remove_leftovers(&self, device: &dyn Device) -> Result<(), CheckpointError> {
         manifest::remove_others(device, self.manifest.as_ref().map(|manifest| manifest.number))?;
-        let extents = self.extents(&self.used).max(self.extents(&self.doubtful));
+        let extents = self.pages.extents_of(&self.used).max(self.pages.extents_of(&self.doubtful));
         Ok(self.pages.remove_extents_from(extents)?)
     }
 
@@ -111,9 +119,9 @@ impl Kept {
 /// See the module.
 pub(super) struct Checkpointer {
     device: Arc<dyn Device>,
-    store_id: StoreId,
     log_bytes: u64,
     bytes_per_second: Option<u64>,
+    compression: Compression,
     /// Set when the store is being closed.
     hurry: AtomicBool,
     /// Held by whoever takes one.
@@ -135,18 +143,13 @@ const DISCARDED_PAGES_MIN: u64 = 8;
 const POSITIONS_MAX: usize = 8;
 
 impl Checkpointer {
-    pub(super) fn new(
-        device: Arc<dyn Device>,
-        store_id: StoreId,
-        config: &Config,
-        kept: Kept,
-    ) -> Checkpointer {
+    pub(super) fn new(device: Arc<dyn Device>, config: &Config, kept: Kept) -> Checkpointer {
         let last = Last { position: kept.position(), ..Last::default() };
         Checkpointer {
             device,
-            store_id,
             log_bytes: config.checkpoint_log_bytes,
             bytes_per_second: config.checkpoint_bytes_per_second,
+            compression: config.checkpoint_compression,
             hurry: AtomicBool::new(false),
             kept: Mutex::new(kept),
             last: Mutex::new(last),
@@ -195,6 +198,24 @@ impl Checkpointer {
         copy(&kept, manifest, &Pace::new(self.bytes_per_second, &self.hurry))
     }
 
+    /// Makes the provider's key the store's: a new data key, which the log goes on with, and a checkpoint in which every page is new. Other
+    /// checkpoints and backups wait.
+    pub(super) fn rotate_key(
+        &self,
+        store: &Store,
+        log: &Log,
+        provider: &dyn KeyProvider,
+    ) -> Result<Checkpoint, RotateKeyError> {
+        let keys = log.segments().keys().ok_or(RotateKeyError::NotEncrypted)?;
+        let master = provider.key()?;
+        let mut kept = lock(&self.kept);
+        let generation = rotation::add_key(keys, &*self.device, &master)?;
+        drop(master);
+        let from = log.switch_to(generation).map_err(RotateKeyError::Io)?;
+        kept.rotation = Some(Rotation::new(generation, from));
+        Ok(self.run_on(&mut kept, store, log)?)
+    }
+
     fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
         let taken = self.take(kept, store, log);
         // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
@@ -213,13 +234,18 @@ impl Checkpointer {
         let position = snapshot.position();
         log.wait_durable(position)?;
         let pace = Pace::new(self.bytes_per_second, &self.hurry);
-        let writing = Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, pace);
+        let writing =
+            Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, self.compression, pace)?;
+        let rewrites_all = kept.rotation.as_ref().is_some_and(Rotation::wants_pages);
         let (changed, trees) = on_own_threads(|| {
-            let changed = changed_keys(log, kept, position)?;
+            let mut changed = changed_keys(log, kept, position)?;
+            if rewrites_all {
+                add_all_keys(store, &snapshot, &mut changed);
+            }
             let trees = write_trees(&writing, kept, store, &snapshot, &changed)?;
             Ok((changed.len() as u64, trees))
         })?;
-        let written = writing.finish()?;
+        let written = writing.finish(kept.manifest.as_ref())?;
         drop(snapshot);
         let manifest = Manifest {
             number: kept.next_number,
@@ -228,7 +254,8 @@ impl Checkpointer {
             session: log_start.session.unwrap_or(log.session()),
             written: SystemTime::now(),
             extent_pages: kept.pages.extent_pages(),
-            extents: kept.extents(&written.used),
+            extents: kept.pages.extents_of(&written.used),
+            map: written.map,
             trees,
         };
         let report = Checkpoint {
@@ -240,14 +267,17 @@ impl Checkpointer {
             time: started.elapsed(),
         };
         self.publish(kept, written, manifest)?;
+        if rewrites_all {
+            kept.rotation.iter_mut().for_each(Rotation::pages_written);
+        }
         Ok(Checkpoint { time: started.elapsed(), ..report })
     }
 
     /// Makes what was written the store's checkpoint.
     fn publish(&self, kept: &mut Kept, written: Written, manifest: Manifest) -> Result<(), CheckpointError> {
-        manifest.write(&*self.device, &self.store_id)?;
+        let unpublished = manifest.write(&*self.device, kept.pages.binding())?;
         kept.next_number += 1;
-        if let Err(error) = manifest.publish(&*self.device, &self.store_id) {
+        if let Err(error) = unpublished.publish(&*self.device) {
             for page in written.used.iter() {
                 kept.doubtful.insert(page);
             }
@@ -258,10 +288,17 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Gives up what the last checkpoint does not need: older manifests, pages and log.
-    fn give_up(&self, kept: &Kept, log: &Log) -> Result<(), CheckpointError> {
+    /// Gives up what the last checkpoint does not need: older manifests, pages, log and data keys.
+    fn give_up(&self, kept: &mut Kept, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
-        Ok(log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?)
+        log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?;
+        let log_from = kept.start().lsn;
+        if let Some(rotation) = kept.rotation.filter(|rotation| rotation.is_over(log_from)) {
+            let keys = log.segments().keys().expect("only an encrypted store changes its key");
+            keys.retire_before(&*self.device, rotation.generation())?;
+            kept.rotation = None;
+        }
+        Ok(())
     }
 
     /// Gives back all room that a store at rest does not need. Nobody may commit any more.
@@ -311,7 +348,7 @@ fn choose_position(store: &Store, log: &Log, last: Start) -> (Snapshot, Start) {
 /// The keys that were committed from the last checkpoint up to `position`, in order, by keyspace.
 fn changed_keys(log: &Log, kept: &Kept, position: Lsn) -> Result<Vec<(u32, Key)>, CheckpointError> {
     let segments = log.segments();
-    let (mut commits, mut changed) = (Streams::new(segments, kept.position()), Vec::new());
+    let (mut commits, mut changed) = (Streams::new(segments, kept.start(), kept.position()), Vec::new());
     reader::read_until(segments, kept.start(), position, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
             let key = |write: Write<'_>| changed.push((write.space, Key::from(write.key)));
@@ -322,6 +359,16 @@ fn changed_keys(log: &Log, kept: &Kept, position: Lsn) -> Result<Vec<(u32, Key)>
     changed.par_sort_unstable();
     changed.dedup();
     Ok(changed)
+}
+
+/// Adds every key that is there, so that every page is written anew.
+fn add_all_keys(store: &Store, snapshot: &Snapshot, changed: &mut Vec<(u32, Key)>) {
+    for space in store.spaces() {
+        let all = snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
+        changed.extend(all.map(|(key, _)| (space.id(), Key::from(key))));
+    }
+    changed.par_sort_unstable();
+    changed.dedup();
 }
 
 /// The trees after the changes: those without any are taken over.

@@ -1,9 +1,12 @@
 //! Every setting of a store, checked once.
 
 use super::error::OpenError;
+use crate::crypt::KeyProvider;
 use crate::document::Limits;
 use crate::io::{BLOCK, DeviceChoice};
-use crate::options::{Durability, Isolation};
+use crate::options::{Compression, Durability, Isolation};
+use crate::sync::Arc;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +30,22 @@ pub(crate) struct Config {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) checkpoint_bytes_per_second: Option<u64>,
     pub(crate) checkpoint_at_close: bool,
+    pub(crate) checkpoint_compression: Compression,
     /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
     pub(crate) extent_bytes: u64,
+    /// None for a store that is not encrypted.
+    pub(crate) encryption: Option<Encryption>,
+}
+
+/// Where the key comes from.
+#[derive(Clone)]
+pub(crate) struct Encryption(pub(crate) Arc<dyn KeyProvider>);
+
+/// Says that there is a provider. What it may hold is its own business.
+impl fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Encryption(..)")
+    }
 }
 
 impl Default for Config {
@@ -50,7 +67,9 @@ impl Default for Config {
             checkpoint_interval: Duration::from_secs(300),
             checkpoint_bytes_per_second: None,
             checkpoint_at_close: true,
+            checkpoint_compression: Compression::None,
             extent_bytes: 64 << 20,
+            encryption: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a store could not be opened or closed.
 
 use crate::checkpoint::error::CheckpointError;
+use crate::crypt::KeyError;
 use crate::io::{IoError, LockError};
 use crate::log::reader::LogError;
 use std::path::PathBuf;
@@ -55,6 +56,30 @@ pub enum OpenError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The store is encrypted, and no key was given.
+    #[error("the store at `{}` is encrypted: open it with its key, see `Builder::encryption`", .path.display())]
+    #[non_exhaustive]
+    KeyNeeded {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The store is encrypted with another key than the one that was given.
+    #[error("the key is not the one of this store: it does not open `{}`", .file.display())]
+    #[non_exhaustive]
+    WrongKey {
+        /// The file with the data keys, which the key is to open.
+        file: PathBuf,
+    },
+    /// A key was given for a store that is not encrypted.
+    #[error("the store at `{}` is not encrypted, and a key was given; open it without, or export it into an encrypted one", .path.display())]
+    #[non_exhaustive]
+    NotEncrypted {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The provider had no key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Somebody else has the store open.
     #[error(transparent)]
     Locked(#[from] LockError),
@@ -77,6 +102,31 @@ pub enum OpenError {
         /// What is allowed.
         allowed: &'static str,
     },
+}
+
+/// Why the key was not changed, or the change not finished. Which of the two keys opens the store then, each error says.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateKeyError {
+    /// The store is not encrypted.
+    #[error(
+        "the store is not encrypted: it has no key that could be changed; export it into an encrypted one"
+    )]
+    NotEncrypted,
+    /// The provider had no key. The old one is in force.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store has had as many data keys as it can count, or holds as many as its file has room for. The old key is in force.
+    #[error(
+        "the store has had 255 data keys, or needs 55 of them at once: take a checkpoint, or export it into a new store"
+    )]
+    NoneLeft,
+    /// The keys could not be written, or the log not go on with them. One of the two keys opens the store: try the new one first.
+    #[error("the keys could not be changed: {0}; the new key or the old one opens the store")]
+    Io(IoError),
+    /// The new key is in force, but not everything is sealed with its data key yet: the next checkpoint goes on with that.
+    #[error("the key was changed, but the checkpoint failed that was to write everything anew: {0}")]
+    Checkpoint(#[from] CheckpointError),
 }
 
 /// What failed while a store was closed. It is closed.

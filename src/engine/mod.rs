@@ -1,7 +1,7 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
-//! - `catalog`: names. `checkpointer`: from records to files. `backup`: from those to other files. `maintenance`: the flusher, the sweep, and who takes checkpoints.
+//! - `catalog`: names. `checkpointer`: from records to files. `backup`: from those to other files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, and who takes checkpoints.
 
 pub(crate) mod backup;
 pub(crate) mod catalog;
@@ -11,10 +11,12 @@ pub(crate) mod error;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
+mod rotation;
 mod store_file;
 pub(crate) mod verify;
 
 use crate::checkpoint::error::CheckpointError;
+use crate::crypt::KeyProvider;
 use crate::io::{Device, DirLock, IoError};
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
@@ -28,7 +30,7 @@ use backup::Backup;
 use catalog::Kind;
 use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
-use error::{BackupError, CloseError, OpenError};
+use error::{BackupError, CloseError, OpenError, RotateKeyError};
 use maintenance::Maintenance;
 use open::Opened;
 use recovery::{Recovered, Recovery};
@@ -85,7 +87,7 @@ impl Engine {
         let store_file = files.store;
         let Recovered { store, log, kept, recovery } = recovery::recover(&device, files, dir, &config)?;
         let name = device.name();
-        let checkpointer = Checkpointer::new(device, store_file.id, &config, kept);
+        let checkpointer = Checkpointer::new(device, &config, kept);
         let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
         Ok(Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock))
     }
@@ -248,9 +250,16 @@ impl Engine {
     pub(crate) fn back_up_on(&self, target: &Arc<dyn Device>) -> Result<Option<Backup>, BackupError> {
         let Some(disk) = &self.disk else { return Ok(None) };
         let made = disk.checkpointer.run_and_copy(&self.store, &disk.log, |kept, manifest, pace| {
-            backup::copy(&disk.store_file, (kept, manifest), target, pace)
+            let keys = disk.log.segments().keys().map(|keys| &**keys);
+            backup::copy((&disk.store_file, keys), (kept, manifest), target, pace)
         });
         made.map(Some)
+    }
+
+    /// Makes `provider`'s key the store's, and writes everything anew with a new data key.
+    pub(crate) fn rotate_key(&self, provider: &dyn KeyProvider) -> Result<Checkpoint, RotateKeyError> {
+        let disk = self.disk.as_ref().ok_or(RotateKeyError::NotEncrypted)?;
+        disk.checkpointer.rotate_key(&self.store, &disk.log, provider)
     }
 
     /// The last checkpoint's position; zero before the first, none in memory.

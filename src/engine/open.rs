@@ -3,8 +3,10 @@
 use super::config::Config;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
+use crate::checkpoint::Binding;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages;
+use crate::crypt::{self, Keyring, KeysError};
 use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
 use crate::log::reader::{self, End, Frames, LogError, Start};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
@@ -15,6 +17,8 @@ use std::path::Path;
 /// The files of a store.
 pub(crate) struct Files {
     pub(crate) store: StoreFile,
+    /// What binds pages and manifests to it.
+    pub(crate) binding: Binding,
     /// What the pages are good for; none before the first checkpoint.
     pub(crate) manifest: Option<Manifest>,
     pub(crate) segments: Arc<Segments>,
@@ -22,7 +26,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// From where on the log is needed.
-    fn log_start(&self) -> Start {
+    pub(super) fn log_start(&self) -> Start {
         self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
 }
@@ -88,6 +92,8 @@ fn is_ours(name: &str) -> bool {
         || name == UNFINISHED_NAME
         || name == segment::UNFINISHED_NAME
         || name == manifest::UNFINISHED_NAME
+        || name == crypt::FILE_NAME
+        || name == crypt::UNFINISHED_NAME
         || is_numbered(name)
         || crate::io::is_reserved_name(name)
 }
@@ -102,10 +108,11 @@ fn is_numbered(name: &str) -> bool {
 /// The files of the store on `device`, which is created if there is none.
 pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) -> Result<Files, OpenError> {
     let names = device.list()?;
-    let store = if names.iter().any(|name| name == NAME) {
+    let (store, keys) = if names.iter().any(|name| name == NAME) {
         // What we are about to rely on, whoever made it, and whether or not it came to flushing it.
         device.flush_names()?;
-        StoreFile::read(&**device, dir)?
+        let store = StoreFile::read(&**device, dir)?;
+        (store, open_keys(device, dir, &store, config)?)
     } else {
         refuse_orphans(device, dir, &names)?;
         if !config.create {
@@ -113,10 +120,36 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
         }
         create(device, &names, config)?
     };
-    let manifest = manifest::find(&**device, &store.id)?;
+    let binding = Binding::new(store.id, keys.clone());
+    let manifest = manifest::find(&**device, &binding)?;
     let first = manifest.as_ref().map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
-    let segments = open_segments(device, dir, &store, first)?;
-    Ok(Files { store, manifest, segments })
+    let segments = Arc::new(open_segments(device, dir, &store, first)?.sealed_with(keys));
+    Ok(Files { store, binding, manifest, segments })
+}
+
+/// The data keys of a store that is encrypted, which needs the right key to be given; none of one that is not.
+fn open_keys(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    store: &StoreFile,
+    config: &Config,
+) -> Result<Option<Arc<Keyring>>, OpenError> {
+    let path = || dir.to_path_buf();
+    let provider = match (&config.encryption, store.is_encrypted) {
+        (None, false) => return Ok(None),
+        (None, true) => return Err(OpenError::KeyNeeded { path: path() }),
+        (Some(_), false) => return Err(OpenError::NotEncrypted { path: path() }),
+        (Some(encryption), true) => &encryption.0,
+    };
+    let file = dir.join(crypt::FILE_NAME);
+    let keyring = Keyring::open(&**device, &store.id, &provider.key()?).map_err(|error| match error {
+        KeysError::Io(error) => OpenError::Io(error),
+        KeysError::Damaged(what) => OpenError::Damaged { file, what },
+        KeysError::Newer(found) => OpenError::Newer { file, found, supported: crypt::VERSION },
+        KeysError::WrongKey => OpenError::WrongKey { file },
+        KeysError::NoneLeft => unreachable!("nothing is added"),
+    })?;
+    Ok(Some(Arc::new(keyring)))
 }
 
 /// The segments from the first one that is needed on. Those before it are there to be used again.
@@ -125,7 +158,7 @@ fn open_segments(
     dir: &Path,
     store: &StoreFile,
     first: u64,
-) -> Result<Arc<Segments>, OpenError> {
+) -> Result<Segments, OpenError> {
     let (mut files, mut spare) = (BTreeMap::new(), Vec::new());
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
         if index < first {
@@ -138,7 +171,7 @@ fn open_segments(
     if let Some(index) = expected.into_iter().find(|index| !files.contains_key(index)) {
         return Err(missing_segment(dir, index));
     }
-    Ok(Arc::new(Segments::new(Arc::clone(device), store.id, store.geometry, files, spare)))
+    Ok(Segments::new(Arc::clone(device), store.id, store.geometry, files, spare))
 }
 
 fn missing_segment(dir: &Path, index: u64) -> OpenError {
@@ -181,16 +214,24 @@ fn refuse_orphans(device: &Arc<dyn Device>, dir: &Path, names: &[String]) -> Res
     Ok(())
 }
 
-fn create(device: &Arc<dyn Device>, names: &[String], config: &Config) -> Result<StoreFile, OpenError> {
+fn create(
+    device: &Arc<dyn Device>,
+    names: &[String],
+    config: &Config,
+) -> Result<(StoreFile, Option<Arc<Keyring>>), OpenError> {
+    // Asked for first: without it nothing is to be touched.
+    let master = config.encryption.as_ref().map(|encryption| encryption.0.key()).transpose()?;
     // What a creation that was interrupted left behind.
     for name in names.iter().filter(|name| is_ours(name)) {
         device.remove(name)?;
     }
     let geometry = Geometry { segment_bytes: config.segment_bytes };
-    let store = StoreFile { id: uuid::Uuid::now_v7().into_bytes(), geometry };
+    let id = uuid::Uuid::now_v7().into_bytes();
+    let store = StoreFile { id, geometry, is_encrypted: master.is_some() };
     Segments::new(Arc::clone(device), store.id, geometry, BTreeMap::new(), Vec::new()).prepare(0)?;
+    let keys = master.map(|master| Keyring::create(&**device, &id, &master)).transpose()?;
     store.create(&**device)?;
-    Ok(store)
+    Ok((store, keys.map(Arc::new)))
 }
 
 fn has_frames(device: &Arc<dyn Device>, name: &str) -> Result<bool, OpenError> {

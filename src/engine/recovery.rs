@@ -8,6 +8,7 @@ use super::checkpointer::Kept;
 use super::config::Config;
 use super::error::OpenError;
 use super::open::{Files, read_log};
+use super::rotation::Rotation;
 use crate::checkpoint::loader;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::pages::Pages;
@@ -15,8 +16,8 @@ use crate::checkpoint::tree::Tree;
 use crate::checkpoint::{PAGE_BYTES, PageSet};
 use crate::io::Device;
 use crate::log::batch::Write;
-use crate::log::frame::Session;
-use crate::log::reader::{Frames, LogError};
+use crate::log::reader::{Frames, LogError, Start};
+use crate::log::seal::Session;
 use crate::log::segment::Segments;
 use crate::log::streams::{self, Stream, Streams};
 use crate::log::{self, Log};
@@ -92,14 +93,14 @@ pub(super) fn recover(
     config: &Config,
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
-    let mut replay = Replay::new(&files.segments, files.manifest.as_ref());
+    let mut replay = Replay::new(&files.segments, files.log_start(), files.manifest.as_ref());
     let end = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
-    let Files { store: store_file, manifest, segments } = &files;
+    let Files { binding, manifest, segments, .. } = &files;
     let log_end = Arc::new(LogEnd::new(end.lsn));
     let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
     let (pages, used) = match manifest {
         Some(manifest) => {
-            let pages = loader::open(device, &store_file.id, manifest)?;
+            let pages = loader::open(device, binding, manifest)?;
             make_room(&store, &manifest.trees, pages.entries_max(), &replay.shards);
             let loading: HashMap<u32, Loading<'_>> =
                 manifest.trees.iter().map(|tree| (tree.space, store.space(tree.space).load())).collect();
@@ -116,13 +117,13 @@ pub(super) fn recover(
         None => {
             make_room(&store, &[], 0, &replay.shards);
             let extent_pages = config.extent_bytes / PAGE_BYTES as u64;
-            (Pages::open(Arc::clone(device), store_file.id, extent_pages, 0)?, PageSet::default())
+            (Pages::open(Arc::clone(device), binding.clone(), extent_pages, 0)?, PageSet::default())
         }
     };
     let (shards, writes) = (replay.shards, replay.writes);
     install(shards, manifest.as_ref().map_or(&[], |manifest| &manifest.trees), &store);
     log::settle(segments, end.durable, end.lsn, end.cut_bytes)?;
-    let session = end.session.map_or(Session(1), Session::next);
+    let session = Session::begin(end.session, segments.keys().is_some())?;
     let log = Log::start(Arc::clone(segments), log_end, session, config.ring_bytes as usize)?;
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
@@ -136,7 +137,8 @@ pub(super) fn recover(
         closed: end.closed,
         time: started.elapsed(),
     };
-    let kept = Kept::new(pages, used, files.manifest);
+    let rotation = segments.keys().and_then(|keys| Rotation::unfinished(keys, end.lsn));
+    let kept = Kept::new(pages, used, files.manifest, rotation);
     Ok(Recovered { store, log, kept, recovery })
 }
 
@@ -153,13 +155,14 @@ fn make_room(store: &Store, trees: &[Tree], entries_max: u64, shards: &[Shard]) 
 }
 
 impl<'a> Replay<'a> {
-    fn new(segments: &'a Segments, manifest: Option<&Manifest>) -> Replay<'a> {
+    fn new(segments: &'a Segments, start: Start, manifest: Option<&Manifest>) -> Replay<'a> {
+        let position = manifest.map_or(Lsn::ZERO, |manifest| manifest.position);
         let shard_count = rayon::current_num_threads() * 4;
         Replay {
             segments,
             shards: (0..shard_count).map(|_| Shard::default()).collect(),
             hasher: foldhash::fast::RandomState::default(),
-            streams: Streams::new(segments, manifest.map_or(Lsn::ZERO, |manifest| manifest.position)),
+            streams: Streams::new(segments, start, position),
             writes: 0,
         }
     }

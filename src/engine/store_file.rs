@@ -13,12 +13,15 @@ pub(crate) const UNFINISHED_NAME: &str = "store.new";
 const MAGIC: &[u8; 8] = b"SKIPSTON";
 pub(crate) const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 8;
+/// In the flags: the frames and pages are sealed with the keys in the file `keys`.
+const ENCRYPTED: u32 = 1;
 
 /// What the file says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct StoreFile {
     pub(crate) id: StoreId,
     pub(crate) geometry: Geometry,
+    pub(crate) is_encrypted: bool,
 }
 
 impl StoreFile {
@@ -26,6 +29,8 @@ impl StoreFile {
         let mut block = AlignedBuf::zeroed(BLOCK);
         block[0..8].copy_from_slice(MAGIC);
         block[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        let flags = if self.is_encrypted { ENCRYPTED } else { 0 };
+        block[12..16].copy_from_slice(&flags.to_le_bytes());
         block[16..32].copy_from_slice(&self.id);
         block[32..40].copy_from_slice(&self.geometry.segment_bytes.to_le_bytes());
         let crc = crc32c::crc32c(&block[..HEADER_BYTES]);
@@ -51,13 +56,18 @@ impl StoreFile {
         if crc != Some(crc32c::crc32c(&block[..HEADER_BYTES])) {
             return Err(damaged("its checksum does not agree"));
         }
-        let mut fields = Cursor::new(&block[16..]);
+        let mut fields = Cursor::new(&block[12..]);
+        let flags = fields.u32().ok_or(damaged("it is too short"))?;
         let id = fields.take(16).and_then(|id| id.try_into().ok()).ok_or(damaged("it is too short"))?;
         let segment_bytes = fields.u64().ok_or(damaged("it is too short"))?;
         if segment_bytes < 2 * BLOCK as u64 || !segment_bytes.is_multiple_of(BLOCK as u64) {
             return Err(damaged("its segments have a senseless size"));
         }
-        Ok(StoreFile { id, geometry: Geometry { segment_bytes } })
+        if flags & !ENCRYPTED != 0 {
+            return Err(damaged("it has flags that no version of this program sets"));
+        }
+        let is_encrypted = flags == ENCRYPTED;
+        Ok(StoreFile { id, geometry: Geometry { segment_bytes }, is_encrypted })
     }
 
     pub(crate) fn read(device: &dyn Device, dir: &Path) -> Result<StoreFile, OpenError> {
@@ -82,9 +92,12 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_found_and_a_newer_version_named() {
         let dir = Path::new("somewhere");
-        let file = StoreFile { id: [9; 16], geometry: Geometry { segment_bytes: 1 << 20 } };
-        let good = file.encode();
-        assert_eq!(StoreFile::decode(&good, dir).unwrap(), file);
+        let geometry = Geometry { segment_bytes: 1 << 20 };
+        for is_encrypted in [false, true] {
+            let file = StoreFile { id: [9; 16], geometry, is_encrypted };
+            assert_eq!(StoreFile::decode(&file.encode(), dir).unwrap(), file);
+        }
+        let good = StoreFile { id: [9; 16], geometry, is_encrypted: true }.encode();
         for bit in 0..(HEADER_BYTES + 4) * 8 {
             let mut block = good.to_vec();
             block[bit / 8] ^= 1 << (bit % 8);

@@ -1,11 +1,13 @@
 //! What a store's files hold, without opening it for use: every header, every page of the checkpoint and every frame behind it is checked.
 
-use super::config::Config;
+use super::config::{Config, Encryption};
 use super::error::OpenError;
 use super::open;
 use crate::checkpoint::loader;
+use crate::crypt::KeyProvider;
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
+use crate::sync::Arc;
 use std::path::Path;
 
 /// What was found in a store's files.
@@ -43,19 +45,33 @@ pub struct Verified {
 /// # Errors
 /// The first thing that is wrong, with file and offset; [`OpenError::Locked`] if somebody has the store open.
 pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
-    let path = path.as_ref();
-    let config = Config { create: false, ..Config::default() };
+    verify_with(path.as_ref(), None)
+}
+
+/// The same for a store that is encrypted: every page and every frame must also be what was sealed there with its key.
+///
+/// # Errors
+/// As [`verify`]; and if the key is not the store's, or the store is not encrypted.
+pub fn verify_encrypted(
+    path: impl AsRef<Path>,
+    provider: impl KeyProvider + 'static,
+) -> Result<Verified, OpenError> {
+    verify_with(path.as_ref(), Some(Encryption(Arc::new(provider))))
+}
+
+fn verify_with(path: &Path, encryption: Option<Encryption>) -> Result<Verified, OpenError> {
+    let config = Config { create: false, encryption, ..Config::default() };
     let opened = open::open_directory(path, &config)?;
     let files = open::open_files(&opened.device, path, &config)?;
     let segments = &files.segments;
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
     if let Some(manifest) = &files.manifest {
-        let pages = loader::open(&opened.device, &files.store.id, manifest)?;
+        let pages = loader::open(&opened.device, &files.binding, manifest)?;
         let used = loader::load(&pages, manifest, |_, _| |_| {})?;
         (found.pages, found.entries) = (used.count(), manifest.entries());
         (found.checkpoint, found.free_pages) = (manifest.position, pages.usable_count() - used.count());
     }
-    let mut commits = Streams::new(segments, found.checkpoint);
+    let mut commits = Streams::new(segments, files.log_start(), found.checkpoint);
     let end = open::read_log(&files, path, &mut |frames| {
         for (lsn, stream) in commits.read(frames)? {
             found.commits += 1;

@@ -91,9 +91,20 @@ fn creates_opens_renames_and_removes(device: &dyn Device) {
         "a file that is open goes on under its new name"
     );
 
-    device.remove("a").unwrap();
+    device.replace("c", "a").unwrap();
+    assert_eq!(device.list().unwrap(), ["a"]);
+    assert_eq!(contents(&*device.open("a").unwrap())[..BLOCK], blocks(1, 6)[..], "it took the other's place");
+    device.replace("a", "c").unwrap();
+    assert_eq!(device.list().unwrap(), ["c"], "or a name that was free");
+
     device.remove("c").unwrap();
-    for missing in [error(device.open("a")), error(device.rename("a", "d")), error(device.remove("a"))] {
+    let missing = [
+        error(device.open("a")),
+        error(device.rename("a", "d")),
+        error(device.replace("a", "d")),
+        error(device.remove("a")),
+    ];
+    for missing in missing {
         assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
     }
     for bytes in [0, 1, FILE_BYTES + 512] {
@@ -157,6 +168,8 @@ fn refuses_bad_names(device: &dyn Device) {
             error(device.create(name, FILE_BYTES)),
             error(device.rename(name, "x")),
             error(device.rename("x", name)),
+            error(device.replace(name, "x")),
+            error(device.replace("x", name)),
             error(device.remove(name)),
         ];
         for refused in refusals {

@@ -81,6 +81,21 @@ impl<A: Access> Directory<A> {
         self.flush_names()
     }
 
+    fn change_name(
+        &self,
+        from: &str,
+        to: &str,
+        check: impl FnOnce(&Path) -> Result<(), IoError>,
+    ) -> Result<(), IoError> {
+        request::check_name(IoOperation::Rename, from)?;
+        request::check_name(IoOperation::Rename, to)?;
+        let (from, to) = (self.path.join(from), self.path.join(to));
+        let _changing = lock(&self.changing);
+        check(&to)?;
+        fs::rename(&from, &to).map_err(|error| IoError::new(IoOperation::Rename, &from, error))?;
+        self.flush_names()
+    }
+
     fn must_be_free(&self, operation: IoOperation, path: &Path) -> Result<(), IoError> {
         match fs::symlink_metadata(path) {
             Ok(_) => Err(IoError::new(operation, path, io::ErrorKind::AlreadyExists.into())),
@@ -130,13 +145,11 @@ impl<A: Access> Device for Directory<A> {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
-        request::check_name(IoOperation::Rename, from)?;
-        request::check_name(IoOperation::Rename, to)?;
-        let (from, to) = (self.path.join(from), self.path.join(to));
-        let _changing = lock(&self.changing);
-        self.must_be_free(IoOperation::Rename, &to)?;
-        fs::rename(&from, &to).map_err(|error| IoError::new(IoOperation::Rename, &from, error))?;
-        self.flush_names()
+        self.change_name(from, to, |to| self.must_be_free(IoOperation::Rename, to))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<(), IoError> {
+        self.change_name(from, to, |_| Ok(()))
     }
 
     fn remove(&self, name: &str) -> Result<(), IoError> {

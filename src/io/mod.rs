@@ -74,6 +74,10 @@ pub(crate) trait Device: Send + Sync {
     /// Gives a file another name, atomically and durably; the new name must not be in use.
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError>;
 
+    /// Gives a file the name of another, which is no longer there then, atomically and durably; the new name may also be free. On an
+    /// error the name leads to either.
+    fn replace(&self, from: &str, to: &str) -> Result<(), IoError>;
+
     /// Removes a file, durably.
     fn remove(&self, name: &str) -> Result<(), IoError>;
 

@@ -28,12 +28,12 @@ pub(crate) fn decode_link(payload: &[u8]) -> Option<(Option<Lsn>, &[u8])> {
     Some(((before != 0).then_some(Lsn::new(before)), cursor.rest()))
 }
 
-/// Cuts what is before the end of a payload into chunks of `chunk_bytes`, each of which goes to `publish` for a position; returns the
-/// rest, linked to the last of them. It is not empty, and no longer than a chunk.
+/// Cuts what is before the end of a payload into chunks of `chunk_bytes`, each of which goes to `publish` for a position, and is left in whatever
+/// state that likes; returns the rest, linked to the last of them. It is not empty, and no longer than a chunk.
 pub(crate) fn cut<E>(
     payload: &[u8],
     chunk_bytes: usize,
-    mut publish: impl FnMut(&[u8]) -> Result<Lsn, E>,
+    mut publish: impl FnMut(&mut Vec<u8>) -> Result<Lsn, E>,
 ) -> Result<Vec<u8>, E> {
     debug_assert!(chunk_bytes > LINK_BYTES_MAX);
     // The payload begins with a link already.
@@ -45,7 +45,7 @@ pub(crate) fn cut<E>(
         if rest.is_empty() {
             return Ok(chunk);
         }
-        let lsn = publish(&chunk)?;
+        let lsn = publish(&mut chunk)?;
         chunk.clear();
         encode_link(Some(lsn), &mut chunk);
     }

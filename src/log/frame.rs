@@ -3,7 +3,7 @@
 //! ```text
 //!   0        4    5    6        8                16              24         28        32
 //!   ┌────────┬────┬────┬────────┬────────────────┬───────────────┬──────────┬─────────┬───────────┐
-//!   │ length │kind│  0 │ session│ own position   │ durable then  │ payload  │ CRC-32C │ payload … │
+//!   │ length │kind│ key│ session│ own position   │ durable then  │ payload  │ CRC-32C │ payload … │
 //!   └────────┴────┴────┴────────┴────────────────┴───────────────┴──────────┴─────────┴───────────┘
 //! ```
 //!
@@ -13,7 +13,10 @@
 //!   session is not taken for frames of the next.
 //! - It carries how much of the log was durable when it was written. A valid frame behind an invalid place that *was durable by then*
 //!   proves damage; without such a frame the place is the torn end of the log.
+//! - In an encrypted store it says with which data key it is sealed (`seal`); the checksum is over what is on the disk, so a torn end is told
+//!   without the key.
 
+use crate::crypt::{Generation, TAG_BYTES};
 use crate::format::Cursor;
 use crate::lsn::Lsn;
 
@@ -47,13 +50,16 @@ impl Kind {
 
 /// A session's number, modulo 2^16: only neighbours are ever compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Session(pub(crate) u16);
+pub(crate) struct SessionNumber(pub(crate) u16);
 
-impl Session {
-    pub(crate) fn next(self) -> Session {
-        Session(self.0.wrapping_add(1))
+impl SessionNumber {
+    pub(crate) fn next(self) -> SessionNumber {
+        SessionNumber(self.0.wrapping_add(1))
     }
 }
+
+/// What the payload of an `Open` frame begins with in an encrypted store, and all that is not encrypted of it.
+pub(super) const SALT_BYTES: usize = 16;
 
 /// How long a frame with this payload is: the positions after it stay multiples of 8.
 pub(crate) const fn frame_bytes(payload: usize) -> u64 {
@@ -64,7 +70,9 @@ pub(crate) const fn frame_bytes(payload: usize) -> u64 {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
-    pub(crate) session: Session,
+    /// The data key with which it is sealed; none in a store that is not encrypted.
+    pub(crate) generation: Option<Generation>,
+    pub(crate) session: SessionNumber,
     pub(crate) lsn: Lsn,
     /// The whole reservation in bytes.
     pub(crate) bytes: u32,
@@ -73,15 +81,24 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The header's bytes, for a payload with this checksum. The payload's own checksum may be known before the position is.
-    pub(crate) fn encode(&self, payload_crc: u32) -> [u8; HEADER_BYTES] {
-        let mut out = [0; HEADER_BYTES];
+    /// The header's bytes without the checksum.
+    pub(super) fn fields(&self) -> [u8; CRC_AT] {
+        let mut out = [0; CRC_AT];
         out[0..4].copy_from_slice(&self.bytes.to_le_bytes());
         out[4] = self.kind as u8;
+        out[5] = self.generation.map_or(0, Generation::get);
         out[6..8].copy_from_slice(&self.session.0.to_le_bytes());
         out[8..16].copy_from_slice(&self.lsn.get().to_le_bytes());
         out[16..24].copy_from_slice(&self.durable.get().to_le_bytes());
         out[24..28].copy_from_slice(&self.payload_bytes.to_le_bytes());
+        out
+    }
+
+    /// The header's bytes, for a payload with this checksum. The payload's own checksum may be known before the position is.
+    #[inline]
+    pub(crate) fn encode(&self, payload_crc: u32) -> [u8; HEADER_BYTES] {
+        let mut out = [0; HEADER_BYTES];
+        out[..CRC_AT].copy_from_slice(&self.fields());
         let crc = crc32c::crc32c_append(payload_crc, &out[..CRC_AT]);
         out[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         out
@@ -92,18 +109,29 @@ impl Header {
         let mut cursor = Cursor::new(bytes);
         let length = cursor.u32()?;
         let kind = Kind::from_byte(cursor.u8()?)?;
-        let zero = cursor.u8()?;
-        let session = Session(cursor.u16()?);
+        let generation = Generation::new(cursor.u8()?);
+        let session = SessionNumber(cursor.u16()?);
         let own = Lsn::new(cursor.u64()?);
         let durable = Lsn::new(cursor.u64()?);
         let payload_bytes = cursor.u32()?;
-        let header = Header { kind, session, lsn: own, bytes: length, durable, payload_bytes };
+        let header = Header { kind, generation, session, lsn: own, bytes: length, durable, payload_bytes };
+        let seal_bytes = header.seal_bytes();
+        let (length, payload_bytes) = (length as usize, payload_bytes as usize);
         let long_enough = match kind {
-            Kind::Void => payload_bytes == 0 && length as usize >= HEADER_BYTES,
-            _ => u64::from(length) == frame_bytes(payload_bytes as usize),
+            Kind::Void => payload_bytes == seal_bytes && length >= HEADER_BYTES + seal_bytes,
+            _ => length as u64 == frame_bytes(payload_bytes) && payload_bytes >= seal_bytes,
         };
-        let plausible = zero == 0 && own == lsn && durable <= lsn && long_enough;
-        (plausible && u64::from(length).is_multiple_of(Lsn::ALIGN)).then_some(header)
+        let plausible = own == lsn && durable <= lsn && long_enough;
+        (plausible && (length as u64).is_multiple_of(Lsn::ALIGN)).then_some(header)
+    }
+
+    /// How much of the payload is there for the seal's sake.
+    fn seal_bytes(&self) -> usize {
+        match (self.generation, self.kind) {
+            (None, _) => 0,
+            (Some(_), Kind::Open) => SALT_BYTES + TAG_BYTES,
+            (Some(_), _) => TAG_BYTES,
+        }
     }
 }
 
@@ -121,7 +149,8 @@ mod tests {
         let payload = b"thirteen byte".to_vec();
         let header = Header {
             kind: Kind::Commit,
-            session: Session(7),
+            generation: None,
+            session: SessionNumber(7),
             lsn: Lsn::new(4096),
             bytes: frame_bytes(payload.len()) as u32,
             durable: Lsn::new(4088),

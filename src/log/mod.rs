@@ -2,10 +2,11 @@
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
 //! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
-//! - `unfinished`: which part of the log is needed by transactions that have not committed yet.
+//! - `unfinished`: which part of the log is needed by transactions that have not committed yet. `seal`: encryption of frames.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
-//! publishing, which holds up durable acknowledgements behind it, is one copy.
+//! publishing, which holds up durable acknowledgements behind it, is one copy. In an encrypted store it is encryption and checksum too, for the
+//! position is a part of the nonce: it grows with the payload, of which there is 1 MiB at most.
 
 pub(crate) mod batch;
 pub(crate) mod chunks;
@@ -14,17 +15,20 @@ pub(crate) mod frame;
 pub(crate) mod group_commit;
 pub(crate) mod reader;
 pub(crate) mod ring;
+pub(crate) mod seal;
 pub(crate) mod segment;
 pub(crate) mod streams;
 pub(crate) mod unfinished;
 
+use crate::crypt::Generation;
 use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
 use crate::sync::Arc;
 use batch::Write;
-use frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, Session, frame_bytes};
+use frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, frame_bytes};
 use group_commit::{GroupCommit, LogSink};
 use ring::{Ring, block_floor};
+use seal::{SEAL_BYTES, Sealer, Session};
 use segment::{SegmentWriter, Segments};
 use std::task::Waker;
 use unfinished::{Announced, Unfinished};
@@ -37,6 +41,8 @@ pub(crate) struct Log {
     group: GroupCommit<SegmentWriter>,
     segments: Arc<Segments>,
     session: Session,
+    /// None in a store that is not encrypted.
+    sealer: Option<Sealer>,
     flusher: Flusher,
     unfinished: Unfinished,
     /// A payload beyond this many bytes is cut into chunks. So a frame always fits the ring, beside the block that is written in part.
@@ -45,12 +51,13 @@ pub(crate) struct Log {
 
 /// No payload is longer, however large the ring.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
-const _: () = assert!(frame_bytes(CHUNK_BYTES_MAX) <= FRAME_BYTES_MAX as u64);
+const _: () = assert!(frame_bytes(CHUNK_BYTES_MAX + SEAL_BYTES) <= FRAME_BYTES_MAX as u64);
 
 /// A commit frame without its position.
 pub(crate) struct Prepared<'l> {
     payload: Vec<u8>,
     crc: u32,
+    bytes: u64,
     /// That there are chunks of it in the log, which are needed until it is published.
     _chunks: Option<Announced<'l>>,
 }
@@ -58,7 +65,7 @@ pub(crate) struct Prepared<'l> {
 impl Prepared<'_> {
     /// What to reserve for it.
     pub(crate) fn bytes(&self) -> u64 {
-        frame_bytes(self.payload.len())
+        self.bytes
     }
 }
 
@@ -73,16 +80,18 @@ impl Log {
         let end = log_end.load();
         let partial = read_partial_block(&segments, end)?;
         let ring = Ring::new(ring_bytes, end, &partial);
+        let sealer = segments.keys().map(|keys| Sealer::new(Arc::clone(keys), session.salt));
         let log = Log {
             end: log_end,
             group: GroupCommit::new(ring, end, SegmentWriter::new(Arc::clone(&segments))),
             segments,
             session,
+            sealer,
             flusher: Flusher::new(),
             unfinished: Unfinished::new(),
             chunk_bytes: (ring_bytes / 8).min(CHUNK_BYTES_MAX),
         };
-        log.append(Kind::Open)?;
+        log.append(Kind::Open, &mut log.session.salt.payload())?;
         Ok(log)
     }
 
@@ -110,28 +119,54 @@ impl Log {
             batch::encode_write(write, &mut payload);
             if payload.len() > self.chunk_bytes {
                 announced.get_or_insert_with(|| self.unfinished.announce(&self.end));
-                let publish = |chunk: &[u8]| self.reserve_and_publish(Kind::Chunk, chunk);
+                let publish = |chunk: &mut Vec<u8>| self.reserve_and_publish(Kind::Chunk, chunk);
                 payload = chunks::cut(&payload, self.chunk_bytes, publish)?;
             }
         }
-        Ok(Prepared { crc: crc32c::crc32c(&payload), payload, _chunks: announced })
+        payload.reserve(self.seal_bytes());
+        let (crc, bytes) = (self.checksum(&payload), self.frame_bytes(&payload));
+        Ok(Prepared { payload, crc, bytes, _chunks: announced })
     }
 
     /// Publishes a commit frame at the position that was reserved for it.
-    pub(crate) fn publish(&self, lsn: Lsn, prepared: &Prepared<'_>) -> Result<(), IoError> {
-        self.publish_frame(Kind::Commit, lsn, prepared.bytes(), &prepared.payload, prepared.crc)
+    pub(crate) fn publish(&self, lsn: Lsn, mut prepared: Prepared<'_>) -> Result<(), IoError> {
+        self.publish_frame(Kind::Commit, lsn, prepared.bytes, &mut prepared.payload, prepared.crc)
     }
 
-    /// Publishes that a reservation is not used.
+    /// Publishes that a reservation, which was made for a commit, is not used.
     pub(crate) fn void(&self, lsn: Lsn, bytes: u64) -> Result<(), IoError> {
-        self.publish_frame(Kind::Void, lsn, bytes, &[], crc32c::crc32c(&[]))
+        debug_assert!(bytes >= self.frame_bytes(&[]));
+        self.publish_frame(Kind::Void, lsn, bytes, &mut Vec::new(), self.checksum(&[]))
     }
 
-    fn reserve_and_publish(&self, kind: Kind, payload: &[u8]) -> Result<Lsn, IoError> {
-        let bytes = frame_bytes(payload.len());
+    /// Seals with this data key from now on. Every frame at or behind the position that is returned is sealed with it.
+    pub(crate) fn switch_to(&self, generation: Generation) -> Result<Lsn, IoError> {
+        let sealer = self.sealer.as_ref().expect("only an encrypted log changes its key");
+        let bytes = self.frame_bytes(&[]);
+        let lsn = sealer.switch_to(generation, &self.end, bytes);
+        self.void(lsn, bytes).map(|()| lsn)
+    }
+
+    /// Leaves the payload as it is on the disk.
+    fn reserve_and_publish(&self, kind: Kind, payload: &mut Vec<u8>) -> Result<Lsn, IoError> {
+        let (bytes, crc) = (self.frame_bytes(payload), self.checksum(payload));
         let lsn = self.end.reserve(bytes);
-        self.publish_frame(kind, lsn, bytes, payload, crc32c::crc32c(payload))?;
+        self.publish_frame(kind, lsn, bytes, payload, crc)?;
         Ok(lsn)
+    }
+
+    /// What each frame is longer by than its payload says.
+    fn seal_bytes(&self) -> usize {
+        if self.sealer.is_some() { SEAL_BYTES } else { 0 }
+    }
+
+    fn frame_bytes(&self, payload: &[u8]) -> u64 {
+        frame_bytes(payload.len() + self.seal_bytes())
+    }
+
+    /// The checksum of a payload before its position is known; when it is sealed, that is of no use.
+    fn checksum(&self, payload: &[u8]) -> u32 {
+        if self.sealer.is_some() { 0 } else { crc32c::crc32c(payload) }
     }
 
     #[inline]
@@ -140,7 +175,7 @@ impl Log {
         kind: Kind,
         lsn: Lsn,
         bytes: u64,
-        payload: &[u8],
+        payload: &mut Vec<u8>,
         crc: u32,
     ) -> Result<(), IoError> {
         let end = lsn.plus(bytes);
@@ -151,14 +186,19 @@ impl Log {
         let durable = self.durable();
         let header = Header {
             kind,
-            session: self.session,
+            generation: None,
+            session: self.session.number,
             lsn,
             bytes: u32::try_from(bytes).expect("frames are cut far below 4 GiB"),
             durable,
             payload_bytes: u32::try_from(payload.len()).expect("frames are cut far below 4 GiB"),
         };
+        let header = match &self.sealer {
+            None => header.encode(crc),
+            Some(sealer) => sealer.seal(header, payload),
+        };
         // SAFETY: the range was reserved for this frame alone, it has room, and this is the only publishing of it.
-        unsafe { ring.publish(lsn, &header.encode(crc), payload) };
+        unsafe { ring.publish(lsn, &header, payload) };
         if end.get() - durable.get() > ring.capacity() / 4 {
             // After a close it is left to whoever needs it flushed.
             let _ = self.flusher.request(Urgency::Now);
@@ -207,13 +247,14 @@ impl Log {
 
     /// Makes everything durable, says so in the log, and lets the flusher go. What is committed meanwhile may come behind that.
     pub(crate) fn close(&self) -> Result<(), IoError> {
-        let flushed = self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close));
+        let flushed =
+            self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close, &mut Vec::new()));
         self.flusher.close();
         flushed
     }
 
-    fn append(&self, kind: Kind) -> Result<(), IoError> {
-        let lsn = self.reserve_and_publish(kind, &[])?;
+    fn append(&self, kind: Kind, payload: &mut Vec<u8>) -> Result<(), IoError> {
+        let lsn = self.reserve_and_publish(kind, payload)?;
         self.wait_durable(lsn.plus(HEADER_BYTES as u64))
     }
 

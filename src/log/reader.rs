@@ -3,9 +3,14 @@
 //! The log ends at the first place that holds no valid frame of the session that is being read. If a valid frame behind it says that the
 //! place *was durable* when that frame was written, the place is damaged, and reading is an error that names file and offset.
 //! Otherwise what is behind the place was in flight when the power went, and is cut.
+//!
+//! In an encrypted store each valid frame is opened with its key then. One that does not open was changed by somebody who knew how to make the
+//! checksum right: that is an error of its own, and never an end.
 
-use super::frame::{self, FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, Session};
+use super::frame::{self, FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, SessionNumber};
+use super::seal::{self, Salt, Session};
 use super::segment::{Segments, file_name};
+use crate::crypt::BadSeal;
 use crate::io::IoError;
 use crate::lsn::Lsn;
 use rayon::prelude::*;
@@ -26,6 +31,19 @@ pub enum LogError {
          prove that it was durable; restore a backup, or copy the directory and ask for help before you change anything"
     )]
     Damaged {
+        /// The segment.
+        file: String,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// The same place as a position.
+        position: Lsn,
+    },
+    /// A frame whose checksum is right is not what was sealed there with the store's key.
+    #[error(
+        "the log was changed: the frame at position {position} (`{file}` at byte {offset}) was not written there with a key of \
+         this store; restore a backup, and find out who could write to the files"
+    )]
+    Unauthentic {
         /// The segment.
         file: String,
         /// Where in it, in bytes.
@@ -69,7 +87,7 @@ fn payload<'a>(bytes: &'a [u8], start: Lsn, header: &Header) -> &'a [u8] {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct End {
     pub(crate) lsn: Lsn,
-    /// The session of the last frame; none in a log that was never opened.
+    /// That of the last frame; none in a log that was never opened.
     pub(crate) session: Option<Session>,
     pub(crate) frames: u64,
     /// Everything below was durable when the frames before the end were written; what is above may be in a cache only.
@@ -137,13 +155,14 @@ fn read_frames(window: &mut Window<'_>, end: &mut End, visit: Visit<'_>) -> Resu
     loop {
         window.drop_before(end.lsn);
         let more = window.load()?;
-        let (headers, next) = window.parse(end);
+        let (mut headers, next) = window.parse(end);
+        let salt = window.unseal(&mut headers, end.session)?;
         let frames = Frames { bytes: &window.bytes, start: window.start, headers: &headers };
         if let Some(last) = headers.last() {
             visit(&frames)?;
             end.frames += headers.len() as u64;
             end.lsn = last.lsn.plus(u64::from(last.bytes));
-            end.session = Some(last.session);
+            end.session = Some(Session { number: last.session, salt });
             end.durable = headers.iter().map(|header| header.durable).fold(end.durable, Lsn::max);
             end.closed = last.kind == Kind::Close;
         }
@@ -153,9 +172,15 @@ fn read_frames(window: &mut Window<'_>, end: &mut End, visit: Visit<'_>) -> Resu
     }
 }
 
-/// Reads the payload of a frame once more, which was whole when the log was read; in a file it may not be by now.
-pub(crate) fn read_payload(segments: &Segments, lsn: Lsn, payload_bytes: u32) -> Result<Vec<u8>, LogError> {
-    let mut bytes = vec![0; HEADER_BYTES + payload_bytes as usize];
+/// Reads the payload of a frame once more, which was whole when the log was read; in a file it may not be by now. `salt` is that of its session.
+pub(crate) fn read_payload(
+    segments: &Segments,
+    salt: Salt,
+    lsn: Lsn,
+    payload_bytes: u32,
+) -> Result<Vec<u8>, LogError> {
+    let seal_bytes = segments.keys().map_or(0, |_| seal::SEAL_BYTES);
+    let mut bytes = vec![0; HEADER_BYTES + payload_bytes as usize + seal_bytes];
     let geometry = segments.geometry();
     let (mut at, mut rest) = (lsn, &mut bytes[..]);
     while !rest.is_empty() {
@@ -166,9 +191,13 @@ pub(crate) fn read_payload(segments: &Segments, lsn: Lsn, payload_bytes: u32) ->
         file.read_at(geometry.offset_of(at), part)?;
         (at, rest) = (at.plus(here as u64), behind);
     }
-    let payload = bytes.split_off(HEADER_BYTES);
-    let is_whole = Header::decode(&bytes, lsn).is_some() && frame::is_intact(&bytes, &payload);
-    if is_whole { Ok(payload) } else { Err(damaged(segments, lsn)) }
+    let mut payload = bytes.split_off(HEADER_BYTES);
+    let header = Header::decode(&bytes, lsn).filter(|_| frame::is_intact(&bytes, &payload));
+    let mut header = header.ok_or_else(|| damaged(segments, lsn))?;
+    let opened = seal::open(segments.keys().map(|keys| &**keys), salt, &mut header, &mut payload);
+    opened.map_err(|BadSeal| unauthentic(segments, lsn))?;
+    payload.truncate(payload_bytes as usize);
+    Ok(payload)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -232,9 +261,35 @@ impl Window<'_> {
         header.lsn.plus(u64::from(header.bytes)) <= self.end()
     }
 
+    fn holds_payload(&self, header: &Header) -> bool {
+        header.lsn.plus(HEADER_BYTES as u64 + u64::from(header.payload_bytes)) <= self.end()
+    }
+
+    /// Opens the valid frames at the window's start, in parallel: from then on the window and the headers are as if they had not been sealed.
+    /// `session` goes on there. Returns the salt of the last one.
+    fn unseal(&mut self, headers: &mut [Header], session: Option<Session>) -> Result<Salt, LogError> {
+        let keys = self.segments.keys().map(|keys| &**keys);
+        let mut salt = session.map_or(Salt::NONE, |session| session.salt);
+        let (mut sealed, mut rest) = (Vec::with_capacity(headers.len()), &mut self.bytes[..]);
+        for header in headers {
+            let (frame, behind) = rest.split_at_mut(header.bytes as usize);
+            rest = behind;
+            let payload = &mut frame[HEADER_BYTES..][..header.payload_bytes as usize];
+            if header.kind == Kind::Open {
+                salt = Salt::read(payload);
+            }
+            sealed.push((salt, header, payload));
+        }
+        let bad = sealed.into_par_iter().filter_map(|(salt, header, payload)| {
+            seal::open(keys, salt, header, payload).err().map(|BadSeal| header.lsn)
+        });
+        bad.min().map_or(Ok(salt), |lsn| Err(unauthentic(self.segments, lsn)))
+    }
+
     /// The run of valid frames at the window's start, and what comes behind it.
     fn parse(&self, end: &End) -> (Vec<Header>, Next) {
-        let (mut headers, mut at, mut session) = (Vec::new(), self.start, end.session);
+        let (mut headers, mut at) = (Vec::new(), self.start);
+        let mut session = end.session.map(|session| session.number);
         let mut next = loop {
             if at.plus(HEADER_BYTES as u64) > self.end() {
                 break Next::MayFollow;
@@ -243,9 +298,9 @@ impl Window<'_> {
                 break Next::Ends;
             };
             if !self.holds(&header) {
-                // A void's checksum covers its header alone, so a length that is not true need not be followed.
-                let is_void = header.kind == Kind::Void;
-                break if is_void && !self.is_intact(&header) { Next::Ends } else { Next::MayFollow };
+                // A void's checksum covers its header alone (and its tag), so a length that is not true need not be followed.
+                let is_known = header.kind == Kind::Void && self.holds_payload(&header);
+                break if is_known && !self.is_intact(&header) { Next::Ends } else { Next::MayFollow };
             }
             session = Some(header.session);
             at = at.plus(u64::from(header.bytes));
@@ -296,7 +351,7 @@ impl Window<'_> {
             }
             let proves = |header: &Header| {
                 header.durable > end.lsn
-                    && is_later(end.session, header.session)
+                    && is_later(end.session.map(|session| session.number), header.session)
                     && self.holds(header)
                     && self.is_intact(header)
             };
@@ -309,7 +364,7 @@ impl Window<'_> {
 }
 
 /// Whether a frame may come after one of `session`.
-fn follows(session: Option<Session>, header: &Header) -> bool {
+fn follows(session: Option<SessionNumber>, header: &Header) -> bool {
     match session {
         None => header.kind == Kind::Open,
         Some(session) if header.kind == Kind::Open => header.session == session.next(),
@@ -318,13 +373,18 @@ fn follows(session: Option<Session>, header: &Header) -> bool {
 }
 
 /// Whether `other` is not older than `session`; sessions are few between two places of one log.
-fn is_later(session: Option<Session>, other: Session) -> bool {
+fn is_later(session: Option<SessionNumber>, other: SessionNumber) -> bool {
     session.is_none_or(|session| other.0.wrapping_sub(session.0) < u16::MAX / 2)
 }
 
 fn damaged(segments: &Segments, position: Lsn) -> LogError {
     let (file, offset) = place(segments, position);
     LogError::Damaged { file, offset, position }
+}
+
+fn unauthentic(segments: &Segments, position: Lsn) -> LogError {
+    let (file, offset) = place(segments, position);
+    LogError::Unauthentic { file, offset, position }
 }
 
 pub(crate) fn senseless(segments: &Segments, position: Lsn, what: &'static str) -> LogError {

@@ -9,6 +9,7 @@
 //! log that reaches the end of a segment, or holds a frame that goes on behind it, proves that there was a next one.
 
 use super::group_commit::LogSink;
+use crate::crypt::Keyring;
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError};
 use crate::lsn::Lsn;
@@ -109,6 +110,8 @@ pub(crate) struct Segments {
     device: Arc<dyn Device>,
     store: StoreId,
     geometry: Geometry,
+    /// What the frames in them are sealed with; none in a store that is not encrypted.
+    keys: Option<Arc<Keyring>>,
     files: Mutex<Files>,
 }
 
@@ -121,7 +124,16 @@ impl Segments {
         spare: Vec<String>,
     ) -> Segments {
         let files = Files { open: files, spare, failed: None };
-        Segments { device, store, geometry, files: Mutex::new(files) }
+        Segments { device, store, geometry, keys: None, files: Mutex::new(files) }
+    }
+
+    /// The same, of a store that is encrypted with these keys, if it is.
+    pub(crate) fn sealed_with(self, keys: Option<Arc<Keyring>>) -> Segments {
+        Segments { keys, ..self }
+    }
+
+    pub(crate) fn keys(&self) -> Option<&Arc<Keyring>> {
+        self.keys.as_ref()
     }
 
     pub(crate) fn geometry(&self) -> Geometry {

@@ -3,7 +3,8 @@
 use super::batch::{Write, decode_writes};
 use super::chunks::{ChunkMissing, Chunks, decode_link};
 use super::frame::{Header, Kind};
-use super::reader::{Frames, LogError, read_payload, senseless};
+use super::reader::{Frames, LogError, Start, read_payload, senseless};
+use super::seal::Salt;
 use super::segment::Segments;
 use crate::lsn::Lsn;
 
@@ -12,6 +13,8 @@ pub(crate) struct Streams<'a> {
     segments: &'a Segments,
     /// Commits below are passed over; their chunks may not be there any more.
     from: Lsn,
+    /// That of the session that is being read.
+    salt: Salt,
     chunks: Chunks,
 }
 
@@ -38,8 +41,10 @@ pub(crate) fn decode<'s>(
 const NO_LINK: &str = "does not say which chunk is before it";
 
 impl<'a> Streams<'a> {
-    pub(crate) fn new(segments: &'a Segments, from: Lsn) -> Streams<'a> {
-        Streams { segments, from, chunks: Chunks::default() }
+    /// For a log that is read from `start` on; of the commits those from `from` on count.
+    pub(crate) fn new(segments: &'a Segments, start: Start, from: Lsn) -> Streams<'a> {
+        let salt = start.session.map_or(Salt::NONE, |session| session.salt);
+        Streams { segments, from, salt, chunks: Chunks::default() }
     }
 
     /// Takes the next frames of the log; returns the commits among them from `from` on, in order.
@@ -54,7 +59,10 @@ impl<'a> Streams<'a> {
                 }
                 // A commit that was under way when the store was closed may come behind that.
                 Kind::Commit | Kind::Void | Kind::Close => {}
-                Kind::Open => self.chunks.end_session(),
+                Kind::Open => {
+                    self.chunks.end_session();
+                    self.salt = Salt::read(frames.payload(header));
+                }
             }
         }
         Ok(streams)
@@ -70,7 +78,7 @@ impl<'a> Streams<'a> {
         let chain = chain.map_err(|ChunkMissing| bad("leads to a chunk that is not there"))?;
         let mut stream = Vec::new();
         for chunk in chain {
-            let payload = read_payload(self.segments, chunk.lsn, chunk.payload_bytes)?;
+            let payload = read_payload(self.segments, self.salt, chunk.lsn, chunk.payload_bytes)?;
             let (_, part) =
                 decode_link(&payload).ok_or_else(|| senseless(self.segments, chunk.lsn, NO_LINK))?;
             stream.extend_from_slice(part);

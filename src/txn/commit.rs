@@ -86,7 +86,7 @@ impl<'s> Commit<'_, 's> {
         };
         step(Step::Committed);
         let published = match frame {
-            Some(frame) => guard.unpinned(|| self.publish(committed.lsn, &frame)),
+            Some(frame) => guard.unpinned(|| self.publish(committed.lsn, frame)),
             None => Ok(()),
         };
         step(Step::Published);
@@ -196,7 +196,7 @@ impl<'s> Commit<'_, 's> {
     }
 
     /// Step 4.
-    fn publish(&self, lsn: Lsn, frame: &Prepared<'_>) -> Result<(), IoError> {
+    fn publish(&self, lsn: Lsn, frame: Prepared<'_>) -> Result<(), IoError> {
         self.ground.log.expect("there is a frame only with a log").publish(lsn, frame)
     }
 

@@ -56,10 +56,10 @@ fn what_commits_later_is_not_in_it() {
     let write = crate::log::batch::Write { space, key: b"large", value: Some(&large) };
     let prepared = log.prepare([write].into_iter()).unwrap();
     opened.engine.back_up_on(&device(&target)).unwrap();
-    let lsn = opened.engine.store().end().reserve(prepared.bytes());
-    log.publish(lsn, &prepared).unwrap();
-    log.wait_durable(lsn.plus(prepared.bytes())).unwrap();
-    drop(prepared);
+    let bytes = prepared.bytes();
+    let lsn = opened.engine.store().end().reserve(bytes);
+    log.publish(lsn, prepared).unwrap();
+    log.wait_durable(lsn.plus(bytes)).unwrap();
     assert_eq!(open_copy(&target).unwrap().state(), state);
     drop(opened);
     assert_eq!(

@@ -1,8 +1,12 @@
 //! Checkpoints where they meet large transactions, other checkpoints, a disk that lies, a full disk, and failures in a row: each was got wrong once.
 
-use super::harness::{Opened, bytes, contents, copy, open, overwrite, put, seal_manifest, seal_page};
+use super::harness::{
+    MANIFEST_BODY, Opened, bytes, config, contents, copy, open, open_with, overwrite, put, seal_manifest,
+    seal_page, sealed_pages,
+};
 use crate::Durability;
-use crate::checkpoint::PAGE_BYTES;
+use crate::checkpoint::{HEADER_BYTES, PAGE_BYTES};
+use crate::engine::config::Config;
 use crate::io::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 use crate::log::batch::Write;
 use crate::log::segment::{Geometry, file_name};
@@ -123,6 +127,9 @@ fn a_log_that_ends_before_the_checkpoint_is_damage() {
     );
 }
 
+/// Where the first page of a file says whose it is.
+const STORE_IN_META: std::ops::Range<usize> = HEADER_BYTES + 16..HEADER_BYTES + 32;
+
 fn page_files(disk: &SimulatedDisk) -> Vec<(String, Vec<u8>)> {
     contents(disk).into_iter().filter(|(name, _)| name.starts_with("pages-")).collect()
 }
@@ -139,7 +146,7 @@ fn a_position_that_is_none_is_refused() {
         let disk = copy(&disk);
         let mut changed = 0;
         for (file, bytes) in page_files(&disk) {
-            let store = &bytes[48..64];
+            let store = &bytes[STORE_IN_META];
             for (number, page) in bytes.chunks(PAGE_BYTES).enumerate() {
                 let mut page = page.to_vec();
                 let crc = crc32c::crc32c_append(crc32c::crc32c(store), &page[4..]).to_le_bytes();
@@ -149,7 +156,7 @@ fn a_position_that_is_none_is_refused() {
                 {
                     continue;
                 }
-                let cell = usize::from(u16::from_le_bytes([page[32], page[33]]));
+                let cell = HEADER_BYTES + 2 * usize::from(u16::from_le_bytes([page[6], page[7]]));
                 let lsn = u64::from_le_bytes(page[cell + 6..cell + 14].try_into().unwrap()) | tag;
                 page[cell + 6..cell + 14].copy_from_slice(&lsn.to_le_bytes());
                 seal_page(&mut page, store);
@@ -166,8 +173,12 @@ fn a_position_that_is_none_is_refused() {
 /// A write of a page that the disk acknowledged and never made: the page holds what an earlier checkpoint put there.
 #[test]
 fn an_old_page_in_the_place_of_a_new_one_is_found() {
+    [config(), sealed_pages()].into_iter().for_each(old_pages_are_found);
+}
+
+fn old_pages_are_found(config: Config) {
     let disk = SimulatedDisk::new(1);
-    let opened = open(&disk).unwrap();
+    let opened = open_with(&disk, config.clone()).unwrap();
     let mut past: Vec<Vec<(String, Vec<u8>)>> = Vec::new();
     for round in 0..6_u8 {
         commit(&opened, "a", [round; 100]);
@@ -182,7 +193,7 @@ fn an_old_page_in_the_place_of_a_new_one_is_found() {
             for (number, page) in bytes.chunks(PAGE_BYTES).enumerate().skip(1) {
                 let disk = copy(&disk);
                 overwrite(&disk, file, number * PAGE_BYTES, page);
-                if let Ok(opened) = open(&disk)
+                if let Ok(opened) = open_with(&disk, config.clone())
                     && opened.state() != state
                 {
                     wrong.push((round, file.clone(), number));
@@ -272,8 +283,9 @@ fn a_manifest_with_positions_that_are_none_is_refused() {
     drop(opened);
     let (name, mut manifest) =
         contents(&disk).into_iter().find(|(name, _)| name.starts_with("manifest-")).unwrap();
-    manifest[40] += 1;
-    manifest[48] += 1;
+    // Position, and from where on the log is needed.
+    manifest[MANIFEST_BODY + 8] += 1;
+    manifest[MANIFEST_BODY + 16] += 1;
     seal_manifest(&mut manifest);
     overwrite(&disk, &name, 0, &manifest);
     assert!(open(&disk).is_err(), "opened; the log goes on at a position that is no multiple of 8");

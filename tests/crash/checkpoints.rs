@@ -1,11 +1,15 @@
 //! Checkpoints on a disk that fails: whatever happens while one is taken, nothing is lost, and the next one succeeds.
 
-use super::harness::{History, Opened, REPEATS, State, bytes, contents, copy, delete, open, put};
+use super::harness::{
+    History, Opened, REPEATS, State, bytes, config, contents, copy, delete, encrypted, open, open_with, put,
+    sealed_pages,
+};
 use crate::checkpoint::PAGE_BYTES;
 use crate::checkpoint::error::CheckpointError;
+use crate::engine::config::Config;
 use crate::engine::error::OpenError;
 use crate::io::{CrashOutcome, Device, Fault, Repeat, SimulatedDisk};
-use crate::{Durability, Error};
+use crate::{Compression, Durability, Error};
 use std::collections::BTreeSet;
 
 fn reopen(disk: &SimulatedDisk) -> Opened {
@@ -35,14 +39,18 @@ fn a_store_is_the_same_after_any_number_of_checkpoints() {
     for seed in 0..20 {
         let mut random = fastrand::Rng::with_seed(seed);
         let (disk, mut state) = (SimulatedDisk::new(seed), State::new());
-        let mut opened = open(&disk).unwrap();
+        // A third of the stores is encrypted; whether pages are compressed changes with each opening.
+        let plain = if seed % 3 == 0 { encrypted(1) } else { config() };
+        let configs = [Config { checkpoint_compression: Compression::Lz4, ..plain.clone() }, plain];
+        let mut opened = open_with(&disk, configs[0].clone()).unwrap();
         for _ in 0..30 {
             for _ in 0..random.usize(0..4) {
                 let writes: Vec<_> = (0..random.usize(1..80))
                     .map(|_| {
                         let key = bytes(random.u64(0..400), 1 + random.usize(0..2) * 200);
                         let long = if random.u8(0..10) == 0 { 20_000 } else { 500 };
-                        let value = bytes(random.u64(..), random.usize(0..long));
+                        let mut value = bytes(random.u64(..), random.usize(0..long));
+                        value.extend_from_within(..value.len() / 2);
                         if random.u8(0..4) == 0 { delete(key) } else { put(key, value) }
                     })
                     .collect();
@@ -57,14 +65,15 @@ fn a_store_is_the_same_after_any_number_of_checkpoints() {
             opened.db.checkpoint().unwrap();
             if random.bool() {
                 drop(opened);
-                opened = open(&disk).unwrap();
+                opened = open_with(&disk, configs[random.usize(0..2)].clone()).unwrap();
                 assert_eq!(opened.state(), state, "seed {seed}");
             }
         }
         let all: Vec<_> = state.keys().map(delete).collect();
         opened.commit(&all, Durability::Sync).unwrap();
         opened.db.checkpoint().unwrap();
-        assert_eq!(reopen(&disk).state(), State::new(), "seed {seed}");
+        let found = open_with(&disk.after_crash(CrashOutcome::DropAll), configs[0].clone()).unwrap();
+        assert_eq!(found.state(), State::new(), "seed {seed}");
     }
 }
 
@@ -94,10 +103,13 @@ fn a_checkpoint_writes_what_changed_and_takes_no_more_room_than_two() {
 
 /// Takes a checkpoint with a fault in each of its operations; in each case the store goes on, and once the disk is mended the next one succeeds.
 fn outlives(fault: Fault) {
-    REPEATS.into_iter().for_each(|repeat| outlives_repeated(fault, repeat));
+    for config in [config(), sealed_pages()] {
+        REPEATS.into_iter().for_each(|repeat| outlives_repeated(fault, repeat, &config));
+    }
 }
 
-fn outlives_repeated(fault: Fault, repeat: Repeat) {
+fn outlives_repeated(fault: Fault, repeat: Repeat, config: &Config) {
+    let open = |disk: &SimulatedDisk| open_with(disk, config.clone());
     let history = History::with_checkpoints();
     let (mut struck, mut at, mut failed) = (true, 0, 0);
     while struck {
@@ -117,9 +129,11 @@ fn outlives_repeated(fault: Fault, repeat: Repeat) {
             assert!(error.to_string().contains(&format!("simulated {fault:?}")), "{error}: {context}");
             assert!(opened.db.stats().checkpoint_failure.is_some(), "{context}");
             assert!(opened.db.stats().read_only.is_none(), "a checkpoint that fails harms nobody: {context}");
-            assert_eq!(reopen(&disk).state(), before, "{context}");
+            assert_eq!(open(&disk.after_crash(CrashOutcome::DropAll)).unwrap().state(), before, "{context}");
         }
         disk.mend();
+        // At the very same position: each attempt draws its own salt, so no nonce comes twice, which would be a panic.
+        opened.db.checkpoint().unwrap_or_else(|error| panic!("{error}: after {context}"));
         opened.commit(&[put("after", "1")], Durability::Sync).unwrap();
         opened.db.checkpoint().unwrap_or_else(|error| panic!("{error}: after {context}"));
         opened.commit(&[put("after", "2")], Durability::Sync).unwrap();
@@ -158,8 +172,12 @@ fn outlives_failed_reads() {
 /// Each byte of pages and manifest changed in turn: opening the store reports that, or all is right.
 #[test]
 fn no_flipped_byte_is_taken_for_what_was_written() {
+    [config(), sealed_pages()].into_iter().for_each(flipped_bytes_are_found);
+}
+
+fn flipped_bytes_are_found(config: Config) {
     let (history, disk) = (History::with_checkpoints(), SimulatedDisk::new(0));
-    assert_eq!(history.run_on(&disk).error, None);
+    assert_eq!(history.run_on_with(&disk, config.clone()).error, None);
     let (mut reported, mut harmless) = (0_u64, 0_u64);
     for (name, bytes) in contents(&disk) {
         let is_of_checkpoint = name.starts_with("pages-") || name.starts_with("manifest-");
@@ -167,7 +185,7 @@ fn no_flipped_byte_is_taken_for_what_was_written() {
         for offset in (0..bytes.len()).step_by(23).filter(|_| is_of_checkpoint) {
             let flipped = copy(&disk);
             flipped.corrupt(&name, offset as u64, 1 << (offset % 8));
-            match open(&flipped) {
+            match open_with(&flipped, config.clone()) {
                 Ok(opened) => {
                     assert_eq!(opened.state(), *history.state(history.len()), "{name} byte {offset}");
                     harmless += 1;

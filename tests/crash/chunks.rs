@@ -25,11 +25,12 @@ fn prepare((log, space): &(Arc<Log>, u32), seed: u64) -> Prepared<'_> {
     log.prepare([write].into_iter()).unwrap()
 }
 
-fn publish(opened: &Opened, prepared: &Prepared<'_>) {
+fn publish(opened: &Opened, prepared: Prepared<'_>) {
     let log = opened.engine.log().unwrap();
-    let lsn = opened.engine.store().end().reserve(prepared.bytes());
+    let bytes = prepared.bytes();
+    let lsn = opened.engine.store().end().reserve(bytes);
     log.publish(lsn, prepared).unwrap();
-    log.wait_durable(lsn.plus(prepared.bytes())).unwrap();
+    log.wait_durable(lsn.plus(bytes)).unwrap();
 }
 
 fn state(seed: Option<u64>, small: &[u8]) -> State {
@@ -53,7 +54,7 @@ fn only_the_chain_of_a_commit_counts() {
     let (_given_up, first) = (prepare(&log, 1), prepare(&log, 2));
     let _between = prepare(&log, 3);
     opened.commit(&[put("small", "1")], Durability::Sync).unwrap();
-    publish(&opened, &first);
+    publish(&opened, first);
     let _in_flight = prepare(&log, 4);
     opened.commit(&[put("small", "2")], Durability::Sync).unwrap();
     let after = disk.after_crash(CrashOutcome::DropAll);
@@ -68,7 +69,7 @@ fn a_commit_under_way_while_the_store_is_closed_is_whole() {
     let log = log(&opened);
     let prepared = prepare(&log, 1);
     opened.engine.close().unwrap();
-    publish(&opened, &prepared);
+    publish(&opened, prepared);
     drop(opened);
     assert_eq!(open(&disk).unwrap().state(), state(Some(1), b"1"));
 }
@@ -81,7 +82,7 @@ fn a_chain_ends_with_its_session() {
     drop(opened);
     let opened = open(&disk).unwrap();
     assert_eq!(opened.state(), state(None, b"1"));
-    publish(&opened, &prepared);
+    publish(&opened, prepared);
     let error =
         open(&disk.after_crash(CrashOutcome::DropAll)).err().expect("its chunks are of another session");
     let OpenError::Log(LogError::Senseless { what, .. }) = &error else { panic!("{error}") };

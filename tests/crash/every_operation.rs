@@ -1,6 +1,6 @@
 //! A crash in every operation of a history, with every subset of what was in flight.
 
-use super::harness::{History, config, open, open_with, outcomes, small_segments};
+use super::harness::{History, config, encrypted, open, open_with, outcomes, sealed_pages, small_segments};
 use crate::engine::config::Config;
 use crate::io::SimulatedDisk;
 
@@ -57,5 +57,17 @@ fn frames_longer_than_segments_recover_too() {
 #[test]
 fn so_does_a_history_with_checkpoints() {
     let (operations, recovered) = crash_each_operation(&History::with_checkpoints(), &config());
+    assert!(operations > 150 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
+}
+
+/// Every opening has a salt of its own, and every frame that is sealed is recorded: a nonce that comes again after a crash panics.
+#[test]
+fn so_does_an_encrypted_store() {
+    let (operations, recovered) = crash_each_operation(&History::standard(), &encrypted(1));
+    assert!(operations > 60 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
+    let small = Config { encryption: encrypted(1).encryption, ..small_segments() };
+    let (operations, recovered) = crash_each_operation(&History::uneven(30), &small);
+    assert!(operations > 100 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
+    let (operations, recovered) = crash_each_operation(&History::with_checkpoints(), &sealed_pages());
     assert!(operations > 150 && recovered > 2_000, "{operations} operations, {recovered} recoveries");
 }

@@ -2,11 +2,13 @@
 
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::Engine;
-use crate::engine::config::Config;
+use crate::engine::config::{Config, Encryption};
 use crate::engine::error::OpenError;
 use crate::io::{AlignedBuf, BLOCK, CrashOutcome, Device, Repeat, SimulatedDisk};
 use crate::log::frame::frame_bytes;
-use crate::{Database, Durability, Error, Keyspace, Lsn, TransactionOptions};
+use crate::{
+    Compression, Database, Durability, Error, KeyProvider, Keyspace, Lsn, MasterKey, TransactionOptions,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +42,20 @@ pub(super) fn config() -> Config {
         buffered_interval: Duration::from_millis(1),
         ..Config::default()
     }
+}
+
+/// The same, with pages that are compressed and encrypted: what pages can be besides plain.
+pub(super) fn sealed_pages() -> Config {
+    Config { checkpoint_compression: Compression::Lz4, ..encrypted(1) }
+}
+
+/// The same for a store that is encrypted; the key is of this byte.
+pub(super) fn encrypted(key: u8) -> Config {
+    Config { encryption: Some(Encryption(Arc::new(provider(key)))), ..config() }
+}
+
+pub(super) fn provider(key: u8) -> impl KeyProvider {
+    move || Ok(MasterKey::from_bytes(&[key; 32]))
 }
 
 /// Two blocks of log in each segment, and a ring that takes frames longer than that: they lie across the ends of one segment and of two.
@@ -200,8 +216,9 @@ impl History {
 
     /// With checkpoints in between that have something to write in each kind of page, pages to write over, and segments to give up.
     pub(super) fn with_checkpoints() -> History {
-        let large =
-            |seed| (0..6_u64).map(|n| put(format!("large{n}"), bytes(seed + n, 9000))).collect::<Vec<_>>();
+        let large = |seed| {
+            (0..6_u64).map(|n| put(format!("large{n}"), bytes(seed + n, 3000).repeat(3))).collect::<Vec<_>>()
+        };
         let many =
             |seed| (0..200_u64).map(|n| put(format!("many{n:03}"), bytes(seed + n, 50))).collect::<Vec<_>>();
         History::new(vec![
@@ -328,10 +345,18 @@ pub(super) fn seal_page(page: &mut [u8], store: &[u8]) {
     page[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// The same for a manifest, of which the number of trees may be another now.
+/// Where the body of a manifest begins.
+pub(super) const MANIFEST_BODY: usize = 80;
+
+/// Where the body of a manifest ends, as it says.
+pub(super) fn manifest_end(manifest: &[u8]) -> usize {
+    let bytes = u32::from_le_bytes(manifest[72..76].try_into().unwrap()) as usize;
+    (MANIFEST_BODY + bytes).min(manifest.len() - 4)
+}
+
+/// The same for a manifest, whose length may be another now.
 pub(super) fn seal_manifest(manifest: &mut [u8]) {
-    let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
-    let end = (88 + 32 * trees).min(manifest.len() - 4);
+    let end = manifest_end(manifest);
     let crc = crc32c::crc32c(&manifest[..end]);
     manifest[end..end + 4].copy_from_slice(&crc.to_le_bytes());
 }

@@ -140,9 +140,9 @@ fn a_manifest_that_is_missing_is_not_missed_while_the_log_has_everything() {
 
 /// The manifest with other bytes at a place, and the checksum that belongs to them.
 fn forged(manifest: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
-    // What comes before the number of trees, that number, and 32 bytes a tree.
-    let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
-    let end = 88 + trees * 32;
+    // What comes before the body, and the body.
+    let body_bytes = u32::from_le_bytes(manifest[72..76].try_into().unwrap()) as usize;
+    let end = 80 + body_bytes;
     let mut forged = manifest.to_vec();
     forged[at..at + bytes.len()].copy_from_slice(bytes);
     let checksum = crc32c::crc32c(&forged[..end]);
@@ -174,7 +174,7 @@ fn a_manifest_that_is_damaged_or_anothers_is_refused() {
     let mut flipped = manifest.clone();
     flipped[40] ^= 1;
     let anothers = forged(&manifest, 16, &[7; 16]);
-    let of_another_number = forged(&manifest, 32, &2_u64.to_le_bytes());
+    let of_another_number = forged(&manifest, 80, &2_u64.to_le_bytes());
     for (bytes, what) in [
         (&flipped[..], "checksum"),
         (&anothers, "another store"),

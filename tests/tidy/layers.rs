@@ -14,6 +14,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("log", 3),
     ("map", 2),
     ("document", 2),
+    ("crypt", 2),
     ("io", 1),
     ("format", 1),
     ("sync", 0),

@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 pub(crate) fn run(args: &BackupArgs, style: Style) -> Result<(), CliError> {
-    let db = store::open(&args.dir)?;
+    let db = store::open(&args.store)?;
     let made = db.back_up(&args.target)?;
     db.close()?;
     let human = format!(

@@ -1,14 +1,14 @@
 //! `checkpoint`: what is in the log goes into pages, so that the next opening loads these and the log before can be used again.
 
-use crate::args::StoreArgs;
+use crate::args::CheckpointArgs;
 use crate::error::CliError;
 use crate::output::{Output, Style};
 use crate::store;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
-pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
-    let db = store::open(&args.dir)?;
+pub(crate) fn run(args: &CheckpointArgs, style: Style) -> Result<(), CliError> {
+    let db = store::open_for_pages(&args.store, args.pages.compression)?;
     let taken = db.checkpoint()?.expect("a store in a directory takes checkpoints");
     db.close()?;
     let human = format!(

@@ -25,7 +25,7 @@ struct Figures {
 }
 
 pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
-    let db = store::open(&args.dir)?;
+    let db = store::open(args)?;
     let (collections, keyspaces) = (counts(&db)?, db.keyspace_names()?);
     let (stats, recovery) = (db.stats(), db.recovery().clone());
     db.close()?;

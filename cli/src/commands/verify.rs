@@ -8,7 +8,10 @@ use serde_json::json;
 use skipstone::Lsn;
 
 pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
-    let found = skipstone::verify(&args.dir)?;
+    let found = match args.key.source() {
+        Some(source) => skipstone::verify_encrypted(&args.dir, source)?,
+        None => skipstone::verify(&args.dir)?,
+    };
     let ending = match (found.closed, found.cut_bytes) {
         (true, _) => "it was closed properly".to_owned(),
         (false, 0) => "it was not closed properly; all that was written is whole".to_owned(),

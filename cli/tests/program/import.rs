@@ -157,3 +157,20 @@ fn nothing_is_a_fine_import() {
     let place = Place::with_documents("");
     assert_eq!(place.run(&["count", "s", "c"]).expect(0).value()["count"], 0);
 }
+
+#[test]
+fn compressed_pages_hold_the_same_in_less() {
+    let lines: String = (0..3_000)
+        .map(|n| format!("{{\"_id\":{n},\"text\":\"{}\"}}\n", "a harbour town ".repeat(20)))
+        .collect();
+    let pages = ["none", "lz4"].map(|compression| {
+        let place = Place::new();
+        place.write("towns.ndjson", &lines);
+        place.run(&["import", "s", "c", "towns.ndjson", "--compression", compression]).expect(0);
+        let taken = place.run(&["checkpoint", "s", "--compression", compression]).expect(0).value();
+        assert_eq!(place.documents().len(), 3_000);
+        assert_eq!(place.run(&["verify", "s"]).expect(0).value()["pages"], taken["pages"]);
+        taken["pages"].as_u64().expect("a number")
+    });
+    assert!(pages[1] * 3 < pages[0], "{pages:?}");
+}

@@ -52,6 +52,22 @@ impl SimulatedDisk {
         }
     }
 
+    fn change_name(
+        &self,
+        from: &str,
+        to: &str,
+        check: impl FnOnce(&Platter) -> Result<(), io::ErrorKind>,
+    ) -> Result<(), IoError> {
+        request::check_name(IoOperation::Rename, to)?;
+        self.find(IoOperation::Rename, from)?;
+        self.change_names((IoOperation::Rename, from), Operation::Rename, |platter| {
+            must_exist(platter, from)?;
+            check(platter)?;
+            platter.rename(from, to);
+            Ok(())
+        })
+    }
+
     /// Changes the names, then flushes them. `change` says why it cannot be done, before it does anything.
     fn change_names(
         &self,
@@ -93,14 +109,11 @@ impl Device for SimulatedDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), IoError> {
-        request::check_name(IoOperation::Rename, to)?;
-        self.find(IoOperation::Rename, from)?;
-        self.change_names((IoOperation::Rename, from), Operation::Rename, |platter| {
-            must_exist(platter, from)?;
-            must_be_free(platter, to)?;
-            platter.rename(from, to);
-            Ok(())
-        })
+        self.change_name(from, to, |platter| must_be_free(platter, to))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<(), IoError> {
+        self.change_name(from, to, |_| Ok(()))
     }
 
     fn remove(&self, name: &str) -> Result<(), IoError> {

@@ -124,7 +124,9 @@ impl Platter {
     }
 
     pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let replaced = self.names.get(to).copied();
         self.change_name(Change::Rename { from: from.into(), to: to.into() });
+        replaced.into_iter().for_each(|file| self.release_unnamed(file));
     }
 
     pub(super) fn unlink(&mut self, name: &str) {

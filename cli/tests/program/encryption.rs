@@ -1,0 +1,88 @@
+//! Encrypted stores from the command line: made and used with a key, told apart without, and given another key.
+
+use crate::support::Place;
+use std::fs;
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const OTHER: &str = "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// The encrypted store `s` with a document in it, and two key files.
+fn place() -> Place {
+    let place = Place::new();
+    place.write("key", format!("{KEY}\n"));
+    place.write("other", OTHER);
+    place.run_with(&["put", "s", "c", "--key-file", "key"], r#"{"_id": 1, "secret": "sesame"}"#).expect(0);
+    place
+}
+
+#[test]
+fn each_command_takes_the_key_from_a_file_or_the_environment() {
+    let place = place();
+    let readers: [&[&str]; 8] = [
+        &["get", "s", "c", "1"],
+        &["scan", "s", "c"],
+        &["count", "s", "c"],
+        &["export", "s", "c"],
+        &["stats", "s"],
+        &["checkpoint", "s"],
+        &["verify", "s"],
+        &["backup", "s", "copy"],
+    ];
+    for args in readers {
+        place.run(&[args, &["--key-file", "key"]].concat()).expect(0);
+    }
+    for args in &readers[..7] {
+        let mut command = place.command(&[args, &["--key-env", "STORE_KEY"][..]].concat());
+        let ended = command.env("STORE_KEY", KEY).output().unwrap();
+        assert!(ended.status.success(), "{args:?}: {ended:?}");
+    }
+    let copy = place.run(&["get", "copy", "c", "1", "--key-file", "key"]).expect(0);
+    assert!(copy.out.contains("sesame"));
+    place.run_with(&["import", "s", "c", "-", "--key-file", "key"], r#"{"_id": 2}"#).expect(0);
+    place.run(&["delete", "s", "c", "2", "--key-file", "key"]).expect(0);
+}
+
+#[test]
+fn a_key_that_is_missing_wrong_or_not_wanted_has_a_code_of_its_own() {
+    let place = place();
+    for args in [&["get", "s", "c", "1"][..], &["verify", "s"], &["stats", "s"], &["put", "s", "c"]] {
+        place.run(args).expect_saying(9, &["the store at `s` is encrypted", "key"]);
+        let wrong = [args, &["--key-file", "other"]].concat();
+        place.run(&wrong).expect_saying(9, &["the key is not the one of this store", "s/keys"]);
+        let missing = [args, &["--key-file", "missing"]].concat();
+        place.run(&missing).expect_saying(9, &["the key file `missing` cannot be read"]);
+        let none = [args, &["--key-file", "s/store"]].concat();
+        place.run(&none).expect_saying(9, &["the key file `s/store` holds no key"]);
+        let unset = [args, &["--key-env", "NO_SUCH_KEY"]].concat();
+        place.run(&unset).expect_saying(9, &["the environment variable `NO_SUCH_KEY` is not set"]);
+        place.run(&[args, &["--key-env", "A", "--key-file", "key"]].concat()).expect(2);
+    }
+    place.run_with(&["put", "plain", "c"], r#"{"_id": 1}"#).expect(0);
+    let unwanted = place.run(&["get", "plain", "c", "1", "--key-file", "key"]);
+    unwanted.expect_saying(9, &["the store at `plain` is not encrypted"]);
+}
+
+#[test]
+fn rotating_the_key_leaves_the_old_one_useless() {
+    let place = place();
+    place.run(&["rotate-key", "s", "--key-file", "key"]).expect(2);
+    let rotated = place.run(&["rotate-key", "s", "--key-file", "key", "--new-key-file", "other"]).expect(0);
+    assert!(rotated.values()[0]["entries"].as_u64() >= Some(2), "{rotated:?}");
+    place.run(&["get", "s", "c", "1", "--key-file", "key"]).expect_saying(9, &["s/keys"]);
+    assert!(place.run(&["get", "s", "c", "1", "--key-file", "other"]).expect(0).out.contains("sesame"));
+    let missing = place.run(&["rotate-key", "s", "--key-file", "other", "--new-key-file", "missing"]);
+    missing.expect_saying(9, &["`missing`"]);
+    place.run_with(&["put", "plain", "c"], r#"{"_id": 1}"#).expect(0);
+    place.run(&["rotate-key", "plain", "--new-key-file", "key"]).expect_saying(9, &["not encrypted"]);
+}
+
+#[test]
+fn damage_is_not_taken_for_a_wrong_key() {
+    let place = place();
+    let mut keys = fs::read(place.path("s/keys")).unwrap();
+    keys[50] ^= 1;
+    place.write("s/keys", &keys);
+    place.run(&["get", "s", "c", "1", "--key-file", "key"]).expect_saying(5, &["s/keys", "checksum"]);
+    fs::remove_file(place.path("s/keys")).unwrap();
+    place.run(&["get", "s", "c", "1", "--key-file", "key"]).expect_saying(5, &["s/keys", "missing"]);
+}
