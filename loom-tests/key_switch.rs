@@ -31,7 +31,7 @@ impl Sealed {
         let mut payload = Vec::new();
         let bytes: [u8; HEADER_BYTES] = self.sealer.seal(header, &mut payload);
         let mut header = Header::decode(&bytes, lsn).expect("a header");
-        open(Some(&self.keys), SALT, &mut header, &mut payload).expect("sealed with the key that it names");
+        open(&self.keys, SALT, &mut header, &mut payload).expect("sealed with the key that it names");
         (lsn, bytes[5])
     }
 }

@@ -109,16 +109,18 @@ impl Keyring {
     /// Makes a new data key, and seals it and those that are there with `master`: from then on no other master key opens the store. Nothing is
     /// sealed with the new one before [`Keyring::switch_to`].
     ///
-    /// On an error in the end the file may be the old one or the new one, and the old key is in use still; trying again is fine.
+    /// None if there is no generation left, or no room in the file. On an error in the end the file may be the old one or the new one, and the old key is in use still; trying again is fine.
     pub(crate) fn add_generation(
         &self,
         device: &dyn Device,
         master: &MasterKey,
-    ) -> Result<Generation, KeysError> {
+    ) -> Result<Option<Generation>, IoError> {
         let mut wrapped = lock(&self.wrapped);
         let newest = wrapped.last().expect("a file holds at least one key").generation;
-        let generation = newest.checked_add(1).filter(|_| wrapped.len() < keys_file::ENTRIES_MAX);
-        let generation = generation.ok_or(KeysError::NoneLeft)?;
+        let Some(generation) = newest.checked_add(1).filter(|_| wrapped.len() < keys_file::ENTRIES_MAX)
+        else {
+            return Ok(None);
+        };
         let key = Secret::random()?;
         let mut renewed = Vec::with_capacity(wrapped.len() + 1);
         for old in wrapped.iter() {
@@ -129,7 +131,7 @@ impl Keyring {
         keys_file::replace(device, &self.store, &renewed)?;
         *wrapped = renewed;
         self.set(generation, Cipher::new(key));
-        Ok(generation)
+        Ok(Some(generation))
     }
 
     /// From now on [`Keyring::current`] is this generation, for everybody who comes after us.
@@ -217,7 +219,7 @@ mod tests {
         let disk = SimulatedDisk::new(1);
         let keyring = Keyring::create(&disk, &STORE, &master(1)).unwrap();
         let old = seal(&keyring);
-        let second = keyring.add_generation(&disk, &master(2)).unwrap();
+        let second = keyring.add_generation(&disk, &master(2)).unwrap().unwrap();
         assert_eq!(keyring.current().0, FIRST, "not before it is switched to");
         keyring.switch_to(second);
         let new = seal(&keyring);
@@ -251,7 +253,7 @@ mod tests {
                 assert!(opens(&found, &old));
                 assert!(rotated.is_err() || found.current().0.get() == 2, "{operations}, {outcome:?}");
                 // Whichever it was, it goes on from there.
-                found.add_generation(&left, &master(3)).unwrap();
+                assert!(found.add_generation(&left, &master(3)).unwrap().is_some());
                 assert!(opens(&Keyring::open(&left, &STORE, &master(3)).unwrap(), &old));
                 if rotated.is_ok() {
                     return;
@@ -265,7 +267,7 @@ mod tests {
         let disk = SimulatedDisk::new(1);
         let keyring = Keyring::create(&disk, &STORE, &master(1)).unwrap();
         for expected in 2..=u8::MAX {
-            let generation = keyring.add_generation(&disk, &master(1)).unwrap();
+            let generation = keyring.add_generation(&disk, &master(1)).unwrap().unwrap();
             assert_eq!(generation.get(), expected);
             keyring.switch_to(generation);
             // Now and then, so that many are there at a time.
@@ -273,10 +275,10 @@ mod tests {
                 keyring.retire_before(&disk, generation).unwrap();
             }
         }
-        assert!(matches!(keyring.add_generation(&disk, &master(1)), Err(KeysError::NoneLeft)));
+        assert_eq!(keyring.add_generation(&disk, &master(1)).unwrap(), None);
         let disk = SimulatedDisk::new(2);
         let keyring = Keyring::create(&disk, &STORE, &master(1)).unwrap();
-        let added = (0..100).take_while(|_| keyring.add_generation(&disk, &master(1)).is_ok()).count();
+        let added = (0..100).map_while(|_| keyring.add_generation(&disk, &master(1)).unwrap()).count();
         assert_eq!(added, 54, "as many as fit the block, the first one not counted");
         assert!(Keyring::open(&disk, &STORE, &master(1)).is_ok());
     }

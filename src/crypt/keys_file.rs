@@ -36,7 +36,7 @@ pub(crate) type Generation = NonZeroU8;
 /// The generation of a new store.
 pub(super) const FIRST: Generation = NonZeroU8::MIN;
 
-/// Why the data keys could not be had or changed.
+/// Why the data keys could not be had.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum KeysError {
     #[error(transparent)]
@@ -47,10 +47,6 @@ pub(crate) enum KeysError {
     Newer(u32),
     #[error("the key is not the one of this store")]
     WrongKey,
-    #[error(
-        "the store has had, or still needs, as many data keys as it can; export it into a new one, or take a checkpoint"
-    )]
-    NoneLeft,
 }
 
 /// A data key as it is in the file.

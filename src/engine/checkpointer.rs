@@ -12,7 +12,7 @@
 
 use super::config::Config;
 use super::error::RotateKeyError;
-use super::rotation::{self, Rotation};
+use super::rotation::Rotation;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
@@ -209,7 +209,8 @@ impl Checkpointer {
         let keys = log.segments().keys().ok_or(RotateKeyError::NotEncrypted)?;
         let master = provider.key()?;
         let mut kept = lock(&self.kept);
-        let generation = rotation::add_key(keys, &*self.device, &master)?;
+        let added = keys.add_generation(&*self.device, &master).map_err(RotateKeyError::Io)?;
+        let generation = added.ok_or(RotateKeyError::NoneLeft)?;
         drop(master);
         let from = log.switch_to(generation).map_err(RotateKeyError::Io)?;
         kept.rotation = Some(Rotation::new(generation, from));

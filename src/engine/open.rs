@@ -147,7 +147,6 @@ fn open_keys(
         KeysError::Damaged(what) => OpenError::Damaged { file, what },
         KeysError::Newer(found) => OpenError::Newer { file, found, supported: crypt::VERSION },
         KeysError::WrongKey => OpenError::WrongKey { file },
-        KeysError::NoneLeft => unreachable!("nothing is added"),
     })?;
     Ok(Some(Arc::new(keyring)))
 }

@@ -8,9 +8,7 @@
 //! A crash in between loses nothing: the file holds what is needed at each moment, and the next opening sees in it that there are old keys, and
 //! has its next checkpoint write every page anew.
 
-use super::error::RotateKeyError;
-use crate::crypt::{Generation, Keyring, KeysError, MasterKey};
-use crate::io::Device;
+use crate::crypt::{Generation, Keyring};
 use crate::lsn::Lsn;
 
 /// See the module.
@@ -52,21 +50,6 @@ impl Rotation {
     pub(super) fn generation(&self) -> Generation {
         self.generation
     }
-}
-
-/// Adds a data key, and makes `master` the key that opens all.
-pub(super) fn add_key(
-    keys: &Keyring,
-    device: &dyn Device,
-    master: &MasterKey,
-) -> Result<Generation, RotateKeyError> {
-    keys.add_generation(device, master).map_err(|error| match error {
-        KeysError::Io(error) => RotateKeyError::Io(error),
-        KeysError::NoneLeft => RotateKeyError::NoneLeft,
-        KeysError::Damaged(_) | KeysError::Newer(_) | KeysError::WrongKey => {
-            unreachable!("the file is written, not read")
-        }
-    })
 }
 
 #[cfg(test)]

@@ -194,8 +194,9 @@ pub(crate) fn read_payload(
     let mut payload = bytes.split_off(HEADER_BYTES);
     let header = Header::decode(&bytes, lsn).filter(|_| frame::is_intact(&bytes, &payload));
     let mut header = header.ok_or_else(|| damaged(segments, lsn))?;
-    let opened = seal::open(segments.keys().map(|keys| &**keys), salt, &mut header, &mut payload);
-    opened.map_err(|BadSeal| unauthentic(segments, lsn))?;
+    if let Some(keys) = segments.keys() {
+        seal::open(keys, salt, &mut header, &mut payload).map_err(|BadSeal| unauthentic(segments, lsn))?;
+    }
     payload.truncate(payload_bytes as usize);
     Ok(payload)
 }
@@ -268,7 +269,10 @@ impl Window<'_> {
     /// Opens the valid frames at the window's start, in parallel: from then on the window and the headers are as if they had not been sealed.
     /// `session` goes on there. Returns the salt of the last one.
     fn unseal(&mut self, headers: &mut [Header], session: Option<Session>) -> Result<Salt, LogError> {
-        let keys = self.segments.keys().map(|keys| &**keys);
+        let Some(keys) = self.segments.keys() else {
+            let sealed = headers.iter().find(|header| header.generation.is_some());
+            return sealed.map_or(Ok(Salt::NONE), |header| Err(unauthentic(self.segments, header.lsn)));
+        };
         let mut salt = session.map_or(Salt::NONE, |session| session.salt);
         let (mut sealed, mut rest) = (Vec::with_capacity(headers.len()), &mut self.bytes[..]);
         for header in headers {

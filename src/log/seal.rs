@@ -115,19 +115,16 @@ fn vouched_for(header: &Header, plain: &[u8]) -> SmallVec<[u8; 64]> {
     bytes
 }
 
-/// A frame that was read, in a store whose keys are `keys`, if it has any: decrypts its payload where it is, and takes the tag off the header's
-/// `payload_bytes`. `salt` is that of its session, or what an `Open` frame says itself.
+/// A frame that was read in a store with these keys: decrypts its payload where it is, and takes the tag off the header's `payload_bytes`. `salt`
+/// is that of its session, or what an `Open` frame says itself.
 pub(crate) fn open(
-    keys: Option<&Keyring>,
+    keys: &Keyring,
     salt: Salt,
     header: &mut Header,
     payload: &mut [u8],
 ) -> Result<(), BadSeal> {
-    // With keys each frame is sealed, and without none is.
-    let (Some(keys), Some(generation)) = (keys, header.generation) else {
-        return if keys.is_none() && header.generation.is_none() { Ok(()) } else { Err(BadSeal) };
-    };
-    let cipher = keys.cipher(generation).ok_or(BadSeal)?;
+    // One that is not sealed does not belong into such a store.
+    let cipher = header.generation.and_then(|generation| keys.cipher(generation)).ok_or(BadSeal)?;
     let (text, tag) = payload.split_last_chunk_mut().ok_or(BadSeal)?;
     let (plain, secret) = text.split_at_mut_checked(plain_bytes(header)).ok_or(BadSeal)?;
     cipher.open_in_place(&salt.nonce(header.lsn), &vouched_for(header, plain), secret, tag)?;
