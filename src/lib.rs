@@ -62,8 +62,9 @@ pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KE
 pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
-    error::{BackupError, OpenError},
+    error::{BackupError, ChainError, Covered, OpenError, RestoreError},
     recovery::Recovery,
+    restore::{Restored, Until, restore},
     verify::{Verified, verify},
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};

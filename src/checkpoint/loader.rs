@@ -15,7 +15,7 @@ use rayon::prelude::*;
 /// So many leaves make one task.
 const TASK_LEAVES: usize = 128;
 /// More levels than a tree of every page that a disk can hold.
-const HEIGHT_MAX: u8 = 32;
+pub(super) const HEIGHT_MAX: u8 = 32;
 
 /// A key with its value, and the position of its commit.
 pub(crate) struct Entry<'a> {
@@ -73,7 +73,7 @@ fn load_tree(
 }
 
 /// Two links to one page are damage. A page beyond the files is not let into the set, whose size it would set.
-fn take(source: Source<'_>, used: &mut PageSet, link: Link) -> Result<(), CheckpointError> {
+pub(super) fn take(source: Source<'_>, used: &mut PageSet, link: Link) -> Result<(), CheckpointError> {
     if !source.pages.may_hold(link.page) {
         return Err(source.bad(link, "is where no page can be"));
     }

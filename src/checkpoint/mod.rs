@@ -3,7 +3,7 @@
 //! - `page`: 8 KiB, and what is on them. `pages`: the files that hold them. `page_set`: which are in use.
 //! - `tree`: one keyspace as a B+tree, of which a checkpoint writes what changed. `writer`: into which pages. `pace`: how fast.
 //! - `manifest`: the file that names the trees and the position, replaced atomically. `loader`: reads all of it back.
-//! - `copier`: the pages of a checkpoint, to another directory.
+//! - `newer`: which pages were written since an earlier checkpoint. `copier`: pages, to another directory.
 //!
 //! Where keys and values come from is not known here: `engine` joins this with the versions and the log.
 
@@ -11,6 +11,7 @@ pub(crate) mod copier;
 pub(crate) mod error;
 pub(crate) mod loader;
 pub(crate) mod manifest;
+pub(crate) mod newer;
 mod pace;
 mod page;
 mod page_set;

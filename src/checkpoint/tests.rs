@@ -12,7 +12,6 @@ use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
 const STORE: [u8; 16] = [1; 16];
 const SPACE: u32 = 6;
@@ -69,7 +68,8 @@ impl Grown {
             position: self.position,
             log_from: self.position,
             session: Session(1),
-            written: SystemTime::UNIX_EPOCH,
+            time: 0,
+            timeline: [0; 16],
             extent_pages: EXTENT_PAGES,
             extents: self.pages.extents(),
             trees: vec![self.tree],

@@ -3,6 +3,7 @@
 use super::error::OpenError;
 use crate::document::Limits;
 use crate::io::{BLOCK, DeviceChoice};
+use crate::log::clock::{self, Clock};
 use crate::options::{Durability, Isolation};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,8 +28,12 @@ pub(crate) struct Config {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) checkpoint_bytes_per_second: Option<u64>,
     pub(crate) checkpoint_at_close: bool,
+    pub(crate) backup_log_bytes: u64,
     /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
     pub(crate) extent_bytes: u64,
+    pub(crate) clock: Clock,
+    /// How often the time is put into the log, if that grows.
+    pub(crate) time_interval: Duration,
 }
 
 impl Default for Config {
@@ -50,7 +55,10 @@ impl Default for Config {
             checkpoint_interval: Duration::from_secs(300),
             checkpoint_bytes_per_second: None,
             checkpoint_at_close: true,
+            backup_log_bytes: 0,
             extent_bytes: 64 << 20,
+            clock: clock::system,
+            time_interval: Duration::from_secs(1),
         }
     }
 }

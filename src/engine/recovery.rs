@@ -15,6 +15,7 @@ use crate::checkpoint::tree::Tree;
 use crate::checkpoint::{PAGE_BYTES, PageSet};
 use crate::io::Device;
 use crate::log::batch::Write;
+use crate::log::clock::Marks;
 use crate::log::frame::Session;
 use crate::log::reader::{Frames, LogError};
 use crate::log::segment::Segments;
@@ -115,7 +116,9 @@ pub(super) fn recover(
     shards.into_par_iter().for_each(|shard| install(shard, &store));
     log::settle(segments, end.durable, end.lsn, end.cut_bytes)?;
     let session = end.session.map_or(Session(1), Session::next);
-    let log = Log::start(Arc::clone(segments), log_end, session, config.ring_bytes as usize)?;
+    let time = replay.streams.time().max(manifest.as_ref().map(|manifest| manifest.time)).unwrap_or(0);
+    let marks = Marks::after(time, config.clock);
+    let log = Log::start(Arc::clone(segments), log_end, (session, marks), config.ring_bytes as usize)?;
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
         pages: used.count(),

@@ -2,6 +2,7 @@
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
 //! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//! - `clock`: what time it was. `copier`: a part of the log, to another directory. `splice`: a segment out of several such copies.
 //! - `unfinished`: which part of the log is needed by transactions that have not committed yet.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
@@ -9,12 +10,15 @@
 
 pub(crate) mod batch;
 pub(crate) mod chunks;
+pub(crate) mod clock;
+pub(crate) mod copier;
 mod flusher;
 pub(crate) mod frame;
 pub(crate) mod group_commit;
 pub(crate) mod reader;
 pub(crate) mod ring;
 pub(crate) mod segment;
+pub(crate) mod splice;
 pub(crate) mod streams;
 pub(crate) mod unfinished;
 
@@ -22,6 +26,7 @@ use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
 use crate::sync::Arc;
 use batch::Write;
+use clock::{MARK_BYTES, Marks};
 use frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, Session, frame_bytes};
 use group_commit::{GroupCommit, LogSink};
 use ring::{Ring, block_floor};
@@ -39,6 +44,7 @@ pub(crate) struct Log {
     session: Session,
     flusher: Flusher,
     unfinished: Unfinished,
+    marks: Marks,
     /// A payload beyond this many bytes is cut into chunks. So a frame always fits the ring, beside the block that is written in part.
     chunk_bytes: usize,
 }
@@ -67,7 +73,7 @@ impl Log {
     pub(crate) fn start(
         segments: Arc<Segments>,
         log_end: Arc<LogEnd>,
-        session: Session,
+        (session, marks): (Session, Marks),
         ring_bytes: usize,
     ) -> Result<Log, IoError> {
         let end = log_end.load();
@@ -80,9 +86,12 @@ impl Log {
             session,
             flusher: Flusher::new(),
             unfinished: Unfinished::new(),
+            marks,
             chunk_bytes: (ring_bytes / 8).min(CHUNK_BYTES_MAX),
         };
         log.append(Kind::Open)?;
+        // For what the last session had no time to mark.
+        log.mark_time()?;
         Ok(log)
     }
 
@@ -166,6 +175,17 @@ impl Log {
         Ok(())
     }
 
+    /// Puts the time into the log, if that has grown since this was done last. The mark becomes durable with what comes next.
+    pub(crate) fn mark_time(&self) -> Result<(), IoError> {
+        self.check()?;
+        self.marks.make(self.end.load(), |time| {
+            let lsn = self.end.reserve(MARK_BYTES);
+            let payload = clock::encode(time());
+            self.publish_frame(Kind::Time, lsn, MARK_BYTES, &payload, crc32c::crc32c(&payload))?;
+            Ok(lsn.plus(MARK_BYTES))
+        })
+    }
+
     /// Returns once everything below `end` is on stable storage.
     pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
         self.group.wait_durable(end)
@@ -207,7 +227,9 @@ impl Log {
 
     /// Makes everything durable, says so in the log, and lets the flusher go. What is committed meanwhile may come behind that.
     pub(crate) fn close(&self) -> Result<(), IoError> {
-        let flushed = self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close));
+        let flushed = self.wait_durable(self.end.load()).and_then(|()| self.mark_time());
+        self.marks.close();
+        let flushed = flushed.and_then(|()| self.append(Kind::Close));
         self.flusher.close();
         flushed
     }
@@ -219,6 +241,16 @@ impl Log {
 
     pub(crate) fn segments(&self) -> &Arc<Segments> {
         &self.segments
+    }
+
+    /// See [`Marks`].
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Everything reserved so far is below.
+    pub(crate) fn end(&self) -> Lsn {
+        self.end.load()
     }
 
     /// See [`Unfinished`].

@@ -2,6 +2,7 @@
 
 use super::batch::{Write, decode_writes};
 use super::chunks::{ChunkMissing, Chunks, decode_link};
+use super::clock::{self, Millis};
 use super::frame::{Header, Kind};
 use super::reader::{Frames, LogError, read_payload, senseless};
 use super::segment::Segments;
@@ -13,6 +14,7 @@ pub(crate) struct Streams<'a> {
     /// Commits below are passed over; their chunks may not be there any more.
     from: Lsn,
     chunks: Chunks,
+    time: Option<Millis>,
 }
 
 /// The writes of one commit.
@@ -35,11 +37,21 @@ pub(crate) fn decode<'s>(
     if decode_writes(bytes, visit) { Ok(()) } else { Err(senseless(segments, lsn, "does not hold writes")) }
 }
 
+/// What a mark says.
+pub(crate) fn read_time(
+    segments: &Segments,
+    frames: &Frames<'_>,
+    header: &Header,
+) -> Result<Millis, LogError> {
+    clock::decode(frames.payload(header))
+        .ok_or_else(|| senseless(segments, header.lsn, "does not say what time it was"))
+}
+
 const NO_LINK: &str = "does not say which chunk is before it";
 
 impl<'a> Streams<'a> {
     pub(crate) fn new(segments: &'a Segments, from: Lsn) -> Streams<'a> {
-        Streams { segments, from, chunks: Chunks::default() }
+        Streams { segments, from, chunks: Chunks::default(), time: None }
     }
 
     /// Takes the next frames of the log; returns the commits among them from `from` on, in order.
@@ -55,9 +67,15 @@ impl<'a> Streams<'a> {
                 // A commit that was under way when the store was closed may come behind that.
                 Kind::Commit | Kind::Void | Kind::Close => {}
                 Kind::Open => self.chunks.end_session(),
+                Kind::Time => self.time = Some(read_time(self.segments, frames, header)?),
             }
         }
         Ok(streams)
+    }
+
+    /// What the last mark said that was read.
+    pub(crate) fn time(&self) -> Option<Millis> {
+        self.time
     }
 
     fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {

@@ -38,6 +38,8 @@ pub(super) fn config() -> Config {
         checkpoint_at_close: false,
         extent_bytes: 8 * PAGE_BYTES as u64,
         buffered_interval: Duration::from_millis(1),
+        clock: || 0,
+        time_interval: Duration::from_secs(3600),
         ..Config::default()
     }
 }
@@ -331,7 +333,7 @@ pub(super) fn seal_page(page: &mut [u8], store: &[u8]) {
 /// The same for a manifest, of which the number of trees may be another now.
 pub(super) fn seal_manifest(manifest: &mut [u8]) {
     let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
-    let end = (88 + 32 * trees).min(manifest.len() - 4);
+    let end = (104 + 32 * trees).min(manifest.len() - 4);
     let crc = crc32c::crc32c(&manifest[..end]);
     manifest[end..end + 4].copy_from_slice(&crc.to_le_bytes());
 }

@@ -69,7 +69,7 @@ fn changed_manifests() {
         let mut content = manifest.clone();
         let trees = u32::from_le_bytes(content[84..88].try_into().unwrap()) as usize;
         for _ in 0..random.usize(1..3) {
-            content[random.usize(8..88 + 32 * trees)] = [random.u8(..), 0, 0xff, 1][random.usize(0..4)];
+            content[random.usize(8..104 + 32 * trees)] = [random.u8(..), 0, 0xff, 1][random.usize(0..4)];
         }
         seal_manifest(&mut content);
         overwrite(&changed, name, 0, &content);

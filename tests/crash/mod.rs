@@ -4,6 +4,7 @@
 //! tests, because the disk is private. Each failure names the operation, the outcome and the seed that repeat it.
 
 mod backups;
+mod chain;
 mod checkpoint_hazards;
 mod checkpoints;
 mod chunks;
@@ -18,9 +19,11 @@ mod foreign_headers;
 mod frame_fields;
 mod harness;
 mod hostile_pages;
+mod increments;
 mod killed;
 mod missing_segments;
 mod reopened_after_fault;
+mod restores;
 mod stale_frames;
 mod three_crashes;
 mod waiters;

@@ -140,9 +140,9 @@ fn a_manifest_that_is_missing_is_not_missed_while_the_log_has_everything() {
 
 /// The manifest with other bytes at a place, and the checksum that belongs to them.
 fn forged(manifest: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
-    // What comes before the number of trees, that number, and 32 bytes a tree.
+    // What comes before the trees, and 32 bytes for each.
     let trees = u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize;
-    let end = 88 + trees * 32;
+    let end = 104 + trees * 32;
     let mut forged = manifest.to_vec();
     forged[at..at + bytes.len()].copy_from_slice(bytes);
     let checksum = crc32c::crc32c(&forged[..end]);
