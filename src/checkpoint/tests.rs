@@ -2,6 +2,7 @@
 
 use super::loader;
 use super::manifest::Manifest;
+use super::newer;
 use super::pages::Pages;
 use super::tree::{Tree, Update};
 use super::writer::Writing;
@@ -47,7 +48,8 @@ impl Grown {
                 None => self.entries.remove(key),
             };
         }
-        self.position = self.position.plus(8);
+        let since = self.position;
+        self.position = since.plus(8);
         let writing = Writing::new(
             &self.pages,
             (&self.used, &PageSet::default()),
@@ -57,12 +59,13 @@ impl Grown {
         let value_of = |key: &[u8]| self.entries.get(key).map(|(lsn, value)| (*lsn, &**value));
         self.tree = Update::new(&writing, SPACE, value_of).run(&self.tree, &keys).unwrap();
         let written = writing.finish().unwrap();
-        self.used = written.used;
-        self.check();
+        let before = std::mem::replace(&mut self.used, written.used);
+        self.check(&before, since);
         written.written_pages
     }
 
-    fn check(&self) {
+    /// `before` are the pages of the checkpoint at `since`.
+    fn check(&self, before: &PageSet, since: Lsn) {
         let manifest = Manifest {
             number: 1,
             position: self.position,
@@ -85,6 +88,9 @@ impl Grown {
         assert!(found.into_inner().unwrap() == self.entries);
         assert_eq!(self.tree.entries, self.entries.len() as u64);
         assert!(used.same_as(&self.used), "{} in use, {} said to be", used.count(), self.used.count());
+        let newer = |since| newer::written_after(&pages, &manifest, since).unwrap();
+        assert!(newer(since).same_as(&used.without(before)), "what was written since then, and nothing else");
+        assert!(newer(Lsn::ZERO).same_as(&used) && newer(self.position).count() == 0);
     }
 
     fn height(&self) -> u8 {
