@@ -12,6 +12,7 @@ mod dead;
 mod directory;
 mod flusher;
 mod group_commit;
+mod loaded;
 mod map;
 mod prune;
 mod serializable;

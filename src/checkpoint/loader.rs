@@ -33,25 +33,26 @@ pub(crate) fn open(
     Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)
 }
 
-/// Hands every entry with its keyspace to `visit`: on several threads, each of which has a range of keys in order. Returns which pages are in use.
-pub(crate) fn load(
+/// Hands out every entry: on several threads, each of which has runs of entries in order. `begin` is asked what takes a run: of a keyspace, with a
+/// number; its keys are behind those of the runs with lower numbers. Returns which pages are in use.
+pub(crate) fn load<V: FnMut(Entry<'_>)>(
     pages: &Pages,
     manifest: &Manifest,
-    visit: impl Fn(u32, Entry<'_>) + Sync,
+    begin: impl Fn(u32, usize) -> V + Sync,
 ) -> Result<PageSet, CheckpointError> {
     let mut used = PageSet::default();
     for tree in &manifest.trees {
         let source = Source { pages, space: tree.space, position: manifest.position };
-        load_tree(source, tree, &mut used, |entry| visit(tree.space, entry))?;
+        load_tree(source, tree, &mut used, |run| begin(tree.space, run))?;
     }
     Ok(used)
 }
 
-fn load_tree(
+fn load_tree<V: FnMut(Entry<'_>)>(
     source: Source<'_>,
     tree: &Tree,
     used: &mut PageSet,
-    visit: impl Fn(Entry<'_>) + Sync,
+    begin: impl Fn(usize) -> V + Sync,
 ) -> Result<(), CheckpointError> {
     let Some(root) = tree.root else {
         return Ok(());
@@ -60,7 +61,7 @@ fn load_tree(
     let loaded: Result<Vec<Loaded>, CheckpointError> = (0..leaves.len())
         .into_par_iter()
         .step_by(TASK_LEAVES)
-        .map(|from| load_leaves(source, &leaves, from, &visit))
+        .map(|from| load_leaves(source, &leaves, from, begin(from)))
         .collect();
     let loaded = loaded?;
     for page in loaded.iter().flat_map(|loaded| &loaded.overflow) {
@@ -115,7 +116,7 @@ fn load_leaves(
     source: Source<'_>,
     leaves: &[Child],
     from: usize,
-    visit: &impl Fn(Entry<'_>),
+    mut visit: impl FnMut(Entry<'_>),
 ) -> Result<Loaded, CheckpointError> {
     let mine = &leaves[from..leaves.len().min(from + TASK_LEAVES)];
     let mut reads = Reads::new(source.pages, mine.iter().map(|leaf| leaf.page).collect());

@@ -22,5 +22,5 @@ pub(crate) mod tree;
 pub(crate) mod writer;
 
 pub(crate) use pace::Pace;
-pub(crate) use page::PAGE_BYTES;
+pub(crate) use page::{PAGE_BYTES, PageId};
 pub(crate) use page_set::PageSet;

@@ -14,7 +14,7 @@ use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::{Tree, Update};
 use crate::checkpoint::writer::{Writing, Written};
-use crate::checkpoint::{PAGE_BYTES, Pace, PageSet};
+use crate::checkpoint::{PAGE_BYTES, Pace, PageId, PageSet};
 use crate::io::Device;
 use crate::log::Log;
 use crate::log::batch::Write;
@@ -118,6 +118,22 @@ impl Kept {
         let extents = self.extents(&self.used).max(self.extents(&held));
         Ok(self.pages.remove_extents_from(extents)?)
     }
+
+    /// Gives back the room of pages that are free for certain.
+    fn discard_free_pages(&self) -> Result<(), CheckpointError> {
+        for extent in 0..self.pages.extents() {
+            let usable = self.pages.usable(extent);
+            let mut from = usable.start;
+            while let Some(run) = self.used.free_run(from..usable.end, u64::MAX) {
+                from = run.end;
+                let is_worth_it = run.end - run.start >= DISCARDED_PAGES_MIN;
+                if is_worth_it && !run.clone().any(|page| self.doubtful.contains(PageId(page))) {
+                    self.pages.discard(run)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether somebody besides the list has it. Nobody takes it out of the list but for himself, so it stays so.
@@ -156,6 +172,8 @@ struct Last {
     failed: Option<CheckpointError>,
 }
 
+/// Fewer free pages next to each other are not worth a hole in a file.
+const DISCARDED_PAGES_MIN: u64 = 8;
 /// How often to choose another position, before much more of the log is kept than may be needed.
 const POSITIONS_MAX: usize = 8;
 
@@ -304,6 +322,14 @@ impl Checkpointer {
         let for_backups = kept.position().get().saturating_sub(self.backup_log_bytes);
         let needed_from = kept.log_held().min(Lsn::new(for_backups));
         Ok(log.segments().recycle_before(needed_from, self.spare_segments(kept, log))?)
+    }
+
+    /// Gives back all room that a store at rest does not need. Nobody may commit any more.
+    pub(super) fn give_room_back(&self, log: &Log, end: Lsn) -> Result<(), CheckpointError> {
+        let kept = lock(&self.kept);
+        kept.remove_leftovers(&*self.device)?;
+        log.segments().remove_unused(end)?;
+        kept.discard_free_pages()
     }
 
     /// As many as the log filled from one checkpoint to the next, and is to fill.

@@ -51,7 +51,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Verified, OpenError> {
     let mut found = Verified { segments: segments.count(), ..Verified::default() };
     if let Some(manifest) = &files.manifest {
         let pages = loader::open(&opened.device, &files.store.id, manifest)?;
-        let used = loader::load(&pages, manifest, |_, _| {})?;
+        let used = loader::load(&pages, manifest, |_, _| |_| {})?;
         (found.pages, found.entries) = (used.count(), manifest.entries());
         (found.checkpoint, found.free_pages) = (manifest.position, pages.usable_count() - used.count());
     }

@@ -103,6 +103,10 @@ pub(crate) trait BlockFile: Send + Sync {
     /// Overwrites the whole file with zeros, which are durable on return. On an error any part of it may or may not be zeros.
     fn zero_fill(&self) -> Result<(), IoError>;
 
+    /// Gives back the room on the disk that `bytes` from `offset` take up, both multiples of [`BLOCK`], if the file system can do that. What was
+    /// there reads as anything from now on, and a write there may find the disk full. It may not last before the next flush.
+    fn discard(&self, offset: u64, bytes: u64) -> Result<(), IoError>;
+
     /// Makes everything durable that was written to the file before this call, by whatever handle. After a failure
     /// nothing is known about what was written since the last successful flush: any part of it may be lost, whatever reads
     /// show, and no later flush, though it succeed, says otherwise.
