@@ -120,14 +120,15 @@ impl Kept {
     }
 
     /// Gives back the room of pages that are free for certain.
-    fn discard_free_pages(&self) -> Result<(), CheckpointError> {
+    fn discard_free_pages(&mut self) -> Result<(), CheckpointError> {
+        let held = self.held();
         for extent in 0..self.pages.extents() {
             let usable = self.pages.usable(extent);
             let mut from = usable.start;
             while let Some(run) = self.used.free_run(from..usable.end, u64::MAX) {
                 from = run.end;
                 let is_worth_it = run.end - run.start >= DISCARDED_PAGES_MIN;
-                if is_worth_it && !run.clone().any(|page| self.doubtful.contains(PageId(page))) {
+                if is_worth_it && !run.clone().any(|page| held.contains(PageId(page))) {
                     self.pages.discard(run)?;
                 }
             }
@@ -326,7 +327,7 @@ impl Checkpointer {
 
     /// Gives back all room that a store at rest does not need. Nobody may commit any more.
     pub(super) fn give_room_back(&self, log: &Log, end: Lsn) -> Result<(), CheckpointError> {
-        let kept = lock(&self.kept);
+        let mut kept = lock(&self.kept);
         kept.remove_leftovers(&*self.device)?;
         log.segments().remove_unused(end)?;
         kept.discard_free_pages()

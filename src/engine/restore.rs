@@ -237,7 +237,7 @@ fn check(
     let store = chain.members[base.member].descriptor.store;
     let pages = loader::open(target, &store.id, manifest)?;
     // What is found here that no page says of itself is a page that a backup does not hold.
-    loader::load(&pages, manifest, |_, _| {})
+    loader::load(&pages, manifest, |_, _| |_| {})
         .map_err(|error| unreadable(&chain.members[base.member], error))?;
     let geometry = store.geometry;
     let indexes = geometry.index_of(manifest.log_from)..=geometry.index_of(end);

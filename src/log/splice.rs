@@ -55,6 +55,10 @@ impl BlockFile for Splice {
         Splice::refuse(IoOperation::Write)
     }
 
+    fn discard(&self, _offset: u64, _bytes: u64) -> Result<(), IoError> {
+        Splice::refuse(IoOperation::Write)
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         Splice::refuse(IoOperation::Flush)
     }
