@@ -20,6 +20,9 @@ const MAGIC: &[u8; 8] = b"SKIPBACK";
 pub(crate) const VERSION: u32 = 1;
 const FIELDS_BYTES: usize = 8 + 4 + 4 + 4 * 16 + 6 * 8 + 2 + 2 + 4;
 
+/// Beyond all logs, and so far below the greatest number that what is counted from a position does not overflow.
+const POSITION_MAX: Lsn = Lsn::new(1 << 62);
+
 /// What tells one backup from another.
 pub(crate) type BackupId = [u8; 16];
 
@@ -129,7 +132,10 @@ impl Descriptor {
     }
 
     fn is_sound(&self) -> bool {
-        self.store.geometry.is_sound() && self.checkpoint <= self.end && self.log_from.lsn <= self.end
+        self.store.geometry.is_sound()
+            && self.checkpoint <= self.end
+            && self.log_from.lsn <= self.end
+            && self.end <= POSITION_MAX
     }
 
     /// The backup whose files are on `device`; `dir` is what messages call it.
@@ -196,6 +202,7 @@ mod tests {
             Descriptor { checkpoint: Lsn::new(888), ..good },
             Descriptor { log_from: Start { lsn: Lsn::new(888), ..good.log_from }, ..good },
             Descriptor { end: Lsn::new(881), ..good },
+            Descriptor { end: Lsn::new(!7), ..good },
             Descriptor {
                 store: StoreFile { geometry: Geometry { segment_bytes: 4096 }, ..good.store },
                 ..good

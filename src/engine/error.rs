@@ -224,7 +224,7 @@ pub enum RestoreError {
     /// The pages could not be written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A file could not be written.
+    /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] IoError),
 }

@@ -6,6 +6,7 @@
 use super::chain::{Base, Chain, unreadable};
 use super::error::RestoreError;
 use super::open::{self, Opened, open_these_segments};
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
 use crate::checkpoint::{PAGE_BYTES, Pace, PageSet, copier, loader, newer};
@@ -164,7 +165,7 @@ fn find_end(segments: &Segments, manifest: &Manifest, log_to: Lsn, until: Until)
         Until::End => (None, log_to),
         // The frame that the position is in is wanted too, whichever that is.
         Until::Position(position) => {
-            let limit = log_to.min(position.plus(FRAME_BYTES_MAX as u64));
+            let limit = log_to.min(Lsn::new(position.get().saturating_add(FRAME_BYTES_MAX as u64)));
             ((start.lsn >= position).then_some(start.lsn), limit)
         }
         Until::Time(_) => (None, log_to),
@@ -200,6 +201,8 @@ fn find_end(segments: &Segments, manifest: &Manifest, log_to: Lsn, until: Until)
 fn copy_pages(chain: &Chain, base: &Base, target: &Arc<dyn Device>) -> Result<u64, RestoreError> {
     let member = &chain.members[base.member];
     let (store, manifest) = (member.descriptor.store.id, &member.manifest);
+    // As many files as the manifest says are there, before as many are made.
+    loader::open(&member.device, &store, manifest).map_err(|error| unreadable(member, error))?;
     let copies = Pages::make(Arc::clone(target), store, manifest.extent_pages, manifest.extents)?;
     let (hurry, mut copied, mut bytes) = (AtomicBool::new(true), PageSet::default(), 0);
     let pace = Pace::new(None, &hurry);
@@ -211,8 +214,12 @@ fn copy_pages(chain: &Chain, base: &Base, target: &Arc<dyn Device>) -> Result<u6
         let held = newer::written_after(&pages, &member.manifest, since).map_err(failed)?;
         let wanted = held.without(&copied);
         let position = member.manifest.position;
-        // An error of the target names a file of the target.
-        let count = copier::copy(&pages, (&wanted, position), &copies, &pace).map_err(failed)?;
+        let count =
+            copier::copy(&pages, (&wanted, position), &copies, &pace).map_err(|error| match error {
+                // One of either side: it names the file.
+                CheckpointError::Io(error) => RestoreError::Io(error),
+                error => failed(error).into(),
+            })?;
         bytes += count * PAGE_BYTES as u64;
         copied.add_all(&held);
     }

@@ -227,8 +227,10 @@ impl Log {
 
     /// Makes everything durable, says so in the log, and lets the flusher go. What is committed meanwhile may come behind that.
     pub(crate) fn close(&self) -> Result<(), IoError> {
-        let flushed = self.wait_durable(self.end.load()).and_then(|()| self.mark_time());
+        let marked = self.mark_time();
         self.marks.close();
+        // The frame that closes the log says that everything before it is durable, the mark too.
+        let flushed = marked.and_then(|()| self.wait_durable(self.end.load()));
         let flushed = flushed.and_then(|()| self.append(Kind::Close));
         self.flusher.close();
         flushed
