@@ -15,7 +15,7 @@ use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::{Tree, Update};
 use crate::checkpoint::writer::{Writing, Written};
 use crate::checkpoint::{PAGE_BYTES, Pace, PageId, PageSet};
-use crate::io::Device;
+use crate::io::{Device, lower_priority};
 use crate::log::Log;
 use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
@@ -345,7 +345,8 @@ fn on_own_threads<T: Send>(
     work: impl FnOnce() -> Result<T, CheckpointError> + Send,
 ) -> Result<T, CheckpointError> {
     let count = (rayon::current_num_threads() / 4).max(1);
-    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "skipstone-pages".into()).build();
+    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "skipstone-pages".into());
+    let pool = pool.start_handler(|_| lower_priority()).build();
     let pool = pool.map_err(|error| CheckpointError::Threads { what: error.to_string() })?;
     // The caller may be a thread of another pool. It must sleep: it holds the lock, and would run jobs that ask for it.
     thread::scope(|scope| scope.spawn(|| pool.install(work)).join())

@@ -24,6 +24,7 @@ mod open;
 mod pieces;
 mod place;
 mod portable;
+mod priority;
 mod raw;
 mod request;
 #[cfg(target_os = "linux")]
@@ -41,6 +42,7 @@ pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
 pub(crate) use place::{create_directory, flush_entry, is_reserved_name};
+pub(crate) use priority::lower_priority;
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 

@@ -21,7 +21,7 @@ fn chain() -> (Place, String, String) {
     place.run(&["delete", "s", "c", "1"]).expect(0);
     let more = place.run(&["backup", "s", "more", "--since", "full"]).expect(0).value();
     assert_eq!(more.get("gap"), Some(&json!(null)));
-    assert!(more["position"].as_u64() > more["checkpoint"].as_u64(), "{more}");
+    assert!(more["position"].as_u64() >= more["checkpoint"].as_u64(), "{more}");
     place.run_with(&["put", "s", "c"], "{\"_id\":4}").expect(0);
     let last = place.run(&["backup", "s", "last", "--since", "more", "--human"]).expect(0).out;
     assert!(last.contains("4 keys as of position") && last.contains("in `last`"), "{last}");
