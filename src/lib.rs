@@ -64,8 +64,9 @@ pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KE
 pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
-    error::{BackupError, OpenError, RotateKeyError},
+    error::{BackupError, ChainError, Covered, OpenError, RestoreError, RotateKeyError},
     recovery::Recovery,
+    restore::{Restored, Until, restore, restore_encrypted},
     verify::{Verified, verify, verify_encrypted},
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};

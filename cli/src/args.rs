@@ -4,6 +4,7 @@ use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Skipstone: an embedded document store, from the command line.
 ///
@@ -48,8 +49,10 @@ pub(crate) enum Command {
     Stats(StoreArgs),
     /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.
     Checkpoint(CheckpointArgs),
-    /// Copy a store that nobody has open to an empty directory: the copy is a store, and holds all of it or is none.
+    /// Copy a store that nobody has open to an empty directory, or what a backup before does not have; whole or not at all.
     Backup(BackupArgs),
+    /// Make a store out of a full backup and those that go on from it, as it was at its end, at a position, or at a time.
+    Restore(RestoreArgs),
     /// Change the key of an encrypted store that nobody has open, and write everything anew with a new data key.
     RotateKey(RotateKeyArgs),
     /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
@@ -119,6 +122,24 @@ pub(crate) struct BackupArgs {
     pub(crate) store: StoreArgs,
     /// The directory to copy it to: empty, or not there yet.
     pub(crate) target: PathBuf,
+    /// Copy only what this backup does not have, which is the last one that was made [default: everything].
+    #[arg(long, value_name = "PREVIOUS")]
+    pub(crate) since: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct RestoreArgs {
+    /// The directories of the backups, in the order in which they were made, the full one first; then the one to make the store in, empty or not there yet.
+    #[arg(required = true, num_args = 2.., value_names = ["BACKUP", "TARGET"])]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Restore what was committed below this position [default: everything].
+    #[arg(long, value_name = "N", conflicts_with = "to_time")]
+    pub(crate) to_position: Option<u64>,
+    /// Restore what was committed at this time, but for the last second before: RFC 3339, or milliseconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = crate::commands::restore::parse_time)]
+    pub(crate) to_time: Option<SystemTime>,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
 }
 
 #[derive(Args)]

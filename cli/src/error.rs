@@ -3,7 +3,10 @@
 use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
-use skipstone::{BackupError, CheckpointError, Error, LockError, LogError, OpenError, RotateKeyError};
+use skipstone::{
+    BackupError, ChainError, CheckpointError, Error, LockError, LogError, OpenError, RestoreError,
+    RotateKeyError,
+};
 use std::io;
 use std::path::PathBuf;
 
@@ -12,6 +15,8 @@ use std::path::PathBuf;
 pub(crate) enum CliError {
     #[error(transparent)]
     Store(#[from] Error),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     #[error(transparent)]
     Input(#[from] InputError),
     #[error("{name}: {source}")]
@@ -49,6 +54,7 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             CliError::Store(error) => of_store(error),
+            CliError::Restore(error) => of_restore(error),
             CliError::Input(InputError::Io { source, .. }) | CliError::File { source, .. } => of_io(source),
             CliError::Input(_) | CliError::Document { .. } => Exit::BadInput,
             CliError::Id { .. } | CliError::DemoDir { .. } => Exit::Usage,
@@ -81,9 +87,10 @@ fn of_store(error: &Error) -> Exit {
 
 fn of_open(error: &OpenError) -> Exit {
     match error {
-        OpenError::Missing { .. } | OpenError::NotADirectory { .. } | OpenError::Foreign { .. } => {
-            Exit::NotFound
-        }
+        OpenError::Missing { .. }
+        | OpenError::NotADirectory { .. }
+        | OpenError::Foreign { .. }
+        | OpenError::IsBackup { .. } => Exit::NotFound,
         OpenError::Newer { .. } | OpenError::Damaged { .. } => Exit::Damaged,
         OpenError::Locked(LockError::Held { .. }) => Exit::InUse,
         OpenError::KeyNeeded { .. }
@@ -119,6 +126,31 @@ fn of_backup(error: &BackupError) -> Exit {
         BackupError::Target(OpenError::NotEmpty { .. }) => Exit::Conflict,
         BackupError::Target(error) => of_open(error),
         BackupError::Checkpoint(error) => of_checkpoint(error),
+        BackupError::Log(error) => of_log(error),
+        BackupError::Previous(error) => of_chain(error),
+        BackupError::Io(_) => Exit::System,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_chain(error: &ChainError) -> Exit {
+    match error {
+        ChainError::Open(error) => of_open(error),
+        ChainError::Unreadable { cause, .. } => of_open(cause),
+        ChainError::NotABackup { .. } => Exit::NotFound,
+        // Each of them is good, and they do not go together.
+        _ => Exit::Conflict,
+    }
+}
+
+fn of_restore(error: &RestoreError) -> Exit {
+    match error {
+        RestoreError::Chain(error) => of_chain(error),
+        RestoreError::NotCovered { .. } => Exit::NotFound,
+        RestoreError::Target(OpenError::NotEmpty { .. }) => Exit::Conflict,
+        RestoreError::Target(error) => of_open(error),
+        RestoreError::Checkpoint(error) => of_checkpoint(error),
+        RestoreError::Io(_) => Exit::System,
         _ => Exit::Failed,
     }
 }

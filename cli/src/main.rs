@@ -60,6 +60,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Export(args) => commands::export::run(&args, style),
         Command::Stats(args) => commands::stats::run(&args, style),
         Command::Backup(args) => commands::backup::run(&args, style),
+        Command::Restore(args) => commands::restore::run(&args, style),
         Command::Checkpoint(args) => commands::checkpoint::run(&args, style),
         Command::RotateKey(args) => commands::rotate_key::run(&args, style),
         Command::Verify(args) => commands::verify::run(&args, style),

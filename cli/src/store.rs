@@ -37,7 +37,8 @@ impl KeyArgs {
     }
 }
 
-fn builder(dir: &Path, key: &KeyArgs) -> Builder {
+/// The settings of a store and its key.
+pub(crate) fn builder(dir: &Path, key: &KeyArgs) -> Builder {
     let builder = Database::builder().path(dir);
     match key.source() {
         Some(source) => builder.encryption(source),

@@ -1,5 +1,7 @@
 //! The program as a script sees it: arguments and input in; output, messages and exit code out.
 
+#[path = "program/backups.rs"]
+mod backups;
 #[path = "program/bad_input.rs"]
 mod bad_input;
 #[path = "program/bad_stores.rs"]

@@ -125,6 +125,15 @@ impl Builder {
         self
     }
 
+    /// How many bytes of the log before the last checkpoint are kept for the next incremental backup, at least. Default 0: a checkpoint gives up the log before it.
+    ///
+    /// With as much as is committed from one backup to the next, a chain of backups ([`Database::back_up_since`]) can be restored to every
+    /// position, without gaps. It takes up room on the disk, whole segments, and nothing else. An opening with another setting goes by that.
+    pub fn backup_log_bytes(mut self, bytes: u64) -> Builder {
+        self.0.backup_log_bytes = bytes;
+        self
+    }
+
     /// Whether closing the store takes a checkpoint, if the log has grown by 4 MiB or more since the last. Default true.
     pub fn checkpoint_at_close(mut self, checkpoint: bool) -> Builder {
         self.0.checkpoint_at_close = checkpoint;

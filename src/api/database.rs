@@ -279,11 +279,13 @@ impl Database {
         self.engine.checkpoint().map_err(|cause| Error::Checkpoint { cause: Box::new(cause) })
     }
 
-    /// Copies everything that is committed by now to `target`, which is made if it is missing and must be empty. The copy is a store: open it where it is, or
+    /// Copies everything that is committed by now, and maybe more, to `target`, which is made if it is missing and must be empty. The copy is a store: open it where it is, or
     /// put it in the place of the one that was lost.
     ///
-    /// Readers and writers go on. A checkpoint is taken and its pages are copied, each of them checked; until that is done there is no other
-    /// checkpoint, and the log grows. [`Builder::checkpoint_bytes_per_second`] holds for the copying too. The copy is there wholly or not at all.
+    /// Readers and writers go on, and so do checkpoints. A checkpoint is taken and its pages are copied, then the log behind it, up to where it is durable by then; all of it is checked. So the copy can be
+    /// restored to any moment between the checkpoint and its end, too, by [`restore`](crate::restore), and incremental backups can go on from it ([`Database::back_up_since`]). What
+    /// the copying holds fast takes up room until it is done: pages that would be written over, and the log. [`Builder::checkpoint_bytes_per_second`] holds for the copying
+    /// too, until the store is being closed. The copy is there wholly or not at all.
     ///
     /// # Errors
     /// [`Error::Backup`], [`Error::InMemory`], [`Error::Closed`].
@@ -302,8 +304,37 @@ impl Database {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn back_up(&self, target: impl AsRef<Path>) -> Result<Backup> {
+        self.back_up_from(None, target.as_ref())
+    }
+
+    /// Copies to `target`, which is made if it is missing and must be empty, what the backup at `previous` does not have: the pages that were written after its
+    /// checkpoint, and the log from its end on. Together they are a chain, which [`restore`](crate::restore) makes a store of. Nothing at `previous` is changed, nor read but for
+    /// its file `backup`.
+    ///
+    /// What is copied, and how, is as with [`Database::back_up`]; it costs what changed. If the store has given up a part of the log in between, the
+    /// chain cannot be restored to positions there: [`Backup::gap`] says so, and [`Builder::backup_log_bytes`] prevents it.
+    ///
+    /// # Errors
+    /// [`Error::Backup`], [`Error::InMemory`], [`Error::Closed`]. [`BackupError::Previous`](crate::BackupError::Previous) if this is not the store that was backed up: take a full backup then.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use skipstone::Database;
+    ///
+    /// let db = Database::open(dir.path().join("store"))?;
+    /// db.back_up(dir.path().join("sunday"))?;
+    /// db.collection("towns")?.insert(bson::doc! { "_id": "aachen" })?;
+    /// let backup = db.back_up_since(dir.path().join("sunday"), dir.path().join("monday"))?;
+    /// assert_eq!(backup.gap, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn back_up_since(&self, previous: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<Backup> {
+        self.back_up_from(Some(previous.as_ref()), target.as_ref())
+    }
+
+    fn back_up_from(&self, previous: Option<&Path>, target: &Path) -> Result<Backup> {
         super::check_open(&self.engine)?;
-        let backup = self.engine.back_up(target.as_ref());
+        let backup = self.engine.back_up(previous, target);
         backup.map_err(|cause| Error::Backup { cause: Box::new(cause) })?.ok_or(Error::InMemory)
     }
 

@@ -1,4 +1,4 @@
-//! Copies the pages of a checkpoint to another directory, as they are, and as many as are in use.
+//! Copies pages of a checkpoint to another directory, as they are.
 
 use super::error::CheckpointError;
 use super::pace::Pace;
@@ -6,23 +6,22 @@ use super::page::{BadPage, PAGE_BYTES, Page, PageId};
 use super::page_set::PageSet;
 use super::pages::Pages;
 use super::writer::RUN_PAGES_MAX;
-use crate::io::{AlignedBuf, Device};
+use crate::io::AlignedBuf;
 use crate::lsn::Lsn;
-use crate::sync::Arc;
 
-/// Copies the first `extents` of `pages`, those that a checkpoint at `position` uses, to an empty directory. Each page is checked on the way: damage is not copied. All of it is durable on
-/// return.
+/// Copies those of `pages` that are in `set`, and were written by a checkpoint at `position` at the latest, to the same places of `copies`, as far as there are such. Each page is
+/// checked on the way: damage is not copied. They are durable after the next flush; returns how many they are.
 pub(crate) fn copy(
     pages: &Pages,
-    (used, extents, position): (&PageSet, u64, Lsn),
-    target: &Arc<dyn Device>,
+    (set, position): (&PageSet, Lsn),
+    copies: &Pages,
     pace: &Pace<'_>,
-) -> Result<(), CheckpointError> {
-    let copies = Pages::open(Arc::clone(target), pages.binding().clone(), pages.extent_pages(), 0)?;
+) -> Result<u64, CheckpointError> {
     let mut buffer = AlignedBuf::zeroed(RUN_PAGES_MAX as usize * PAGE_BYTES);
-    for extent in 0..extents {
-        copies.add_extent()?;
-        for run in used.runs(pages.usable(extent), RUN_PAGES_MAX) {
+    let mut copied = 0;
+    for extent in 0..copies.extents() {
+        for run in set.runs(pages.usable(extent), RUN_PAGES_MAX) {
+            copied += run.end - run.start;
             let (first, bytes) = (PageId(run.start), (run.end - run.start) as usize * PAGE_BYTES);
             let buffer = &mut buffer[..bytes];
             pages.read(first, buffer)?;
@@ -38,5 +37,5 @@ pub(crate) fn copy(
             pace.wrote(bytes as u64);
         }
     }
-    Ok(copies.flush()?)
+    Ok(copied)
 }

@@ -4,7 +4,7 @@
 //! where it should not, or misses a part of itself, does not go unnoticed, and every page has one owner: a tree, the map, or nobody.
 
 use super::error::CheckpointError;
-use super::loader::take;
+use super::loader;
 use super::manifest::Manifest;
 use super::page::{BadPage, Kind, Link, OVERFLOW_BYTES, PageId};
 use super::page_set::PageSet;
@@ -34,6 +34,14 @@ pub(super) fn read(
     read_chain(source, Kind::Free, first, byte_count(manifest.extents * manifest.extent_pages), visit)
 }
 
+/// Adds the pages of the map to others.
+pub(super) fn take(pages: &Pages, manifest: &Manifest, set: &mut PageSet) -> Result<(), CheckpointError> {
+    let mut links = Vec::new();
+    read(pages, manifest, |link, _| links.push(link))?;
+    let source = Source { pages, space: SPACE, position: manifest.position };
+    links.iter().try_for_each(|link| loader::take(source, set, *link))
+}
+
 /// Adds the pages of the map to those that the trees lead to; the map must say the same.
 pub(super) fn check(pages: &Pages, manifest: &Manifest, used: &mut PageSet) -> Result<(), CheckpointError> {
     let (mut links, mut map) = (Vec::new(), Vec::new());
@@ -42,7 +50,7 @@ pub(super) fn check(pages: &Pages, manifest: &Manifest, used: &mut PageSet) -> R
         map.extend_from_slice(part);
     })?;
     let source = Source { pages, space: SPACE, position: manifest.position };
-    links.iter().try_for_each(|link| take(source, used, *link))?;
+    links.iter().try_for_each(|link| loader::take(source, used, *link))?;
     let total = manifest.extents * manifest.extent_pages;
     let expected = used.to_bytes(if links.is_empty() { 0 } else { total });
     let Some(at) = map.iter().zip(&expected).position(|(found, expected)| found != expected) else {

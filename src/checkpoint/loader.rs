@@ -18,7 +18,7 @@ use rayon::prelude::*;
 /// So many leaves make one task.
 const TASK_LEAVES: usize = 128;
 /// More levels than a tree of every page that a disk can hold.
-const HEIGHT_MAX: u8 = 32;
+pub(super) const HEIGHT_MAX: u8 = 32;
 
 /// A key with its value, and the position of its commit.
 pub(crate) struct Entry<'a> {

@@ -10,12 +10,12 @@ use super::tree::{Root, Tree};
 use crate::crypt::{self, Generation};
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, Device, IoError};
+use crate::log::clock::Millis;
 use crate::log::frame::SessionNumber;
 use crate::log::reader::Start;
 use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
 
 const MAGIC: &[u8; 8] = b"SKIPMANI";
 pub(crate) const VERSION: u32 = 1;
@@ -59,6 +59,14 @@ impl BadManifest {
     }
 }
 
+/// Which of the histories it is that a store may have had since it was made.
+pub(crate) type Timeline = [u8; 16];
+
+/// A timeline that is nobody else's.
+pub(crate) fn new_timeline() -> Timeline {
+    uuid::Uuid::now_v7().into_bytes()
+}
+
 /// What a checkpoint is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Manifest {
@@ -70,7 +78,10 @@ pub(crate) struct Manifest {
     pub(crate) log_from: Lsn,
     /// The session of the log there.
     pub(crate) session: Session,
-    pub(crate) written: SystemTime,
+    /// By when everything below `position` was committed.
+    pub(crate) time: Millis,
+    /// What two copies of a store that both went on do not share: it is made anew when one is restored.
+    pub(crate) timeline: Timeline,
     pub(crate) extent_pages: u64,
     pub(crate) extents: u64,
     /// Where the free map begins; none if no page is in use.
@@ -104,13 +115,11 @@ impl Manifest {
 
     fn encode_fields(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(BLOCK);
-        let since = self.written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let words = [
             self.number,
             self.position.get(),
             self.log_from.get(),
-            milliseconds,
+            self.time,
             self.extent_pages,
             self.extents,
         ];
@@ -122,6 +131,7 @@ impl Manifest {
         out.extend_from_slice(
             &u32::try_from(self.trees.len()).expect("keyspaces have numbers of 32 bits").to_le_bytes(),
         );
+        out.extend_from_slice(&self.timeline);
         for tree in &self.trees {
             out.extend_from_slice(&tree.space.to_le_bytes());
             out.extend_from_slice(&tree.root.map_or(0, |root| u32::from(root.height)).to_le_bytes());
@@ -170,20 +180,32 @@ impl Manifest {
     fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Manifest> {
         let number = cursor.u64()?;
         let (position, log_from) = (Lsn::new(cursor.u64()?), Lsn::new(cursor.u64()?));
-        let written = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(cursor.u64()?))?;
+        let time = cursor.u64()?;
         let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
         let map = Link::decode(&mut Cursor::new(cursor.take(LINK_BYTES)?));
         let session = SessionNumber(cursor.u16()?);
         cursor.take(2)?;
         let session = Session { number: session, salt: Salt(cursor.take(16)?.try_into().ok()?) };
+        let (count, timeline) = (cursor.u32()?, cursor.take(16)?.try_into().ok()?);
         let mut trees = Vec::new();
-        for _ in 0..cursor.u32()? {
+        for _ in 0..count {
             let (space, height) = (cursor.u32()?, u8::try_from(cursor.u32()?).ok()?);
             let link = Link::decode(&mut Cursor::new(cursor.take(LINK_BYTES)?));
             let (root, entries) = (link.map(|page| Root { page, height }), cursor.u64()?);
             trees.push(Tree { space, root, entries });
         }
-        Some(Manifest { number, position, log_from, session, written, extent_pages, extents, map, trees })
+        Some(Manifest {
+            number,
+            position,
+            log_from,
+            session,
+            time,
+            timeline,
+            extent_pages,
+            extents,
+            map,
+            trees,
+        })
     }
 
     /// Where to begin reading the log that is needed beside this.
@@ -250,7 +272,9 @@ fn damaged(file: &str, what: &'static str) -> CheckpointError {
     CheckpointError::Damaged { file: file.to_owned(), offset: 0, what }
 }
 
-fn read(device: &dyn Device, name: &str, binding: &Binding) -> Result<Manifest, CheckpointError> {
+/// The manifest with this number, which is there.
+pub(crate) fn read(device: &dyn Device, number: u64, binding: &Binding) -> Result<Manifest, CheckpointError> {
+    let name = &file_name(number);
     let file = device.open(name)?;
     if file.len() > MANIFEST_BYTES_MAX {
         return Err(damaged(name, "is longer than any manifest"));
@@ -258,7 +282,7 @@ fn read(device: &dyn Device, name: &str, binding: &Binding) -> Result<Manifest, 
     let mut bytes = vec![0; file.len() as usize];
     file.read_at(0, &mut bytes)?;
     let manifest = Manifest::decode(&bytes, binding).map_err(|bad| bad.of_file(name))?;
-    if file_name(manifest.number) != name {
+    if manifest.number != number {
         return Err(damaged(name, "says that it has another number"));
     }
     Ok(manifest)
@@ -271,7 +295,7 @@ pub(crate) fn find(device: &dyn Device, binding: &Binding) -> Result<Option<Mani
     numbers.sort_unstable();
     let mut last_error = None;
     for number in numbers.into_iter().rev() {
-        match read(device, &file_name(number), binding) {
+        match read(device, number, binding) {
             Err(error @ CheckpointError::Damaged { .. }) => last_error = last_error.or(Some(error)),
             read => return read.map(Some),
         }
@@ -317,7 +341,8 @@ mod tests {
             position: Lsn::new(800),
             log_from: Lsn::new(640),
             session: Session { number: SessionNumber(5), salt: Salt([3; 16]) },
-            written: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+            time: 1_700_000_000_123,
+            timeline: [9; 16],
             extent_pages: 8,
             extents: 4,
             map: Some(page),

@@ -5,7 +5,7 @@
 //!   `compression` if that is asked for. `writer`: into which pages. `pace`: how fast.
 //! - `free_map`: the same on the disk. `seal`: what binds pages to their store, and hides what is on them.
 //! - `manifest`: the file that names the trees and the position, replaced atomically. `loader`: reads all of it back.
-//! - `copier`: the pages of a checkpoint, to another directory.
+//! - `newer`: which pages were written since an earlier checkpoint. `copier`: pages, to another directory.
 //!
 //! Where keys and values come from is not known here: `engine` joins this with the versions and the log.
 
@@ -17,6 +17,7 @@ pub(crate) mod error;
 mod free_map;
 pub(crate) mod loader;
 pub(crate) mod manifest;
+pub(crate) mod newer;
 mod pace;
 mod packer;
 mod page;

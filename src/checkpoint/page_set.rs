@@ -9,6 +9,17 @@ const BITS: u64 = u64::BITS as u64;
 #[derive(Clone, Default)]
 pub(crate) struct PageSet(Vec<u64>);
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+impl FromIterator<PageId> for PageSet {
+    fn from_iter<I: IntoIterator<Item = PageId>>(pages: I) -> PageSet {
+        let mut set = PageSet::default();
+        for page in pages {
+            set.insert(page);
+        }
+        set
+    }
+}
+
 impl PageSet {
     pub(crate) fn contains(&self, page: PageId) -> bool {
         self.0.get((page.0 / BITS) as usize).is_some_and(|word| word >> (page.0 % BITS) & 1 == 1)
@@ -28,6 +39,18 @@ impl PageSet {
     pub(crate) fn remove(&mut self, page: PageId) {
         debug_assert!(self.contains(page));
         self.0[(page.0 / BITS) as usize] &= !(1 << (page.0 % BITS));
+    }
+
+    /// Puts in what the other one holds.
+    pub(crate) fn add_all(&mut self, other: &PageSet) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    }
+
+    /// What is in this one and not in the other.
+    pub(crate) fn without(&self, other: &PageSet) -> PageSet {
+        let others = other.0.iter().chain(std::iter::repeat(&0));
+        PageSet(self.0.iter().zip(others).map(|(word, other)| word & !other).collect())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = PageId> {
@@ -121,6 +144,12 @@ mod tests {
             let bit = bytes[page / 8] >> (page % 8) & 1 == 1;
             assert_eq!(bit, plain.contains(&(page as u64)));
         }
+        let low: PageSet = (0..200).filter(|page| plain.contains(page)).map(PageId).collect();
+        let mut high = set.without(&low);
+        assert!(high.iter().map(|page| page.0).eq(plain.range(200..).copied()));
+        assert!(low.without(&set).iter().next().is_none());
+        high.add_all(&low);
+        assert!(high.same_as(&set));
         assert_eq!(set.count(), plain.len() as u64);
         assert!(set.iter().map(|page| page.0).eq(plain));
     }

@@ -60,6 +60,20 @@ impl Pages {
         Ok(pages)
     }
 
+    /// New files for `extents`, in a directory that has none.
+    pub(crate) fn make(
+        device: Arc<dyn Device>,
+        binding: Binding,
+        extent_pages: u64,
+        extents: u64,
+    ) -> Result<Pages, CheckpointError> {
+        let pages = Pages::open(device, binding, extent_pages, 0)?;
+        for _ in 0..extents {
+            pages.add_extent()?;
+        }
+        Ok(pages)
+    }
+
     fn check_meta(&self, extent: u64, file: &dyn BlockFile) -> Result<(), CheckpointError> {
         let damaged = |what| CheckpointError::Damaged { file: file_name(extent), offset: 0, what };
         if file.len() != self.extent_bytes() {

@@ -3,6 +3,7 @@
 use super::error::CheckpointError;
 use super::loader;
 use super::manifest::Manifest;
+use super::newer;
 use super::page::{Link, PageId};
 use super::pages::Pages;
 use super::tree::{Tree, Update};
@@ -16,7 +17,6 @@ use crate::options::Compression;
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
 const STORE: [u8; 16] = [1; 16];
 const SPACE: u32 = 6;
@@ -66,7 +66,8 @@ impl Grown {
                 None => self.entries.remove(key),
             };
         }
-        self.position = self.position.plus(8);
+        let since = self.position;
+        self.position = since.plus(8);
         let writing = Writing::new(
             &self.pages,
             (&self.used, &PageSet::default()),
@@ -78,8 +79,9 @@ impl Grown {
         let value_of = |key: &[u8]| self.entries.get(key).map(|(lsn, value)| (*lsn, &**value));
         self.tree = Update::new(&writing, SPACE, value_of).run(&self.tree, &keys).unwrap();
         let written = writing.finish(Some(&before)).unwrap();
-        (self.used, self.map) = (written.used, written.map);
-        self.check();
+        let before = std::mem::replace(&mut self.used, written.used);
+        self.map = written.map;
+        self.check(&before, since);
         let map_pages = self.pages.extents_of(&self.used).min(1);
         written.written_pages - map_pages
     }
@@ -90,7 +92,8 @@ impl Grown {
             position: self.position,
             log_from: self.position,
             session: Session::begin(None, false).unwrap(),
-            written: SystemTime::UNIX_EPOCH,
+            time: 0,
+            timeline: [0; 16],
             extent_pages: EXTENT_PAGES,
             extents: self.pages.extents_of(&self.used),
             map: self.map,
@@ -98,7 +101,8 @@ impl Grown {
         }
     }
 
-    fn check(&self) {
+    /// `before` are the pages of the checkpoint at `since`.
+    fn check(&self, before: &PageSet, since: Lsn) {
         let (found, manifest) = (Mutex::new(Entries::new()), self.manifest());
         let pages = loader::open(&self.device, &self.binding, &manifest).unwrap();
         let visit = |entry: loader::Entry<'_>| {
@@ -113,6 +117,9 @@ impl Grown {
         assert!(found.into_inner().unwrap() == self.entries);
         assert_eq!(self.tree.entries, self.entries.len() as u64);
         assert!(used.same_as(&self.used), "{} in use, {} said to be", used.count(), self.used.count());
+        let newer = |since| newer::written_after(&pages, &manifest, since).unwrap();
+        assert!(newer(since).same_as(&used.without(before)), "what was written since then, and nothing else");
+        assert!(newer(Lsn::ZERO).same_as(&used) && newer(self.position).count() == 0);
     }
 
     fn height(&self) -> u8 {

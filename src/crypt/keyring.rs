@@ -158,6 +158,11 @@ impl Keyring {
         Ok(())
     }
 
+    /// Tells what the file holds from what it held before the key was changed, or after.
+    pub(crate) fn fingerprint(&self) -> u32 {
+        keys_file::fingerprint(&self.store, &lock(&self.wrapped))
+    }
+
     /// Writes the file to another directory, which becomes a copy of the store.
     pub(crate) fn copy_to(&self, target: &dyn Device) -> Result<(), IoError> {
         keys_file::replace(target, &self.store, &lock(&self.wrapped))

@@ -35,7 +35,7 @@ use crate::sync::{Arc, Mutex, lock, thread};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 use std::ops::Bound;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// What a checkpoint did.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +57,17 @@ pub struct Checkpoint {
 
 /// A store's pages, as the last checkpoint left them.
 pub(super) struct Kept {
-    pub(super) pages: Pages,
-    pub(super) used: PageSet,
+    pages: Arc<Pages>,
+    used: PageSet,
     /// None before the first one.
-    pub(super) manifest: Option<Manifest>,
+    manifest: Option<Manifest>,
     /// The pages of an attempt whose manifest may be on the disk, whatever the directory shows: its naming failed, or reading it back. They are left
     /// alone until a later manifest is there for certain.
     doubtful: PageSet,
+    /// What backups that are under way read, until they let go of it: as little is written over or removed.
+    page_pins: Vec<Arc<PageSet>>,
+    /// The same for the log, from there on.
+    log_pins: Vec<Arc<Lsn>>,
     /// A change of the data key that is under way.
     rotation: Option<Rotation>,
     /// That of the next manifest: none is used twice.
@@ -80,7 +84,17 @@ impl Kept {
         rotation: Option<Rotation>,
     ) -> Kept {
         let next_number = manifest.as_ref().map_or(1, |manifest| manifest.number + 1);
-        Kept { pages, used, manifest, doubtful: PageSet::default(), rotation, next_number, grown: 0 }
+        Kept {
+            pages: Arc::new(pages),
+            used,
+            manifest,
+            doubtful: PageSet::default(),
+            page_pins: Vec::new(),
+            log_pins: Vec::new(),
+            rotation,
+            next_number,
+            grown: 0,
+        }
     }
 
     fn start(&self) -> Start {
@@ -91,23 +105,39 @@ impl Kept {
         self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
     }
 
+    /// The pages that the last checkpoint does not use, and that are left alone all the same.
+    fn held(&mut self) -> PageSet {
+        self.page_pins.retain(is_pinned);
+        let mut held = self.doubtful.clone();
+        self.page_pins.iter().for_each(|pages| held.add_all(pages));
+        held
+    }
+
+    /// From where on the log is to stay.
+    fn log_held(&mut self) -> Lsn {
+        self.log_pins.retain(is_pinned);
+        self.log_pins.iter().fold(self.start().lsn, |from, pin| from.min(**pin))
+    }
+
     /// Removes manifests and extents that are no longer needed, and what an attempt that failed left behind; after that the pages that are
-    /// neither in use nor doubtful may be written over.
-    fn remove_leftovers(&self, device: &dyn Device) -> Result<(), CheckpointError> {
+    /// neither in use nor held may be written over.
+    fn remove_leftovers(&mut self, device: &dyn Device) -> Result<(), CheckpointError> {
         manifest::remove_others(device, self.manifest.as_ref().map(|manifest| manifest.number))?;
-        let extents = self.pages.extents_of(&self.used).max(self.pages.extents_of(&self.doubtful));
+        let held = self.held();
+        let extents = self.pages.extents_of(&self.used).max(self.pages.extents_of(&held));
         Ok(self.pages.remove_extents_from(extents)?)
     }
 
     /// Gives back the room of pages that are free for certain.
-    fn discard_free_pages(&self) -> Result<(), CheckpointError> {
+    fn discard_free_pages(&mut self) -> Result<(), CheckpointError> {
+        let held = self.held();
         for extent in 0..self.pages.extents() {
             let usable = self.pages.usable(extent);
             let mut from = usable.start;
             while let Some(run) = self.used.free_run(from..usable.end, u64::MAX) {
                 from = run.end;
                 let is_worth_it = run.end - run.start >= DISCARDED_PAGES_MIN;
-                if is_worth_it && !run.clone().any(|page| self.doubtful.contains(PageId(page))) {
+                if is_worth_it && !run.clone().any(|page| held.contains(PageId(page))) {
                     self.pages.discard(run)?;
                 }
             }
@@ -116,12 +146,27 @@ impl Kept {
     }
 }
 
+/// Whether somebody besides the list has it. Nobody takes it out of the list but for himself, so it stays so.
+fn is_pinned<T>(pin: &Arc<T>) -> bool {
+    Arc::strong_count(pin) > 1
+}
+
+/// A checkpoint, and the log beside it and behind it: they stay as they are as long as this is there, whatever checkpoints are taken meanwhile.
+pub(super) struct Pinned {
+    pub(super) pages: Arc<Pages>,
+    pub(super) used: Arc<PageSet>,
+    pub(super) manifest: Manifest,
+    _log: Arc<Lsn>,
+}
+
 /// See the module.
 pub(super) struct Checkpointer {
     device: Arc<dyn Device>,
     log_bytes: u64,
     bytes_per_second: Option<u64>,
     compression: Compression,
+    /// So much of the log before the last checkpoint is kept for backups to come.
+    backup_log_bytes: u64,
     /// Set when the store is being closed.
     hurry: AtomicBool,
     /// Held by whoever takes one.
@@ -150,6 +195,7 @@ impl Checkpointer {
             log_bytes: config.checkpoint_log_bytes,
             bytes_per_second: config.checkpoint_bytes_per_second,
             compression: config.checkpoint_compression,
+            backup_log_bytes: config.backup_log_bytes,
             hurry: AtomicBool::new(false),
             kept: Mutex::new(kept),
             last: Mutex::new(last),
@@ -185,17 +231,28 @@ impl Checkpointer {
         self.run_on(&mut lock(&self.kept), store, log)
     }
 
-    /// Takes a checkpoint, and hands its pages to `copy`: as long as that runs they stay as they are.
-    pub(super) fn run_and_copy<T, E: From<CheckpointError>>(
+    /// Takes a checkpoint and holds it fast, with the log from `log_from` on, as far as that is still there, or from where the checkpoint needs it.
+    pub(super) fn run_and_pin(
         &self,
         store: &Store,
         log: &Log,
-        copy: impl FnOnce(&Kept, &Manifest, &Pace<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
+        log_from: Option<Lsn>,
+    ) -> Result<Pinned, CheckpointError> {
         let mut kept = lock(&self.kept);
+        // No checkpoint to come needs the log from before where the last one does.
+        let needed = kept.start().lsn;
+        let pin = Arc::new(log_from.map_or(needed, |from| from.min(needed)));
+        kept.log_pins.push(Arc::clone(&pin));
         self.run_on(&mut kept, store, log)?;
-        let manifest = kept.manifest.as_ref().expect("there is one after a checkpoint");
-        copy(&kept, manifest, &Pace::new(self.bytes_per_second, &self.hurry))
+        let used = Arc::new(kept.used.clone());
+        kept.page_pins.push(Arc::clone(&used));
+        let manifest = kept.manifest.clone().expect("there is one after a checkpoint");
+        Ok(Pinned { pages: Arc::clone(&kept.pages), used, manifest, _log: pin })
+    }
+
+    /// How fast files are written beside the log.
+    pub(super) fn pace(&self) -> Pace<'_> {
+        Pace::new(self.bytes_per_second, &self.hurry)
     }
 
     /// Makes the provider's key the store's: a new data key, which the log goes on with, and a checkpoint in which every page is new. Other
@@ -234,9 +291,11 @@ impl Checkpointer {
         let (snapshot, log_start) = choose_position(store, log, kept.start());
         let position = snapshot.position();
         log.wait_durable(position)?;
-        let pace = Pace::new(self.bytes_per_second, &self.hurry);
-        let writing =
-            Writing::new(&kept.pages, (&kept.used, &kept.doubtful), position, self.compression, pace)?;
+        // After the position, so that nothing below it was committed later.
+        let time = log.marks().now();
+        let held = kept.held();
+        let pages = Arc::clone(&kept.pages);
+        let writing = Writing::new(&pages, (&kept.used, &held), position, self.compression, self.pace())?;
         let rewrites_all = kept.rotation.as_ref().is_some_and(Rotation::wants_pages);
         let (changed, trees) = on_own_threads(|| {
             let mut changed = changed_keys(log, kept, position)?;
@@ -253,7 +312,8 @@ impl Checkpointer {
             position,
             log_from: log_start.lsn,
             session: log_start.session.unwrap_or(log.session()),
-            written: SystemTime::now(),
+            time,
+            timeline: kept.manifest.as_ref().map_or_else(manifest::new_timeline, |last| last.timeline),
             extent_pages: kept.pages.extent_pages(),
             extents: kept.pages.extents_of(&written.used),
             map: written.map,
@@ -292,9 +352,13 @@ impl Checkpointer {
     /// Gives up what the last checkpoint does not need: older manifests, pages, log and data keys.
     fn give_up(&self, kept: &mut Kept, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
-        log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?;
-        let log_from = kept.start().lsn;
-        if let Some(rotation) = kept.rotation.filter(|rotation| rotation.is_over(log_from)) {
+        let log_held = kept.log_held();
+        let for_backups = kept.position().get().saturating_sub(self.backup_log_bytes);
+        let needed_from = log_held.min(Lsn::new(for_backups));
+        log.segments().recycle_before(needed_from, self.spare_segments(kept, log))?;
+        // What is kept of the log for backups to come needs no old key: a change of the key asks for a full one. Those under way do need it.
+        let is_over = |rotation: &Rotation| kept.page_pins.is_empty() && rotation.is_over(log_held);
+        if let Some(rotation) = kept.rotation.filter(is_over) {
             let keys = log.segments().keys().expect("only an encrypted store changes its key");
             keys.retire_before(&*self.device, rotation.generation())?;
             kept.rotation = None;
@@ -304,7 +368,7 @@ impl Checkpointer {
 
     /// Gives back all room that a store at rest does not need. Nobody may commit any more.
     pub(super) fn give_room_back(&self, log: &Log, end: Lsn) -> Result<(), CheckpointError> {
-        let kept = lock(&self.kept);
+        let mut kept = lock(&self.kept);
         kept.remove_leftovers(&*self.device)?;
         log.segments().remove_unused(end)?;
         kept.discard_free_pages()

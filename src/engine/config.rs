@@ -4,6 +4,7 @@ use super::error::OpenError;
 use crate::crypt::KeyProvider;
 use crate::document::Limits;
 use crate::io::{BLOCK, DeviceChoice};
+use crate::log::clock::{self, Clock};
 use crate::options::{Compression, Durability, Isolation};
 use crate::sync::Arc;
 use std::fmt;
@@ -31,10 +32,14 @@ pub(crate) struct Config {
     pub(crate) checkpoint_bytes_per_second: Option<u64>,
     pub(crate) checkpoint_at_close: bool,
     pub(crate) checkpoint_compression: Compression,
+    pub(crate) backup_log_bytes: u64,
     /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
     pub(crate) extent_bytes: u64,
     /// None for a store that is not encrypted.
     pub(crate) encryption: Option<Encryption>,
+    pub(crate) clock: Clock,
+    /// How often the time is put into the log, if that grows.
+    pub(crate) time_interval: Duration,
 }
 
 /// Where the key comes from.
@@ -68,8 +73,11 @@ impl Default for Config {
             checkpoint_bytes_per_second: None,
             checkpoint_at_close: true,
             checkpoint_compression: Compression::None,
+            backup_log_bytes: 0,
             extent_bytes: 64 << 20,
             encryption: None,
+            clock: clock::system,
+            time_interval: Duration::from_secs(1),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Why a store could not be opened or closed.
 
+use super::restore::Until;
 use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyError;
 use crate::io::{IoError, LockError};
 use crate::log::reader::LogError;
+use crate::lsn::Lsn;
+use std::fmt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Why a store could not be opened. The directory is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -80,6 +84,17 @@ pub enum OpenError {
     /// The provider had no key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The directory holds a backup that is no store by itself.
+    #[error(
+        "`{}` is a backup, not a store: restore it, with the backups that it goes on from, to another directory by \
+         `skipstone restore` or `skipstone::restore`",
+        .path.display()
+    )]
+    #[non_exhaustive]
+    IsBackup {
+        /// The path that was given.
+        path: PathBuf,
+    },
     /// Somebody else has the store open.
     #[error(transparent)]
     Locked(#[from] LockError),
@@ -150,4 +165,164 @@ pub enum BackupError {
     /// The store could not be read, or the backup not written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The store does not go on from the previous backup, or that cannot be read.
+    #[error(transparent)]
+    Previous(#[from] ChainError),
+    /// A file could not be read or written, or the log failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// What was copied of the log is not what should be there.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Why a backup cannot be gone on from, or backups do not make a chain.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// A backup cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What a backup holds is damaged, or cannot be read.
+    #[error("the backup `{}`: {cause}", .path.display())]
+    #[non_exhaustive]
+    Unreadable {
+        /// The backup.
+        path: PathBuf,
+        /// What is wrong.
+        cause: Box<OpenError>,
+    },
+    /// The directory holds no backup, or not the whole of one.
+    #[error("`{}` is no backup: it has no file `backup`, which is written last; name the directory of a backup that was finished", .path.display())]
+    #[non_exhaustive]
+    NotABackup {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The backup is of another store.
+    #[error("`{}` is a backup of another store", .path.display())]
+    #[non_exhaustive]
+    OtherStore {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// The store, or the backup before, was restored or copied, and went on by itself since then.
+    #[error("`{}` is a backup of another timeline: a store that was restored goes its own way from there; take a full backup of it", .path.display())]
+    #[non_exhaustive]
+    OtherTimeline {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// The key of the store was changed since the backup was made.
+    #[error("the key of the store was changed since `{}` was backed up: take a full backup", .path.display())]
+    #[non_exhaustive]
+    OtherKey {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// The backup holds more than the store: that was set back to an older copy of its files.
+    #[error("`{}` ends at position {end}, and the store at {position} already: it is not the store that was backed up; take a full backup of it", .path.display())]
+    #[non_exhaustive]
+    Ahead {
+        /// The backup.
+        path: PathBuf,
+        /// Where it ends.
+        end: Lsn,
+        /// Where the store does.
+        position: Lsn,
+    },
+    /// No backup was named.
+    #[error("there is no backup to restore; name a full one, and those that go on from it, in order")]
+    Empty,
+    /// The first one is incremental.
+    #[error("`{}` is an incremental backup, and the first; name the full one first that its chain begins with", .path.display())]
+    #[non_exhaustive]
+    NotFull {
+        /// The backup.
+        path: PathBuf,
+    },
+    /// A backup does not go on from the one before it.
+    #[error("`{}` does not go on from `{}`: name the backups in the order in which they were made, and leave none out", .path.display(), .before.display())]
+    #[non_exhaustive]
+    NotNext {
+        /// The backup.
+        path: PathBuf,
+        /// The one that was named before it.
+        before: PathBuf,
+    },
+    /// A full backup was opened as a store, and has taken checkpoints since.
+    #[error("`{}` is not what it was any more: it was opened as a store, and took a checkpoint of its own", .path.display())]
+    #[non_exhaustive]
+    Changed {
+        /// The backup.
+        path: PathBuf,
+    },
+}
+
+/// Why nothing was restored. The backups are as they were; what is at the target is no store, unless flushing its directory failed in the end.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The backups do not belong together, or one of them is damaged.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// No checkpoint of the chain with the log behind it leads there.
+    #[error("the backups do not cover {wanted}; they cover {}", list(.covered))]
+    #[non_exhaustive]
+    NotCovered {
+        /// What was asked for.
+        wanted: Until,
+        /// What there is.
+        covered: Vec<Covered>,
+    },
+    /// The directory that was to become a store cannot be used.
+    #[error(transparent)]
+    Target(OpenError),
+    /// The pages could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// What a chain of backups can be restored to: any position, and any time, from the first to the last, both included.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Covered {
+    /// The first position.
+    pub from: Lsn,
+    /// The last one.
+    pub to: Lsn,
+    /// The first time.
+    pub from_time: SystemTime,
+    /// The last one.
+    pub to_time: SystemTime,
+}
+
+impl fmt::Display for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (rfc3339(self.from_time), rfc3339(self.to_time));
+        write!(f, "positions {} to {} (times {from} to {to})", self.from, self.to)
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Until::End => f.write_str("the end"),
+            Until::Position(position) => write!(f, "position {position}"),
+            Until::Time(time) => write!(f, "the time {}", rfc3339(*time)),
+        }
+    }
+}
+
+fn list(covered: &[Covered]) -> String {
+    covered.iter().map(Covered::to_string).collect::<Vec<_>>().join(", and ")
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    bson::DateTime::from_system_time(time)
+        .try_to_rfc3339_string()
+        .unwrap_or_else(|_| "beyond all years".into())
 }

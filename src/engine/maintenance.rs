@@ -1,7 +1,9 @@
-//! The store's own threads: one flushes for those who do not wait, one takes checkpoints, one sweeps up what no writer came by to prune.
+//! The store's own threads: one flushes for those who do not wait, one takes checkpoints, one puts the time into the log, one sweeps up what no writer
+//! came by to prune.
 
 use super::Disk;
 use super::config::Config;
+use crate::log::{Log, Urgency};
 use crate::mvcc::store::Store;
 use crate::sync::epoch;
 use crate::sync::thread::{self, JoinHandle};
@@ -43,6 +45,8 @@ impl Maintenance {
         if let Some(disk) = disk {
             let (log, interval) = (Arc::clone(&disk.log), config.buffered_interval);
             threads.push(spawn("skipstone-flush", move || log.run_flusher(interval)));
+            let (log, interval, stopping) = (Arc::clone(&disk.log), config.time_interval, Arc::clone(&stop));
+            threads.push(spawn("skipstone-clock", move || mark_time(&log, interval, &stopping)));
             let (disk, store, stopping) = (disk.clone(), Arc::clone(store), Arc::clone(&stop));
             let when = When { log_bytes: config.checkpoint_log_bytes, interval: config.checkpoint_interval };
             threads.push(spawn("skipstone-checkpoint", move || {
@@ -101,6 +105,15 @@ fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
             return;
         } else {
             retry = (retry * 2).min(CHECKPOINT_RETRY_MAX);
+        }
+    }
+}
+
+fn mark_time(log: &Log, interval: Duration, stop: &Stop) {
+    while !stop.sleep(interval) {
+        // A failure poisons the log, and everybody who waits is told by that.
+        if log.mark_time().is_ok() && log.durable() < log.end() {
+            let _ = log.flush_in_time(log.end(), Urgency::Soon);
         }
     }
 }

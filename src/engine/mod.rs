@@ -1,16 +1,20 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
-//! - `catalog`: names. `checkpointer`: from records to files. `backup`: from those to other files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, and who takes checkpoints.
+//! - `catalog`: names. `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
+//! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
 pub(crate) mod backup;
 pub(crate) mod catalog;
+mod chain;
 pub(crate) mod checkpointer;
 pub(crate) mod config;
+pub(crate) mod descriptor;
 pub(crate) mod error;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
+pub(crate) mod restore;
 mod rotation;
 mod store_file;
 pub(crate) mod verify;
@@ -30,7 +34,8 @@ use backup::Backup;
 use catalog::Kind;
 use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
-use error::{BackupError, CloseError, OpenError, RotateKeyError};
+use descriptor::Descriptor;
+use error::{BackupError, ChainError, CloseError, OpenError, RotateKeyError};
 use maintenance::Maintenance;
 use open::Opened;
 use recovery::{Recovered, Recovery};
@@ -236,24 +241,37 @@ impl Engine {
         disk.checkpointer.run(&self.store, &disk.log).map(Some)
     }
 
-    /// Copies everything that is committed by now to a directory that is made or empty; none in memory.
-    pub(crate) fn back_up(&self, target: &Path) -> Result<Option<Backup>, BackupError> {
+    /// Copies everything that is committed by now to a directory that is made or empty, but for what the backup at `previous` has; none in memory.
+    pub(crate) fn back_up(
+        &self,
+        previous: Option<&Path>,
+        target: &Path,
+    ) -> Result<Option<Backup>, BackupError> {
         if self.disk.is_none() {
             return Ok(None);
         }
+        let previous = previous.map(|path| Ok::<_, ChainError>((path, chain::read_descriptor(path)?)));
+        let previous = previous.transpose()?;
         // Locked until the backup is whole.
         let Opened { device, lock: _lock } = open::open_empty_directory(target, self.config.device)?;
-        self.back_up_on(&device)
+        self.back_up_on(previous.as_ref().map(|(path, previous)| (*path, previous)), &device)
     }
 
     /// The same, to a device.
-    pub(crate) fn back_up_on(&self, target: &Arc<dyn Device>) -> Result<Option<Backup>, BackupError> {
+    pub(crate) fn back_up_on(
+        &self,
+        previous: Option<(&Path, &Descriptor)>,
+        target: &Arc<dyn Device>,
+    ) -> Result<Option<Backup>, BackupError> {
         let Some(disk) = &self.disk else { return Ok(None) };
-        let made = disk.checkpointer.run_and_copy(&self.store, &disk.log, |kept, manifest, pace| {
-            let keys = disk.log.segments().keys().map(|keys| &**keys);
-            backup::copy((&disk.store_file, keys), (kept, manifest), target, pace)
-        });
-        made.map(Some)
+        if let Some(previous) = previous {
+            let keys = backup::fingerprint(&disk.log);
+            backup::check_previous(previous, (&disk.store_file, keys), disk.log.durable())?;
+        }
+        let log_from = previous.map(|(_, previous)| previous.end);
+        let pinned = disk.checkpointer.run_and_pin(&self.store, &disk.log, log_from)?;
+        let source = (&disk.store_file, &*disk.log, &pinned);
+        backup::make(source, previous, target, &disk.checkpointer.pace()).map(Some)
     }
 
     /// Makes `provider`'s key the store's, and writes everything anew with a new data key.

@@ -1,6 +1,7 @@
 //! From a path to the files of a store: what is there, whose it is, and that nobody else has it.
 
 use super::config::Config;
+use super::descriptor;
 use super::error::OpenError;
 use super::store_file::{NAME, StoreFile, UNFINISHED_NAME};
 use crate::checkpoint::Binding;
@@ -10,6 +11,7 @@ use crate::crypt::{self, Keyring, KeysError};
 use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
 use crate::log::reader::{self, End, Frames, LogError, Start};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
+use crate::lsn::Lsn;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -78,6 +80,9 @@ fn is_store(path: &Path, config: &Config) -> Result<bool, OpenError> {
     if names.iter().any(|name| name == NAME) {
         return Ok(true);
     }
+    if names.iter().any(|name| name == descriptor::NAME) {
+        return Err(OpenError::IsBackup { path: path.to_path_buf() });
+    }
     match names.iter().find(|name| !is_ours(name)) {
         Some(found) => Err(OpenError::Foreign { path: path.to_path_buf(), found: found.clone() }),
         None if !config.create && !names.iter().any(|name| is_numbered(name)) => {
@@ -90,6 +95,7 @@ fn is_store(path: &Path, config: &Config) -> Result<bool, OpenError> {
 fn is_ours(name: &str) -> bool {
     name == NAME
         || name == UNFINISHED_NAME
+        || name == descriptor::UNFINISHED_NAME
         || name == segment::UNFINISHED_NAME
         || name == manifest::UNFINISHED_NAME
         || name == crypt::FILE_NAME
@@ -112,7 +118,10 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
         // What we are about to rely on, whoever made it, and whether or not it came to flushing it.
         device.flush_names()?;
         let store = StoreFile::read(&**device, dir)?;
-        (store, open_keys(device, dir, &store, config)?)
+        let keys = open_keys(device, dir, &store, config)?;
+        (store, keys)
+    } else if names.iter().any(|name| name == descriptor::NAME) {
+        return Err(OpenError::IsBackup { path: dir.to_path_buf() });
     } else {
         refuse_orphans(device, dir, &names)?;
         if !config.create {
@@ -122,13 +131,12 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
     };
     let binding = Binding::new(store.id, keys.clone());
     let manifest = manifest::find(&**device, &binding)?;
-    let first = manifest.as_ref().map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
-    let segments = Arc::new(open_segments(device, dir, &store, first)?.sealed_with(keys));
-    Ok(Files { store, binding, manifest, segments })
+    let segments = open_segments(device, dir, &store, (manifest.as_ref(), config.backup_log_bytes))?;
+    Ok(Files { store, binding, manifest, segments: Arc::new(segments.sealed_with(keys)) })
 }
 
 /// The data keys of a store that is encrypted, which needs the right key to be given; none of one that is not.
-fn open_keys(
+pub(super) fn open_keys(
     device: &Arc<dyn Device>,
     dir: &Path,
     store: &StoreFile,
@@ -151,17 +159,18 @@ fn open_keys(
     Ok(Some(Arc::new(keyring)))
 }
 
-/// The segments from the first one that is needed on. Those before it are there to be used again.
+/// The segments from the first one that is needed on, and those right before it that are kept for backups. The others are there to be used again.
 fn open_segments(
     device: &Arc<dyn Device>,
     dir: &Path,
     store: &StoreFile,
-    first: u64,
+    (manifest, backup_log_bytes): (Option<&Manifest>, u64),
 ) -> Result<Segments, OpenError> {
-    let (mut files, mut spare) = (BTreeMap::new(), Vec::new());
+    let first = manifest.map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
+    let (mut files, mut before) = (BTreeMap::new(), Vec::new());
     for index in device.list()?.iter().filter_map(|name| parse_file_name(name)) {
         if index < first {
-            spare.push(file_name(index));
+            before.push(index);
         } else {
             files.insert(index, open_segment(device, dir, store, index)?);
         }
@@ -170,7 +179,31 @@ fn open_segments(
     if let Some(index) = expected.into_iter().find(|index| !files.contains_key(index)) {
         return Err(missing_segment(dir, index));
     }
+    let position = manifest.map_or(0, |manifest| manifest.position.get());
+    let kept_from = store.geometry.index_of(Lsn::new(position.saturating_sub(backup_log_bytes)));
+    // One that is kept has its name from when it was filled; one that was used again has another by now.
+    while let Some(index) = before.pop_if(|last| *last >= kept_from && files.contains_key(&(*last + 1))) {
+        // Nothing but a backup needs it: one that is damaged is as good as gone.
+        let Ok(file) = open_segment(device, dir, store, index) else {
+            before.push(index);
+            break;
+        };
+        files.insert(index, file);
+    }
+    let spare = before.into_iter().map(file_name).collect();
     Ok(Segments::new(Arc::clone(device), store.id, store.geometry, files, spare))
+}
+
+/// These segments of a store, which must all be there.
+pub(super) fn open_these_segments(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    store: &StoreFile,
+    indexes: impl Iterator<Item = u64>,
+) -> Result<Segments, OpenError> {
+    let files: Result<BTreeMap<_, _>, OpenError> =
+        indexes.map(|index| Ok((index, open_segment(device, dir, store, index)?))).collect();
+    Ok(Segments::new(Arc::clone(device), store.id, store.geometry, files?, Vec::new()))
 }
 
 fn missing_segment(dir: &Path, index: u64) -> OpenError {
@@ -243,7 +276,7 @@ fn has_frames(device: &Arc<dyn Device>, name: &str) -> Result<bool, OpenError> {
     Ok(block.iter().any(|&byte| byte != 0))
 }
 
-fn open_segment(
+pub(super) fn open_segment(
     device: &Arc<dyn Device>,
     dir: &Path,
     store: &StoreFile,

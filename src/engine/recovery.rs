@@ -16,6 +16,7 @@ use crate::checkpoint::tree::Tree;
 use crate::checkpoint::{PAGE_BYTES, PageSet};
 use crate::io::Device;
 use crate::log::batch::Write;
+use crate::log::clock::Marks;
 use crate::log::reader::{Frames, LogError, Start};
 use crate::log::seal::Session;
 use crate::log::segment::Segments;
@@ -124,7 +125,9 @@ pub(super) fn recover(
     install(shards, manifest.as_ref().map_or(&[], |manifest| &manifest.trees), &store);
     log::settle(segments, end.durable, end.lsn, end.cut_bytes)?;
     let session = Session::begin(end.session, segments.keys().is_some())?;
-    let log = Log::start(Arc::clone(segments), log_end, session, config.ring_bytes as usize)?;
+    let time = replay.streams.time().max(manifest.as_ref().map(|manifest| manifest.time)).unwrap_or(0);
+    let marks = Marks::after(time, config.clock);
+    let log = Log::start(Arc::clone(segments), log_end, (session, marks), config.ring_bytes as usize)?;
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
         pages: used.count(),

@@ -29,7 +29,7 @@ impl StoreFile {
         let mut block = AlignedBuf::zeroed(BLOCK);
         block[0..8].copy_from_slice(MAGIC);
         block[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        let flags = if self.is_encrypted { ENCRYPTED } else { 0 };
+        let flags = self.flags();
         block[12..16].copy_from_slice(&flags.to_le_bytes());
         block[16..32].copy_from_slice(&self.id);
         block[32..40].copy_from_slice(&self.geometry.segment_bytes.to_le_bytes());
@@ -60,14 +60,23 @@ impl StoreFile {
         let flags = fields.u32().ok_or(damaged("it is too short"))?;
         let id = fields.take(16).and_then(|id| id.try_into().ok()).ok_or(damaged("it is too short"))?;
         let segment_bytes = fields.u64().ok_or(damaged("it is too short"))?;
-        if segment_bytes < 2 * BLOCK as u64 || !segment_bytes.is_multiple_of(BLOCK as u64) {
+        let geometry = Geometry { segment_bytes };
+        if !geometry.is_sound() {
             return Err(damaged("its segments have a senseless size"));
         }
-        if flags & !ENCRYPTED != 0 {
-            return Err(damaged("it has flags that no version of this program sets"));
-        }
-        let is_encrypted = flags == ENCRYPTED;
-        Ok(StoreFile { id, geometry: Geometry { segment_bytes }, is_encrypted })
+        let is_encrypted = StoreFile::decode_flags(flags)
+            .ok_or(damaged("it has flags that no version of this program sets"))?;
+        Ok(StoreFile { id, geometry, is_encrypted })
+    }
+
+    /// As they are written.
+    pub(super) fn flags(&self) -> u32 {
+        if self.is_encrypted { ENCRYPTED } else { 0 }
+    }
+
+    /// Whether they say that the store is encrypted; none if no version of this program sets them.
+    pub(super) fn decode_flags(flags: u32) -> Option<bool> {
+        (flags & !ENCRYPTED == 0).then_some(flags == ENCRYPTED)
     }
 
     pub(crate) fn read(device: &dyn Device, dir: &Path) -> Result<StoreFile, OpenError> {

@@ -38,11 +38,13 @@ pub(crate) enum Kind {
     Open = 4,
     /// The store was closed: everything before was durable.
     Close = 5,
+    /// What time it was: everything before was committed by then.
+    Time = 6,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
-        [Kind::Commit, Kind::Chunk, Kind::Void, Kind::Open, Kind::Close]
+        [Kind::Commit, Kind::Chunk, Kind::Void, Kind::Open, Kind::Close, Kind::Time]
             .into_iter()
             .find(|&kind| kind as u8 == byte)
     }
@@ -81,6 +83,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Where the next frame begins.
+    pub(crate) fn end(&self) -> Lsn {
+        self.lsn.plus(u64::from(self.bytes))
+    }
+
     /// The header's bytes without the checksum.
     pub(super) fn fields(&self) -> [u8; CRC_AT] {
         let mut out = [0; CRC_AT];

@@ -2,6 +2,7 @@
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
 //! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//! - `clock`: what time it was. `copier`: a part of the log, to another directory. `splice`: a segment out of several such copies.
 //! - `unfinished`: which part of the log is needed by transactions that have not committed yet. `seal`: encryption of frames.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
@@ -10,6 +11,8 @@
 
 pub(crate) mod batch;
 pub(crate) mod chunks;
+pub(crate) mod clock;
+pub(crate) mod copier;
 mod flusher;
 pub(crate) mod frame;
 pub(crate) mod group_commit;
@@ -17,6 +20,7 @@ pub(crate) mod reader;
 pub(crate) mod ring;
 pub(crate) mod seal;
 pub(crate) mod segment;
+pub(crate) mod splice;
 pub(crate) mod streams;
 pub(crate) mod unfinished;
 
@@ -25,6 +29,7 @@ use crate::io::{AlignedBuf, BLOCK, IoError};
 use crate::lsn::{LogEnd, Lsn};
 use crate::sync::Arc;
 use batch::Write;
+use clock::{MARK_BYTES, Marks};
 use frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, frame_bytes};
 use group_commit::{GroupCommit, LogSink};
 use ring::{Ring, block_floor};
@@ -45,6 +50,7 @@ pub(crate) struct Log {
     sealer: Option<Sealer>,
     flusher: Flusher,
     unfinished: Unfinished,
+    marks: Marks,
     /// A payload beyond this many bytes is cut into chunks. So a frame always fits the ring, beside the block that is written in part.
     chunk_bytes: usize,
 }
@@ -74,7 +80,7 @@ impl Log {
     pub(crate) fn start(
         segments: Arc<Segments>,
         log_end: Arc<LogEnd>,
-        session: Session,
+        (session, marks): (Session, Marks),
         ring_bytes: usize,
     ) -> Result<Log, IoError> {
         let end = log_end.load();
@@ -89,9 +95,12 @@ impl Log {
             sealer,
             flusher: Flusher::new(),
             unfinished: Unfinished::new(),
+            marks,
             chunk_bytes: (ring_bytes / 8).min(CHUNK_BYTES_MAX),
         };
         log.append(Kind::Open, &mut log.session.salt.payload())?;
+        // For what the last session had no time to mark.
+        log.mark_time()?;
         Ok(log)
     }
 
@@ -206,6 +215,19 @@ impl Log {
         Ok(())
     }
 
+    /// Puts the time into the log, if that has grown since this was done last. The mark becomes durable with what comes next.
+    pub(crate) fn mark_time(&self) -> Result<(), IoError> {
+        self.check()?;
+        self.marks.make(self.end.load(), |time| {
+            let bytes = frame_bytes(MARK_BYTES + self.seal_bytes());
+            let lsn = self.end.reserve(bytes);
+            let mut payload = clock::encode(time()).to_vec();
+            let crc = self.checksum(&payload);
+            self.publish_frame(Kind::Time, lsn, bytes, &mut payload, crc)?;
+            Ok(lsn.plus(bytes))
+        })
+    }
+
     /// Returns once everything below `end` is on stable storage.
     pub(crate) fn wait_durable(&self, end: Lsn) -> Result<(), IoError> {
         self.group.wait_durable(end)
@@ -247,8 +269,11 @@ impl Log {
 
     /// Makes everything durable, says so in the log, and lets the flusher go. What is committed meanwhile may come behind that.
     pub(crate) fn close(&self) -> Result<(), IoError> {
-        let flushed =
-            self.wait_durable(self.end.load()).and_then(|()| self.append(Kind::Close, &mut Vec::new()));
+        let marked = self.mark_time();
+        self.marks.close();
+        // The frame that closes the log says that everything before it is durable, the mark too.
+        let flushed = marked.and_then(|()| self.wait_durable(self.end.load()));
+        let flushed = flushed.and_then(|()| self.append(Kind::Close, &mut Vec::new()));
         self.flusher.close();
         flushed
     }
@@ -260,6 +285,16 @@ impl Log {
 
     pub(crate) fn segments(&self) -> &Arc<Segments> {
         &self.segments
+    }
+
+    /// See [`Marks`].
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Everything reserved so far is below.
+    pub(crate) fn end(&self) -> Lsn {
+        self.end.load()
     }
 
     /// See [`Unfinished`].

@@ -161,7 +161,7 @@ fn read_frames(window: &mut Window<'_>, end: &mut End, visit: Visit<'_>) -> Resu
         if let Some(last) = headers.last() {
             visit(&frames)?;
             end.frames += headers.len() as u64;
-            end.lsn = last.lsn.plus(u64::from(last.bytes));
+            end.lsn = last.end();
             end.session = Some(Session { number: last.session, salt });
             end.durable = headers.iter().map(|header| header.durable).fold(end.durable, Lsn::max);
             end.closed = last.kind == Kind::Close;
@@ -259,7 +259,7 @@ impl Window<'_> {
     }
 
     fn holds(&self, header: &Header) -> bool {
-        header.lsn.plus(u64::from(header.bytes)) <= self.end()
+        header.end() <= self.end()
     }
 
     fn holds_payload(&self, header: &Header) -> bool {
@@ -307,7 +307,7 @@ impl Window<'_> {
                 break if is_known && !self.is_intact(&header) { Next::Ends } else { Next::MayFollow };
             }
             session = Some(header.session);
-            at = at.plus(u64::from(header.bytes));
+            at = header.end();
             headers.push(header);
         };
         if let Some(bad) = headers.par_iter().position_first(|header| !self.is_intact(header)) {

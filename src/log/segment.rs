@@ -52,6 +52,11 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// Whether a store may have segments of this length.
+    pub(crate) fn is_sound(self) -> bool {
+        self.segment_bytes >= 2 * BLOCK as u64 && self.segment_bytes.is_multiple_of(BLOCK as u64)
+    }
+
     pub(crate) fn data_bytes(self) -> u64 {
         self.segment_bytes - BLOCK as u64
     }
@@ -146,6 +151,12 @@ impl Segments {
 
     pub(crate) fn get(&self, index: u64) -> Option<Arc<dyn BlockFile>> {
         lock(&self.files).open.get(&index).cloned()
+    }
+
+    /// Segment `index`, which is there as long as nobody gives it up.
+    pub(crate) fn existing(&self, index: u64) -> Result<Arc<dyn BlockFile>, IoError> {
+        // Opening what is not there says so, with its path.
+        self.get(index).map_or_else(|| Ok(Arc::from(self.device.open(&file_name(index))?)), Ok)
     }
 
     /// Makes segment `index` ready for writing, if it is not, and before it those that are missing between: recovery reads a gap as damage.

@@ -2,6 +2,7 @@
 
 use super::batch::{Write, decode_writes};
 use super::chunks::{ChunkMissing, Chunks, decode_link};
+use super::clock::{self, Millis};
 use super::frame::{Header, Kind};
 use super::reader::{Frames, LogError, Start, read_payload, senseless};
 use super::seal::Salt;
@@ -16,6 +17,7 @@ pub(crate) struct Streams<'a> {
     /// That of the session that is being read.
     salt: Salt,
     chunks: Chunks,
+    time: Option<Millis>,
 }
 
 /// The writes of one commit.
@@ -38,13 +40,23 @@ pub(crate) fn decode<'s>(
     if decode_writes(bytes, visit) { Ok(()) } else { Err(senseless(segments, lsn, "does not hold writes")) }
 }
 
+/// What a mark says.
+pub(crate) fn read_time(
+    segments: &Segments,
+    frames: &Frames<'_>,
+    header: &Header,
+) -> Result<Millis, LogError> {
+    clock::decode(frames.payload(header))
+        .ok_or_else(|| senseless(segments, header.lsn, "does not say what time it was"))
+}
+
 const NO_LINK: &str = "does not say which chunk is before it";
 
 impl<'a> Streams<'a> {
     /// For a log that is read from `start` on; of the commits those from `from` on count.
     pub(crate) fn new(segments: &'a Segments, start: Start, from: Lsn) -> Streams<'a> {
         let salt = start.session.map_or(Salt::NONE, |session| session.salt);
-        Streams { segments, from, salt, chunks: Chunks::default() }
+        Streams { segments, from, salt, chunks: Chunks::default(), time: None }
     }
 
     /// Takes the next frames of the log; returns the commits among them from `from` on, in order.
@@ -63,9 +75,15 @@ impl<'a> Streams<'a> {
                     self.chunks.end_session();
                     self.salt = Salt::read(frames.payload(header));
                 }
+                Kind::Time => self.time = Some(read_time(self.segments, frames, header)?),
             }
         }
         Ok(streams)
+    }
+
+    /// What the last mark said that was read.
+    pub(crate) fn time(&self) -> Option<Millis> {
+        self.time
     }
 
     fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {

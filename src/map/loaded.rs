@@ -120,11 +120,13 @@ impl<T> Loaded<T> {
     }
 }
 
+/// A run with its number.
+type Numbered<T> = (usize, Box<[Node<T>]>);
+
 /// Fills a map that nobody else uses yet, from several threads, each with runs of its own. The map has all of them when this is dropped.
 pub(crate) struct Loading<'m, T> {
     map: &'m Map<T>,
-    /// Each with its number.
-    runs: Mutex<Vec<(usize, Box<[Node<T>]>)>>,
+    runs: Mutex<Vec<Numbered<T>>>,
 }
 
 impl<'m, T: Send + Sync + 'static> Loading<'m, T> {

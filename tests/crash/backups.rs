@@ -1,11 +1,10 @@
-//! Backups from a disk and to a disk that fail: the store loses nothing, and the copy is whole or no store.
+//! Full backups: stores of their own, whole or none.
 
-use super::harness::{History, Opened, bytes, config, delete, open, open_with, put};
+use super::chain::{back_up, open_copy};
+use super::harness::{History, Opened, bytes, delete, open, put};
 use crate::Durability;
 use crate::checkpoint::PAGE_BYTES;
-use crate::engine::config::Config;
-use crate::io::{CrashOutcome, Device, Fault, Repeat, SimulatedDisk};
-use std::sync::Arc;
+use crate::io::{CrashOutcome, Device, SimulatedDisk};
 
 /// A store after a history with checkpoints, and some changes since.
 fn store(disk: &SimulatedDisk) -> Opened {
@@ -15,21 +14,12 @@ fn store(disk: &SimulatedDisk) -> Opened {
     opened
 }
 
-fn device(disk: &SimulatedDisk) -> Arc<dyn Device> {
-    Arc::new(disk.clone())
-}
-
-/// The store there, if there is one.
-fn open_copy(disk: &SimulatedDisk) -> Option<Opened> {
-    open_with(disk, Config { create: false, ..config() }).ok()
-}
-
 #[test]
 fn a_backup_is_the_store_at_its_position_and_goes_on_by_itself() {
     let (disk, target) = (SimulatedDisk::new(1), SimulatedDisk::new(2));
     let opened = store(&disk);
     let state = opened.state();
-    let backup = opened.engine.back_up_on(&device(&target)).unwrap().unwrap();
+    let backup = back_up(&opened, None, &target).unwrap();
     opened.commit(&[put("later", "x")], Durability::Sync).unwrap();
     let target = target.after_crash(CrashOutcome::DropAll);
     for n in 0..3_u8 {
@@ -37,7 +27,7 @@ fn a_backup_is_the_store_at_its_position_and_goes_on_by_itself() {
         let mut found = copy.state();
         (0..n).for_each(|before| assert!(found.remove(&vec![before]).is_some()));
         assert_eq!(found, state);
-        assert_eq!(copy.db.recovery().checkpoint, backup.position);
+        assert_eq!(copy.db.recovery().checkpoint, backup.checkpoint);
         copy.commit(&[put([n], "y")], Durability::Sync).unwrap();
     }
     drop(opened);
@@ -55,7 +45,7 @@ fn what_commits_later_is_not_in_it() {
     let space = opened.engine.find(crate::engine::catalog::Kind::Keyspace, "k").unwrap();
     let write = crate::log::batch::Write { space, key: b"large", value: Some(&large) };
     let prepared = log.prepare([write].into_iter()).unwrap();
-    opened.engine.back_up_on(&device(&target)).unwrap();
+    back_up(&opened, None, &target).unwrap();
     let bytes = prepared.bytes();
     let lsn = opened.engine.store().end().reserve(bytes);
     log.publish(lsn, prepared).unwrap();
@@ -78,7 +68,7 @@ fn a_power_loss_at_the_target_leaves_all_or_no_store() {
     while crashed {
         let target = SimulatedDisk::new(at);
         target.crash_after(at);
-        let made = opened.engine.back_up_on(&device(&target));
+        let made = back_up(&opened, None, &target);
         crashed = target.has_crashed();
         assert_eq!(made.is_err(), crashed, "crash at {at}");
         for outcome in [CrashOutcome::DropAll, CrashOutcome::KeepAll, CrashOutcome::Random(at)] {
@@ -95,39 +85,6 @@ fn a_power_loss_at_the_target_leaves_all_or_no_store() {
 }
 
 #[test]
-fn a_fault_on_either_disk_is_reported_and_the_next_backup_is_made() {
-    for fault in [Fault::WriteEio, Fault::FlushEio, Fault::NoSpace, Fault::ReadEio] {
-        for at_source in [true, false] {
-            let source = SimulatedDisk::new(1);
-            let opened = store(&source);
-            let (state, mut struck, mut at) = (opened.state(), true, 0);
-            while struck {
-                let target = SimulatedDisk::new(at);
-                let failing = if at_source { &source } else { &target };
-                let before = failing.faults_struck();
-                failing.fail(at, fault, Repeat::Once);
-                let context = format!("{fault:?} at {at}, at the source: {at_source}");
-                let made = opened.engine.back_up_on(&device(&target));
-                struck = failing.faults_struck() > before;
-                failing.mend();
-                match made {
-                    Ok(_) => assert_eq!(open_copy(&target).expect(&context).state(), state, "{context}"),
-                    Err(error) => {
-                        assert!(struck && error.to_string().contains("simulated"), "{error}: {context}");
-                        let _ = open_copy(&target).map(|copy| assert_eq!(copy.state(), state, "{context}"));
-                    }
-                }
-                at += 1;
-            }
-            assert!(at > 5 || matches!((fault, at_source), (Fault::ReadEio, false)), "{at}");
-            assert!(opened.db.stats().read_only.is_none());
-            drop(opened);
-            assert_eq!(open(&source).unwrap().state(), state, "{fault:?}");
-        }
-    }
-}
-
-#[test]
 fn damage_is_not_copied() {
     let (disk, target) = (SimulatedDisk::new(1), SimulatedDisk::new(2));
     let opened = store(&disk);
@@ -136,7 +93,7 @@ fn damage_is_not_copied() {
     for file in disk.list().unwrap().iter().filter(|name| name.starts_with("pages-")) {
         (1..8).for_each(|page| disk.corrupt(file, page * PAGE_BYTES as u64 + 500, 1));
     }
-    let error = opened.engine.back_up_on(&device(&target)).unwrap_err().to_string();
+    let error = back_up(&opened, None, &target).unwrap_err().to_string();
     assert!(error.contains("`pages-00000000000") && error.contains("checksum"), "{error}");
     assert!(open_copy(&target).is_none());
 }

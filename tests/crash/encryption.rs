@@ -126,7 +126,7 @@ fn a_backup_opens_with_the_same_key() {
     let (disk, target) = (store(), SimulatedDisk::new(2));
     let device: Arc<dyn Device> = Arc::new(target.clone());
     let opened = open_with(&disk, encrypted(1)).unwrap();
-    opened.engine.back_up_on(&device).unwrap();
+    opened.engine.back_up_on(None, &device).unwrap();
     opened.commit(&[put("later", "1")], Durability::Sync).unwrap();
     let copy = open_with(&target, encrypted(1)).unwrap();
     assert_eq!(copy.state().len(), 1);

@@ -40,6 +40,8 @@ pub(super) fn config() -> Config {
         checkpoint_at_close: false,
         extent_bytes: 8 * PAGE_BYTES as u64,
         buffered_interval: Duration::from_millis(1),
+        clock: || 0,
+        time_interval: Duration::from_secs(3600),
         ..Config::default()
     }
 }

@@ -4,6 +4,7 @@
 //! tests, because the disk is private. Each failure names the operation, the outcome and the seed that repeat it.
 
 mod backups;
+mod chain;
 mod checkpoint_hazards;
 mod checkpoints;
 mod chunks;
@@ -20,10 +21,12 @@ mod frame_fields;
 mod harness;
 mod hostile_frames;
 mod hostile_pages;
+mod increments;
 mod key_rotation;
 mod killed;
 mod missing_segments;
 mod reopened_after_fault;
+mod restores;
 mod stale_frames;
 mod three_crashes;
 mod waiters;

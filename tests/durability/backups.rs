@@ -15,7 +15,7 @@ fn a_backup_is_a_sound_store_with_everything_in_it() {
         let expected = contents(&db);
         things(&db).insert(doc! { "_id": "later" }).unwrap();
         let found = verify(&copies.store).unwrap();
-        assert_eq!((found.entries, found.checkpoint), (backup.entries, backup.position), "{device:?}");
+        assert_eq!((found.entries, found.checkpoint), (backup.entries, backup.checkpoint), "{device:?}");
         for round in 0..2 {
             let copy = Database::builder().path(&copies.store).create(false).open().unwrap();
             assert_eq!(contents(&copy), expected, "{device:?}, opened {round} times before");

@@ -7,6 +7,7 @@ mod damage;
 mod large;
 mod missing_segments;
 mod reopen;
+mod restores;
 mod second_opener;
 
 use skipstone::bson::doc;
