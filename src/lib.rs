@@ -63,6 +63,7 @@ pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
     error::{BackupError, OpenError},
+    finding::{Finding, FindingKind, Lost},
     recovery::Recovery,
     verify::{Verified, verify},
 };

@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
-use skipstone::{BackupError, CheckpointError, Error, LockError, LogError, OpenError};
+use skipstone::{BackupError, CheckpointError, Error, Finding, LockError, LogError, OpenError};
 use std::io;
 use std::path::PathBuf;
 
@@ -30,6 +30,8 @@ pub(crate) enum CliError {
     Output(io::Error),
     #[error("`{}` is not empty; the demo makes a store of its own, give an empty directory or a path that does not exist yet", dir.display())]
     DemoDir { dir: PathBuf },
+    #[error("the store `{}` is damaged: {first}; restore a backup, or bring out what is left with `skipstone salvage`", dir.display())]
+    Damaged { dir: PathBuf, first: Box<Finding> },
     #[error("the demo failed: {0}")]
     Demo(String),
 }
@@ -56,6 +58,7 @@ impl CliError {
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             CliError::Output(_) => Exit::System,
+            CliError::Damaged { .. } => Exit::Damaged,
             CliError::Demo(_) => Exit::Failed,
         }
     }

@@ -7,6 +7,7 @@
 //! | `demo` | the tour |
 //! | `input` | records from NDJSON, JSON arrays and CSV |
 //! | `ids` | ids as arguments |
+//! | `findings` | what is wrong with a store |
 //! | `output`, `progress` | what is shown, and where |
 //! | `error`, `exit` | how it ends |
 //!
@@ -17,6 +18,7 @@ mod commands;
 mod demo;
 mod error;
 mod exit;
+mod findings;
 mod ids;
 mod input;
 mod output;

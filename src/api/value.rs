@@ -1,29 +1,12 @@
 //! Documents as callers hold them: borrowed from a snapshot or transaction, or their own.
-//!
-//! A stored value is the document's version (`u64`, little-endian), then its BSON.
 
 use super::{Error, Result};
+use crate::document::stored::decode;
 use crate::document::{self, DocumentError, DocumentId, ID_FIELD};
 use crate::lsn::Lsn;
 use bson::{RawDocument, RawDocumentBuf};
 use serde::Deserialize;
 use std::borrow::Cow;
-
-const VERSION_BYTES: usize = 8;
-
-/// The stored form of a document.
-pub(super) fn encode(version: u64, raw: &RawDocument) -> Vec<u8> {
-    let mut value = Vec::with_capacity(VERSION_BYTES + raw.as_bytes().len());
-    value.extend_from_slice(&version.to_le_bytes());
-    value.extend_from_slice(raw.as_bytes());
-    value
-}
-
-/// The version and the document of a stored value, in place.
-pub(super) fn decode(value: &[u8]) -> Option<(u64, &RawDocument)> {
-    let (version, raw) = value.split_first_chunk::<VERSION_BYTES>()?;
-    Some((u64::from_le_bytes(*version), RawDocument::from_bytes(raw).ok()?))
-}
 
 /// Fails for a stored value that is not one.
 pub(super) fn check(value: &[u8], collection: &str, key: &[u8]) -> Result<()> {

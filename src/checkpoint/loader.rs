@@ -1,28 +1,13 @@
-//! Reads a whole checkpoint: every page that its trees lead to, each of them checked.
+//! Reads a whole checkpoint: every page that its trees lead to, each of them checked. The first fault ends it.
 
 use super::error::CheckpointError;
 use super::manifest::Manifest;
-use super::page::{Kind, Link, Stored};
 use super::page_set::PageSet;
-use super::pages::{Pages, Reads, Source};
-use super::tree::{Child, Root, Tree, read_branch, read_value};
+use super::pages::Pages;
+use super::walk::{Entry, Fault, Visit, walk_tree};
 use crate::io::Device;
 use crate::log::segment::StoreId;
-use crate::lsn::Lsn;
 use crate::sync::Arc;
-use rayon::prelude::*;
-
-/// So many leaves make one task.
-const TASK_LEAVES: usize = 128;
-/// More levels than a tree of every page that a disk can hold.
-const HEIGHT_MAX: u8 = 32;
-
-/// A key with its value, and the position of its commit.
-pub(crate) struct Entry<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) lsn: Lsn,
-    pub(crate) value: &'a [u8],
-}
 
 /// Opens the pages of a checkpoint.
 pub(crate) fn open(
@@ -33,123 +18,27 @@ pub(crate) fn open(
     Pages::open(Arc::clone(device), *store, manifest.extent_pages, manifest.extents)
 }
 
+struct Load<F>(F);
+
+impl<F: Fn(u32, Entry<'_>) + Sync> Visit for Load<F> {
+    fn entry(&self, space: u32, entry: Entry<'_>) {
+        (self.0)(space, entry);
+    }
+
+    fn fault(&self, fault: Fault) -> Result<(), CheckpointError> {
+        Err(fault.error)
+    }
+}
+
 /// Hands every entry with its keyspace to `visit`: on several threads, each of which has a range of keys in order. Returns which pages are in use.
 pub(crate) fn load(
     pages: &Pages,
     manifest: &Manifest,
     visit: impl Fn(u32, Entry<'_>) + Sync,
 ) -> Result<PageSet, CheckpointError> {
-    let mut used = PageSet::default();
+    let (mut used, load) = (PageSet::default(), Load(visit));
     for tree in &manifest.trees {
-        let source = Source { pages, space: tree.space, position: manifest.position };
-        load_tree(source, tree, &mut used, |entry| visit(tree.space, entry))?;
+        walk_tree((pages, manifest.position), tree, &mut used, &load)?;
     }
     Ok(used)
-}
-
-fn load_tree(
-    source: Source<'_>,
-    tree: &Tree,
-    used: &mut PageSet,
-    visit: impl Fn(Entry<'_>) + Sync,
-) -> Result<(), CheckpointError> {
-    let Some(root) = tree.root else {
-        return Ok(());
-    };
-    let leaves = find_leaves(source, root, used)?;
-    let loaded: Result<Vec<Loaded>, CheckpointError> = (0..leaves.len())
-        .into_par_iter()
-        .step_by(TASK_LEAVES)
-        .map(|from| load_leaves(source, &leaves, from, &visit))
-        .collect();
-    let loaded = loaded?;
-    for page in loaded.iter().flat_map(|loaded| &loaded.overflow) {
-        take(source, used, *page)?;
-    }
-    if loaded.iter().map(|loaded| loaded.entries).sum::<u64>() != tree.entries {
-        return Err(source.bad(root.page, "leads to more entries than there are, or to fewer"));
-    }
-    Ok(())
-}
-
-/// Two links to one page are damage. A page beyond the files is not let into the set, whose size it would set.
-fn take(source: Source<'_>, used: &mut PageSet, link: Link) -> Result<(), CheckpointError> {
-    if !source.pages.may_hold(link.page) {
-        return Err(source.bad(link, "is where no page can be"));
-    }
-    let is_first = used.insert(link.page);
-    if is_first { Ok(()) } else { Err(source.bad(link, "is linked to from two places")) }
-}
-
-/// The leaves of a tree, in order.
-fn find_leaves(source: Source<'_>, root: Root, used: &mut PageSet) -> Result<Vec<Child>, CheckpointError> {
-    if root.height > HEIGHT_MAX {
-        return Err(source.bad(root.page, "is the root of a tree that is too high"));
-    }
-    let mut level = vec![Child { low: Box::default(), page: root.page }];
-    for _ in 0..root.height {
-        let mut below: Vec<Child> = Vec::new();
-        for branch in &level {
-            take(source, used, branch.page)?;
-            let children = read_branch(source, branch.page)?;
-            let first = &children[0].low;
-            if *first < branch.low || below.last().is_some_and(|last| last.low >= *first) {
-                return Err(source.bad(branch.page, "holds keys that belong elsewhere"));
-            }
-            below.extend(children);
-        }
-        level = below;
-    }
-    level.iter().try_for_each(|leaf| take(source, used, leaf.page))?;
-    Ok(level)
-}
-
-/// What came of some leaves.
-#[derive(Default)]
-struct Loaded {
-    entries: u64,
-    overflow: Vec<Link>,
-}
-
-fn load_leaves(
-    source: Source<'_>,
-    leaves: &[Child],
-    from: usize,
-    visit: &impl Fn(Entry<'_>),
-) -> Result<Loaded, CheckpointError> {
-    let mine = &leaves[from..leaves.len().min(from + TASK_LEAVES)];
-    let mut reads = Reads::new(source.pages, mine.iter().map(|leaf| leaf.page).collect());
-    let (mut loaded, mut joined) = (Loaded::default(), Vec::new());
-    for (index, leaf) in mine.iter().enumerate() {
-        let (page, bytes) = reads.next()?;
-        let checked = source.check(bytes, page, Kind::Leaf)?;
-        let next_low = leaves.get(from + index + 1).map(|next| &*next.low);
-        let mut before: Option<&[u8]> = None;
-        for slot in 0..checked.slots() {
-            let cell =
-                checked.leaf_cell(slot).ok_or_else(|| source.bad(page, "holds an entry that is cut off"))?;
-            let in_order = before.map_or(&*leaf.low <= cell.key, |before| before < cell.key);
-            if !in_order || next_low.is_some_and(|next| cell.key >= next) {
-                return Err(source.bad(page, "holds keys that are not in order"));
-            }
-            if cell.lsn >= source.position {
-                return Err(source.bad(page, "holds what was committed after it was written"));
-            }
-            let value = match cell.value {
-                Stored::Inline(value) => value,
-                Stored::Overflow { first, bytes } => {
-                    joined.clear();
-                    read_value(source, first, bytes, |page, part| {
-                        loaded.overflow.push(page);
-                        joined.extend_from_slice(part);
-                    })?;
-                    &joined
-                }
-            };
-            visit(Entry { key: cell.key, lsn: cell.lsn, value });
-            loaded.entries += 1;
-            before = Some(cell.key);
-        }
-    }
-    Ok(loaded)
 }

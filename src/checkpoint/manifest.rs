@@ -206,16 +206,28 @@ fn read(device: &dyn Device, name: &str, store: &StoreId) -> Result<Manifest, Ch
 /// The store's checkpoint, if it has one: the last manifest. One before it is there only until the last one has been read back, and good until
 /// then; so it serves if the last one is damaged.
 pub(crate) fn find(device: &dyn Device, store: &StoreId) -> Result<Option<Manifest>, CheckpointError> {
+    let mut damaged = Vec::new();
+    match find_past(device, store, &mut damaged)? {
+        None => damaged.into_iter().next().map_or(Ok(None), Err),
+        found => Ok(found),
+    }
+}
+
+/// The last manifest that is whole; what is wrong with those after it comes to `damaged`, the last one first.
+pub(crate) fn find_past(
+    device: &dyn Device,
+    store: &StoreId,
+    damaged: &mut Vec<CheckpointError>,
+) -> Result<Option<Manifest>, CheckpointError> {
     let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
     numbers.sort_unstable();
-    let mut last_error = None;
     for number in numbers.into_iter().rev() {
         match read(device, &file_name(number), store) {
-            Err(error @ CheckpointError::Damaged { .. }) => last_error = last_error.or(Some(error)),
+            Err(error @ CheckpointError::Damaged { .. }) => damaged.push(error),
             read => return read.map(Some),
         }
     }
-    last_error.map_or(Ok(None), Err)
+    Ok(None)
 }
 
 /// Removes every manifest but this one: from then on what only they need may be given up.

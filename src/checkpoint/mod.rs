@@ -2,7 +2,7 @@
 //!
 //! - `page`: 8 KiB, and what is on them. `pages`: the files that hold them. `page_set`: which are in use.
 //! - `tree`: one keyspace as a B+tree, of which a checkpoint writes what changed. `writer`: into which pages. `pace`: how fast.
-//! - `manifest`: the file that names the trees and the position, replaced atomically. `loader`: reads all of it back.
+//! - `manifest`: the file that names the trees and the position, replaced atomically. `walk`: through all pages, each of them checked; `loader`: so at opening.
 //! - `copier`: the pages of a checkpoint, to another directory.
 //!
 //! Where keys and values come from is not known here: `engine` joins this with the versions and the log.
@@ -18,6 +18,7 @@ pub(crate) mod pages;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 pub(crate) mod tree;
+pub(crate) mod walk;
 pub(crate) mod writer;
 
 pub(crate) use pace::Pace;

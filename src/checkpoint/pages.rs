@@ -8,7 +8,7 @@ use super::page::{
     BadPage, Draft, Expected, HEADER_BYTES, Kind, LEAF_ENTRIES_MAX, Link, PAGE_BYTES, Page, PageId,
 };
 use crate::format::{Cursor, numbered, parse_numbered};
-use crate::io::{AlignedBuf, BlockFile, Device, IoError};
+use crate::io::{AlignedBuf, BlockFile, Device, IoError, Remains};
 use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
@@ -29,6 +29,35 @@ pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
     parse_numbered(PREFIX, name)
 }
 
+/// The first page of an extent.
+fn encode_meta(store: &StoreId, extent: u64, extent_pages: u64) -> AlignedBuf {
+    let mut fields = [0; META_BYTES];
+    fields[..8].copy_from_slice(MAGIC);
+    fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    fields[16..32].copy_from_slice(store);
+    fields[32..40].copy_from_slice(&extent.to_le_bytes());
+    fields[40..48].copy_from_slice(&extent_pages.to_le_bytes());
+    let link = Link { page: PageId(extent * extent_pages), position: Lsn::ZERO };
+    let mut page = AlignedBuf::zeroed(PAGE_BYTES);
+    let what = Expected { link, kind: Kind::Meta, space: 0 };
+    Draft::meta(&fields).finish(what, seed(store), &mut page);
+    page
+}
+
+/// What the first page of an extent says of its store, if it is whole: for whoever does not know yet whose it is.
+pub(crate) fn read_meta(page: &[u8]) -> Option<(StoreId, u64, u64)> {
+    let mut fields = Cursor::new(page.get(HEADER_BYTES + 16..)?);
+    let store: StoreId = fields.take(16)?.try_into().ok()?;
+    let (extent, extent_pages) = (fields.u64()?, fields.u64()?);
+    extent.checked_mul(extent_pages)?;
+    (page == &encode_meta(&store, extent, extent_pages)[..]).then_some((store, extent, extent_pages))
+}
+
+/// With what each checksum of a store begins.
+fn seed(store: &StoreId) -> u32 {
+    crc32c::crc32c(store)
+}
+
 /// See the module.
 pub(crate) struct Pages {
     device: Arc<dyn Device>,
@@ -45,18 +74,47 @@ impl Pages {
         extent_pages: u64,
         extents: u64,
     ) -> Result<Pages, CheckpointError> {
+        Pages::open_or(device, store, extent_pages, extents, |error| Err(error))
+    }
+
+    /// The same of a store that may be damaged: `refused` gets what is wrong with an extent, and decides whether to go on with what is left of it.
+    /// Of those that are missing behind the last one that is there it gets the first.
+    pub(crate) fn open_or(
+        device: Arc<dyn Device>,
+        store: StoreId,
+        extent_pages: u64,
+        extents: u64,
+        mut refused: impl FnMut(CheckpointError) -> Result<(), CheckpointError>,
+    ) -> Result<Pages, CheckpointError> {
+        let names = device.list()?;
+        let there = names.iter().filter_map(|name| parse_file_name(name)).max().map_or(0, |last| last + 1);
         let pages = Pages { device, store, extent_pages, files: Mutex::default() };
         for extent in 0..extents {
-            let name = file_name(extent);
-            let opened = pages.device.open(&name).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => CheckpointError::Damaged { file: name, offset: 0, what: "is missing" },
-                _ => error.into(),
-            });
-            let file: Arc<dyn BlockFile> = Arc::from(opened?);
-            pages.check_meta(extent, &*file)?;
+            let file = match pages.open_extent(extent) {
+                Ok(file) => file,
+                Err(error) => {
+                    refused(error)?;
+                    if extent >= there {
+                        break;
+                    }
+                    let found = pages.device.open(&file_name(extent)).ok();
+                    Arc::new(Remains::new(&file_name(extent), found, pages.extent_bytes()))
+                }
+            };
             lock(&pages.files).push(file);
         }
         Ok(pages)
+    }
+
+    fn open_extent(&self, extent: u64) -> Result<Arc<dyn BlockFile>, CheckpointError> {
+        let name = file_name(extent);
+        let opened = self.device.open(&name).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => CheckpointError::Damaged { file: name, offset: 0, what: "is missing" },
+            _ => error.into(),
+        });
+        let file: Arc<dyn BlockFile> = Arc::from(opened?);
+        self.check_meta(extent, &*file)?;
+        Ok(file)
     }
 
     fn check_meta(&self, extent: u64, file: &dyn BlockFile) -> Result<(), CheckpointError> {
@@ -84,21 +142,11 @@ impl Pages {
 
     /// With what each checksum begins.
     pub(crate) fn seed(&self) -> u32 {
-        crc32c::crc32c(&self.store)
+        seed(&self.store)
     }
 
     fn meta(&self, extent: u64) -> AlignedBuf {
-        let mut fields = [0; META_BYTES];
-        fields[..8].copy_from_slice(MAGIC);
-        fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        fields[16..32].copy_from_slice(&self.store);
-        fields[32..40].copy_from_slice(&extent.to_le_bytes());
-        fields[40..48].copy_from_slice(&self.extent_pages.to_le_bytes());
-        let link = Link { page: PageId(extent * self.extent_pages), position: Lsn::ZERO };
-        let mut page = AlignedBuf::zeroed(PAGE_BYTES);
-        let what = Expected { link, kind: Kind::Meta, space: 0 };
-        Draft::meta(&fields).finish(what, self.seed(), &mut page);
-        page
+        encode_meta(&self.store, extent, self.extent_pages)
     }
 
     pub(crate) fn extent_pages(&self) -> u64 {
@@ -178,8 +226,14 @@ impl Pages {
     }
 
     pub(crate) fn damaged(&self, page: PageId, BadPage(what): BadPage) -> CheckpointError {
+        let (file, offset) = self.place(page);
+        CheckpointError::Damaged { file, offset, what }
+    }
+
+    /// Where a page is: its file, and the offset there in bytes.
+    pub(crate) fn place(&self, page: PageId) -> (String, u64) {
         let (extent, within) = (page.0 / self.extent_pages, page.0 % self.extent_pages);
-        CheckpointError::Damaged { file: file_name(extent), offset: within * PAGE_BYTES as u64, what }
+        (file_name(extent), within * PAGE_BYTES as u64)
     }
 }
 
@@ -228,25 +282,38 @@ impl<'a> Reads<'a> {
         Reads { pages, links, at: 0, buffer, held: 0..0 }
     }
 
-    /// The next page of the list, which must not be at its end. Its bytes are not checked.
+    /// The next page of the list, which must not be at its end. Its bytes are not checked. After an error the one behind it is next.
     pub(crate) fn next(&mut self) -> Result<(Link, &[u8]), CheckpointError> {
-        let link = self.links[self.at];
-        let first = link.page;
-        if !self.pages.may_hold(first) {
-            return Err(self.pages.damaged(first, BadPage("is where no page can be")));
-        }
-        if self.at >= self.held.end {
-            let extent = |page: PageId| page.0 / self.pages.extent_pages;
-            let follows = |&(index, link): &(usize, &Link)| {
-                link.page.0 == first.0 + index as u64 && extent(link.page) == extent(first)
-            };
-            let run = self.links[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
-            let count = run.count();
-            self.pages.read(first, &mut self.buffer[..count * PAGE_BYTES])?;
-            self.held = self.at..self.at + count;
-        }
-        let offset = (self.at - self.held.start) * PAGE_BYTES;
+        let (at, link) = (self.at, self.links[self.at]);
         self.at += 1;
+        if !self.pages.may_hold(link.page) {
+            return Err(self.pages.damaged(link.page, BadPage("is where no page can be")));
+        }
+        if at >= self.held.end {
+            self.hold(at)?;
+        }
+        let offset = (at - self.held.start) * PAGE_BYTES;
         Ok((link, &self.buffer[offset..offset + PAGE_BYTES]))
+    }
+
+    /// Reads the page at this place of the list, and those that follow both there and in the file.
+    fn hold(&mut self, at: usize) -> Result<(), CheckpointError> {
+        let first = self.links[at].page;
+        let extent = |page: PageId| page.0 / self.pages.extent_pages;
+        let follows = |&(index, link): &(usize, &Link)| {
+            link.page.0 == first.0 + index as u64 && extent(link.page) == extent(first)
+        };
+        let run = self.links[at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
+        let mut count = run.count();
+        let read = self.pages.read(first, &mut self.buffer[..count * PAGE_BYTES]);
+        if read.is_err() && count > 1 {
+            // One that cannot be read does not take its neighbours with it.
+            count = 1;
+            self.pages.read(first, &mut self.buffer[..PAGE_BYTES])?;
+        } else {
+            read?;
+        }
+        self.held = at..at + count;
+        Ok(())
     }
 }

@@ -5,9 +5,12 @@
 
 pub(crate) mod backup;
 pub(crate) mod catalog;
+mod check;
 pub(crate) mod checkpointer;
 pub(crate) mod config;
 pub(crate) mod error;
+pub(crate) mod finding;
+mod found;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;

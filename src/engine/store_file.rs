@@ -54,10 +54,11 @@ impl StoreFile {
         let mut fields = Cursor::new(&block[16..]);
         let id = fields.take(16).and_then(|id| id.try_into().ok()).ok_or(damaged("it is too short"))?;
         let segment_bytes = fields.u64().ok_or(damaged("it is too short"))?;
-        if segment_bytes < 2 * BLOCK as u64 || !segment_bytes.is_multiple_of(BLOCK as u64) {
+        let geometry = Geometry { segment_bytes };
+        if !geometry.is_sound() {
             return Err(damaged("its segments have a senseless size"));
         }
-        Ok(StoreFile { id, geometry: Geometry { segment_bytes } })
+        Ok(StoreFile { id, geometry })
     }
 
     pub(crate) fn read(device: &dyn Device, dir: &Path) -> Result<StoreFile, OpenError> {

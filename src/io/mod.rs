@@ -25,6 +25,7 @@ mod pieces;
 mod place;
 mod portable;
 mod raw;
+mod remains;
 mod request;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -41,6 +42,7 @@ pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
 pub(crate) use place::{create_directory, flush_entry, is_reserved_name};
+pub(crate) use remains::Remains;
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 

@@ -1,7 +1,7 @@
 //! The log: durable order of commits.
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
-//! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//! - `segment`: the files. `reader`, `streams`: reading them back; `resume`: behind a damaged place too. `flusher`: who bounds the wait of those who do not wait.
 //! - `unfinished`: which part of the log is needed by transactions that have not committed yet.
 //!
 //! A commit prepares its frame's payload and checksum first, takes its position, and publishes; so the time between position and
@@ -13,6 +13,7 @@ mod flusher;
 pub(crate) mod frame;
 pub(crate) mod group_commit;
 pub(crate) mod reader;
+pub(crate) mod resume;
 pub(crate) mod ring;
 pub(crate) mod segment;
 pub(crate) mod streams;

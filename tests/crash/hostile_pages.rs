@@ -1,11 +1,14 @@
-//! Pages and manifests that somebody changed on purpose, checksums and all: opening refuses them or makes sense of them, and neither that nor
-//! the next checkpoint panics, goes round in circles, or takes memory without end.
+//! Pages and manifests that somebody changed on purpose, checksums and all: opening refuses them or makes sense of them, verifying finds what
+//! opening refuses, and neither of them nor the next checkpoint panics, goes round in circles, or takes memory without end.
 
 use super::harness::{History, bytes, contents, copy, open, overwrite, put, seal_manifest, seal_page};
 use crate::Durability;
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::error::OpenError;
-use crate::io::SimulatedDisk;
+use crate::engine::verify::verify_on;
+use crate::io::{Device, SimulatedDisk};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Changes some bytes where lengths, offsets and links are: at the beginning of a page and at its end.
 fn change_page(page: &mut [u8], store: &[u8], random: &mut fastrand::Rng) {
@@ -23,9 +26,16 @@ fn change_page(page: &mut [u8], store: &[u8], random: &mut fastrand::Rng) {
 
 /// Opens the store, and if that succeeds reads everything, writes to all places, and takes a checkpoint; returns whether it opened.
 fn survives(disk: &SimulatedDisk, context: &str) -> bool {
+    let verified = verify_on(&(Arc::new(copy(disk)) as Arc<dyn Device>), Path::new("disk"));
     let opened = match open(disk) {
         Ok(opened) => opened,
-        Err(OpenError::Checkpoint(_) | OpenError::Damaged { .. } | OpenError::Log(_)) => return false,
+        Err(error @ (OpenError::Checkpoint(_) | OpenError::Damaged { .. } | OpenError::Log(_))) => {
+            match verified {
+                Ok(found) => assert!(!found.is_sound(), "{error}: {context}"),
+                Err(same) => assert_eq!(same.to_string(), error.to_string(), "{context}"),
+            }
+            return false;
+        }
         Err(error) => panic!("{error}: {context}"),
     };
     let state = opened.state();

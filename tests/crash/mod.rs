@@ -23,4 +23,5 @@ mod missing_segments;
 mod reopened_after_fault;
 mod stale_frames;
 mod three_crashes;
+mod verifying;
 mod waiters;
