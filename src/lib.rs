@@ -37,6 +37,9 @@ pub mod document;
 #[cfg(not(any(loom, shuttle)))]
 mod engine;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod io;
 mod log;
 mod lsn;
@@ -62,9 +65,10 @@ pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KE
 pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
-    error::{BackupError, OpenError},
+    error::{BackupError, OpenError, SalvageError},
     finding::{Finding, FindingKind, Lost},
     recovery::Recovery,
+    salvage::{Salvaged, SalvagedKeyspace, UncertainKey, salvage},
     verify::{Verified, verify},
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};

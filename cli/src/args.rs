@@ -50,8 +50,10 @@ pub(crate) enum Command {
     Checkpoint(StoreArgs),
     /// Copy a store that nobody has open to an empty directory: the copy is a store, and holds all of it or is none.
     Backup(BackupArgs),
-    /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
+    /// Check everything in a store that nobody has open, and list what is wrong: where, and what is lost by it.
     Verify(StoreArgs),
+    /// Bring everything that can be read out of a damaged store into a new one, and list what cannot. The damaged store is left as it is.
+    Salvage(SalvageArgs),
     /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
     Demo(DemoArgs),
 }
@@ -68,6 +70,14 @@ pub(crate) struct BackupArgs {
     pub(crate) dir: PathBuf,
     /// The directory to copy it to: empty, or not there yet.
     pub(crate) target: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct SalvageArgs {
+    /// The damaged store's directory.
+    pub(crate) old: PathBuf,
+    /// The directory for the new store: empty, or not there yet.
+    pub(crate) new: PathBuf,
 }
 
 #[derive(Args)]

@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
-use skipstone::{BackupError, CheckpointError, Error, Finding, LockError, LogError, OpenError};
+use skipstone::{BackupError, CheckpointError, Error, Finding, LockError, LogError, OpenError, SalvageError};
 use std::io;
 use std::path::PathBuf;
 
@@ -32,6 +32,10 @@ pub(crate) enum CliError {
     DemoDir { dir: PathBuf },
     #[error("the store `{}` is damaged: {first}; restore a backup, or bring out what is left with `skipstone salvage`", dir.display())]
     Damaged { dir: PathBuf, first: Box<Finding> },
+    #[error(transparent)]
+    Salvage(#[from] SalvageError),
+    #[error("not everything of `{}` could be brought to `{}`: {places} places are damaged, {uncertain} keys may be old or deleted", old.display(), new.display())]
+    Incomplete { old: PathBuf, new: PathBuf, places: u64, uncertain: u64 },
     #[error("the demo failed: {0}")]
     Demo(String),
 }
@@ -58,7 +62,10 @@ impl CliError {
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             CliError::Output(_) => Exit::System,
-            CliError::Damaged { .. } => Exit::Damaged,
+            CliError::Damaged { .. } | CliError::Incomplete { .. } => Exit::Damaged,
+            CliError::Salvage(SalvageError::New(OpenError::NotEmpty { .. })) => Exit::Conflict,
+            CliError::Salvage(SalvageError::Old(error) | SalvageError::New(error)) => of_open(error),
+            CliError::Salvage(_) => Exit::System,
             CliError::Demo(_) => Exit::Failed,
         }
     }

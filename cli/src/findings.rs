@@ -39,7 +39,7 @@ fn lost(lost: &Lost) -> Value {
             json!({ "from_position": from.get(), "to_position": to.map(|to| to.get()) })
         }
         Lost::Keys { keyspace, is_collection, low, high, .. } => {
-            let key = |key: &[u8]| shown_key(key, *is_collection);
+            let key = |bytes: &[u8]| key(bytes, *is_collection);
             let name = if *is_collection { "collection" } else { "keyspace" };
             let from = (!low.is_empty()).then(|| key(low));
             json!({ name: keyspace, "from": from, "to": high.as_deref().map(key) })
@@ -49,7 +49,7 @@ fn lost(lost: &Lost) -> Value {
 }
 
 /// The id of a document if the key is one, else the key's bytes in hexadecimal.
-fn shown_key(key: &[u8], is_collection: bool) -> Value {
+pub(crate) fn key(key: &[u8], is_collection: bool) -> Value {
     match DocumentId::from_key(key) {
         Ok(id) if is_collection => json!({ "id": id }),
         _ => {

@@ -64,6 +64,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Backup(args) => commands::backup::run(&args, style),
         Command::Checkpoint(args) => commands::checkpoint::run(&args, style),
         Command::Verify(args) => commands::verify::run(&args, style),
+        Command::Salvage(args) => commands::salvage::run(&args, style),
         // A tour is for people, wherever its output goes.
         Command::Demo(args) => demo::run(&args, if cli.style.json { Style::Json } else { Style::Human }),
     }

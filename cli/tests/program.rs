@@ -12,6 +12,8 @@ mod documents;
 mod export;
 #[path = "program/import.rs"]
 mod import;
+#[path = "program/salvage.rs"]
+mod salvage;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]

@@ -53,6 +53,14 @@ pub(crate) fn read_meta(page: &[u8]) -> Option<(StoreId, u64, u64)> {
     (page == &encode_meta(&store, extent, extent_pages)[..]).then_some((store, extent, extent_pages))
 }
 
+/// How many pages an extent of the store has, by what its own first page says.
+pub(crate) fn read_extent_pages(device: &dyn Device, store: &StoreId, extent: u64) -> Option<u64> {
+    let mut page = AlignedBuf::zeroed(PAGE_BYTES);
+    device.open(&file_name(extent)).ok()?.read_at(0, &mut page).ok()?;
+    let (id, index, extent_pages) = read_meta(&page)?;
+    (id == *store && index == extent && extent_pages > 1).then_some(extent_pages)
+}
+
 /// With what each checksum of a store begins.
 fn seed(store: &StoreId) -> u32 {
     crc32c::crc32c(store)
@@ -74,7 +82,7 @@ impl Pages {
         extent_pages: u64,
         extents: u64,
     ) -> Result<Pages, CheckpointError> {
-        Pages::open_or(device, store, extent_pages, extents, |error| Err(error))
+        Pages::open_or(device, store, extent_pages, extents, Err)
     }
 
     /// The same of a store that may be damaged: `refused` gets what is wrong with an extent, and decides whether to go on with what is left of it.
@@ -134,6 +142,16 @@ impl Pages {
             return Ok(());
         }
         Err(damaged("is not the first page of pages of this store"))
+    }
+
+    /// Checks the first page of each extent once more; `bad` gets what is wrong.
+    pub(crate) fn check_extents(&self, mut bad: impl FnMut(CheckpointError)) {
+        let files = lock(&self.files).clone();
+        for (file, extent) in files.iter().zip(0..) {
+            if let Err(error) = self.check_meta(extent, &**file) {
+                bad(error);
+            }
+        }
     }
 
     fn extent_bytes(&self) -> u64 {

@@ -46,6 +46,14 @@ impl KeyRange {
         KeyRange { low: key.into(), high: Some([key, &[0]].concat().into()) }
     }
 
+    /// Takes what is up to another end in, if that is farther.
+    pub(crate) fn extend_to(&mut self, high: Option<Box<[u8]>>) {
+        let is_farther = self.high.is_some() && (high.is_none() || high > self.high);
+        if is_farther {
+            self.high = high;
+        }
+    }
+
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         *self.low <= *key && self.high.as_ref().is_none_or(|high| *key < **high)
     }

@@ -27,7 +27,7 @@ fn space(store: &Store) -> &Space {
 }
 
 /// A name's key in the catalog.
-fn key(kind: Kind, name: &str) -> Vec<u8> {
+pub(super) fn key(kind: Kind, name: &str) -> Vec<u8> {
     let mut key = vec![kind as u8];
     key.extend_from_slice(name.as_bytes());
     key

@@ -10,7 +10,7 @@ use crate::checkpoint::pages::Pages;
 use crate::checkpoint::walk::{Entry, Fault, KeyRange, Visit};
 use crate::document::{MAX_KEY_BYTES, stored};
 use crate::sync::{Mutex, lock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the catalog says of each number.
 #[derive(Clone, Default, Debug)]
@@ -19,6 +19,10 @@ pub(crate) struct Names(BTreeMap<u32, (Kind, String)>);
 impl Names {
     pub(crate) fn get(&self, space: u32) -> Option<(Kind, &str)> {
         self.0.get(&space).map(|(kind, name)| (*kind, &**name))
+    }
+
+    fn is_unnamed(&self, space: u32) -> bool {
+        space != CATALOG_SPACE && !self.0.contains_key(&space)
     }
 
     fn is_collection(&self, space: u32) -> bool {
@@ -56,17 +60,15 @@ impl Names {
     }
 
     /// What is wrong with a value under its key, if something is.
-    pub(crate) fn check(&self, space: u32, key: &[u8], value: &[u8]) -> Result<(), (FindingKind, String)> {
-        let entry = |what: String| Err((FindingKind::Entry, what));
+    fn check(&self, space: u32, key: &[u8], value: &[u8]) -> Result<(), (FindingKind, String)> {
         if key.len() > MAX_KEY_BYTES {
-            return entry(format!("a key of {} bytes, and none is longer than {MAX_KEY_BYTES}", key.len()));
+            let what = format!("a key of {} bytes, and none is longer than {MAX_KEY_BYTES}", key.len());
+            return Err((FindingKind::Entry, what));
         }
         match self.get(space) {
             Some((Kind::Collection, _)) => stored::check(key, value)
                 .map_err(|error| (FindingKind::Document, format!("this is no document: {error}"))),
-            Some((Kind::Keyspace, _)) => Ok(()),
-            None if space == CATALOG_SPACE => Ok(()),
-            None => entry(format!("the catalog has no name for keyspace number {space}")),
+            Some((Kind::Keyspace, _)) | None => Ok(()),
         }
     }
 }
@@ -75,6 +77,8 @@ impl Names {
 #[derive(Default)]
 pub(crate) struct Check {
     pub(crate) names: Names,
+    /// Keyspaces of which it was said that they have no name.
+    unnamed: BTreeSet<u32>,
     pub(crate) findings: Findings,
 }
 
@@ -87,7 +91,27 @@ impl Check {
         self.findings.add(Finding { kind, file, offset, what, lost });
     }
 
-    /// Checks a value under its key; `place` is asked when something is wrong. False if it cannot be used.
+    /// Whether a value can be used, without a word if not.
+    pub(super) fn is_good(&self, space: u32, key: &[u8], value: &[u8]) -> bool {
+        let is_name = space != CATALOG_SPACE || catalog::parse(key, value).is_some();
+        is_name && self.names.check(space, key, value).is_ok()
+    }
+
+    /// Takes an entry of the catalog.
+    pub(super) fn learn(
+        &mut self,
+        space: u32,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), (FindingKind, String)> {
+        match space {
+            CATALOG_SPACE => self.names.learn(key, value).map_err(|what| (FindingKind::Entry, what)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a value under its key; `place` is asked when something is wrong. False if it cannot be used. That a keyspace has no name is
+    /// said once.
     pub(crate) fn entry(
         &mut self,
         space: u32,
@@ -95,10 +119,13 @@ impl Check {
         value: &[u8],
         place: impl FnOnce() -> Place,
     ) -> bool {
-        let learned = match space {
-            CATALOG_SPACE => self.names.learn(key, value).map_err(|what| (FindingKind::Entry, what)),
-            _ => Ok(()),
-        };
+        let learned = self.learn(space, key, value);
+        if self.names.is_unnamed(space) && self.unnamed.insert(space) {
+            let what = format!("the catalog has no name for keyspace number {space}");
+            let lost = self.names.lost(space, &KeyRange { low: Box::default(), high: None });
+            self.add(FindingKind::Entry, place(), what, lost);
+            return true;
+        }
         let checked = learned.and_then(|()| self.names.check(space, key, value));
         if let Err((kind, what)) = &checked {
             let lost = self.names.lost(space, &KeyRange::of_key(key));
@@ -123,7 +150,9 @@ impl<G: Fn(u32, &Entry<'_>) + Sync> Visit for CheckPages<'_, G> {
     fn entry(&self, space: u32, entry: Entry<'_>) {
         let is_good = match self.names {
             // Mostly: without the lock.
-            Some(names) if names.check(space, entry.key, entry.value).is_ok() => true,
+            Some(names) if !names.is_unnamed(space) && names.check(space, entry.key, entry.value).is_ok() => {
+                true
+            }
             _ => {
                 lock(&self.check).entry(space, entry.key, entry.value, || Some(self.pages.place(entry.page)))
             }

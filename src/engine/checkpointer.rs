@@ -70,11 +70,11 @@ impl Kept {
         Kept { pages, used, manifest, doubtful: PageSet::default(), next_number, grown: 0 }
     }
 
-    fn start(&self) -> Start {
+    pub(super) fn start(&self) -> Start {
         self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
 
-    fn position(&self) -> Lsn {
+    pub(super) fn position(&self) -> Lsn {
         self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
     }
 
@@ -177,6 +177,11 @@ impl Checkpointer {
         copy(&kept, manifest, &Pace::new(self.bytes_per_second, &self.hurry))
     }
 
+    /// Hands the last checkpoint to `look`: as long as that runs, its pages and the log behind them stay as they are.
+    pub(super) fn with_kept<T>(&self, look: impl FnOnce(&Arc<dyn Device>, &Kept) -> T) -> T {
+        look(&self.device, &lock(&self.kept))
+    }
+
     fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
         let taken = self.take(kept, store, log);
         // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
@@ -253,8 +258,8 @@ impl Checkpointer {
     }
 }
 
-/// Does the work of a checkpoint on threads of its own: those of the program have other work.
-fn on_own_threads<T: Send>(
+/// Does the work of a checkpoint, or of looking at one, on threads of its own: those of the program have other work.
+pub(super) fn on_own_threads<T: Send>(
     work: impl FnOnce() -> Result<T, CheckpointError> + Send,
 ) -> Result<T, CheckpointError> {
     let count = (rayon::current_num_threads() / 4).max(1);

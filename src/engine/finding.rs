@@ -176,10 +176,6 @@ impl Findings {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     pub(crate) fn count(&self) -> u64 {
         self.list.len() as u64 + self.more
     }

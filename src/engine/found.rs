@@ -72,6 +72,14 @@ impl Found {
         }
     }
 
+    /// Whether the log has everything from its beginning on, so that no checkpoint is needed.
+    pub(super) fn has_whole_log(&self) -> Result<bool, OpenError> {
+        let Some(start) = self.log_start()?.filter(|start| *start == Start::OF_LOG) else { return Ok(false) };
+        let mut is_whole = self.segments.count() > 0;
+        resume::read_on(&self.segments, start, None, &mut |_| Ok(()), |_| is_whole = false)?;
+        Ok(is_whole)
+    }
+
     /// Notes what the disk refused, and the segments that opening would miss; to be called when the log has been read.
     pub(super) fn finish(&self, dir: &Path, findings: &mut Findings) -> Result<(), OpenError> {
         for error in self.remains.iter().filter_map(|remains| remains.failed()) {

@@ -1,6 +1,8 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
-//! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
+//! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an
+//!   open store holds. Both check by `check`, and report by `finding`. `salvage`: what is
+//!   left of a damaged store, into a new one.
 //! - `catalog`: names. `checkpointer`: from records to files. `backup`: from those to other files. `maintenance`: the flusher, the sweep, and who takes checkpoints.
 
 pub(crate) mod backup;
@@ -14,8 +16,10 @@ mod found;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
+pub(crate) mod salvage;
 mod store_file;
 pub(crate) mod verify;
+mod verify_open;
 
 use crate::checkpoint::error::CheckpointError;
 use crate::io::{Device, DirLock, IoError};
@@ -37,6 +41,7 @@ use open::Opened;
 use recovery::{Recovered, Recovery};
 use std::path::Path;
 use store_file::StoreFile;
+use verify::Verified;
 
 /// See the module. Dropped when the last handle, transaction and snapshot are gone.
 pub(crate) struct Engine {
@@ -254,6 +259,12 @@ impl Engine {
             backup::copy(&disk.store_file, (kept, manifest), target, pace)
         });
         made.map(Some)
+    }
+
+    /// Checks the records, and the files below them.
+    pub(crate) fn verify(&self) -> Result<Verified, OpenError> {
+        let dir = self.config.path.as_deref().unwrap_or(Path::new(""));
+        verify_open::verify(&self.store, self.disk.as_ref(), dir)
     }
 
     /// The last checkpoint's position; zero before the first, none in memory.

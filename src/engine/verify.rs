@@ -1,7 +1,8 @@
 //! What a store's files hold, without opening it for use: every header, every page of the checkpoint and every frame behind it is checked, and
 //! all that is in them. What is wrong at one place hides nothing else.
 
-use super::check::{Check, CheckPages, Names};
+use super::catalog::CATALOG_SPACE;
+use super::check::{Check, CheckPages};
 use super::config::Config;
 use super::error::OpenError;
 use super::finding::{Finding, FindingKind, Findings, Lost};
@@ -10,6 +11,7 @@ use super::open::{self, missing_segment};
 use crate::checkpoint::PageSet;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::pages::Pages;
+use crate::checkpoint::tree::Tree;
 use crate::checkpoint::walk::{Entry, KeyRange, walk_tree};
 use crate::io::Device;
 use crate::log::batch::Write;
@@ -18,7 +20,7 @@ use crate::log::resume::{self, Gap, Why};
 use crate::log::segment::Segments;
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, lock};
 use std::path::Path;
 
 /// What was found in a store.
@@ -33,6 +35,8 @@ pub struct Verified {
     pub checkpoint: Lsn,
     /// Documents and keys that were read from the checkpoint.
     pub entries: u64,
+    /// Documents and keys that a snapshot of an open store sees, names in the catalog included.
+    pub records: u64,
     /// Pages that the checkpoint leads to.
     pub pages: u64,
     /// Pages that are not in use.
@@ -106,9 +110,10 @@ impl Verified {
 }
 
 /// What came of walking the trees.
+#[derive(Default)]
 pub(super) struct Walked {
     pub(super) used: PageSet,
-    /// Those that were handed on.
+    /// Those that were met.
     pub(super) entries: u64,
     /// Keys that could not be read.
     pub(super) lost: Vec<(u32, KeyRange)>,
@@ -120,24 +125,41 @@ pub(super) fn check_pages(
     (pages, manifest): (&Pages, &Manifest),
     good: impl Fn(u32, &Entry<'_>) + Sync,
 ) -> Result<Walked, OpenError> {
-    let mut walked = Walked { used: PageSet::default(), entries: 0, lost: Vec::new() };
-    let mut names: Option<Names> = None;
-    // The catalog has the least number, so it comes first: from there on it is known which keyspaces hold documents.
-    for tree in &manifest.trees {
-        if tree.space != super::catalog::CATALOG_SPACE {
-            names.get_or_insert_with(|| check.names.clone());
-        }
+    let mut walked = Walked::default();
+    let (catalog, others) = manifest.trees.split_at(catalog_trees(manifest));
+    // The catalog first: from there on it is known which keyspaces hold documents.
+    for trees in [catalog, others] {
+        check_trees(check, (pages, manifest.position), trees, &mut walked, &good)?;
+    }
+    Ok(walked)
+}
+
+/// The same of some trees, by what is known of names before.
+pub(super) fn check_trees(
+    check: &mut Check,
+    (pages, position): (&Pages, Lsn),
+    trees: &[Tree],
+    walked: &mut Walked,
+    good: impl Fn(u32, &Entry<'_>) + Sync,
+) -> Result<(), OpenError> {
+    let names = check.names.clone();
+    for tree in trees {
         let visitor = CheckPages {
             pages,
             check: Mutex::new(&mut *check),
-            names: names.as_ref(),
+            names: (tree.space != CATALOG_SPACE).then_some(&names),
             good: &good,
             lost: Mutex::default(),
         };
-        walked.entries += walk_tree((pages, manifest.position), tree, &mut walked.used, &visitor)?;
-        walked.lost.append(&mut crate::sync::lock(&visitor.lost));
+        walked.entries += walk_tree((pages, position), tree, &mut walked.used, &visitor)?;
+        walked.lost.append(&mut lock(&visitor.lost));
     }
-    Ok(walked)
+    Ok(())
+}
+
+/// How many trees are the catalog's: it has the least number.
+pub(super) fn catalog_trees(manifest: &Manifest) -> usize {
+    manifest.trees.partition_point(|tree| tree.space == CATALOG_SPACE)
 }
 
 /// What came of reading the log.

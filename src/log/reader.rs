@@ -12,6 +12,8 @@ use rayon::prelude::*;
 
 /// How much is read and checked at a time.
 const READ_BYTES: u64 = 8 << 20;
+/// The same behind a damaged place, at first: the next one may not be far.
+const READ_BYTES_FIRST: u64 = 64 << 10;
 
 /// Why a log could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -190,11 +192,18 @@ pub(super) struct Window<'a> {
     bytes: Vec<u8>,
     /// Nothing behind it is looked at.
     limit: Option<Lsn>,
+    /// How much to read next, at most.
+    read_bytes: u64,
 }
 
 impl<'a> Window<'a> {
     pub(super) fn new(segments: &'a Segments, start: Lsn, limit: Option<Lsn>) -> Window<'a> {
-        Window { segments, start, bytes: Vec::new(), limit }
+        Window { segments, start, bytes: Vec::new(), limit, read_bytes: READ_BYTES }
+    }
+
+    /// The same, which reads little at first, then more.
+    pub(super) fn growing(segments: &'a Segments, start: Lsn, limit: Option<Lsn>) -> Window<'a> {
+        Window { read_bytes: READ_BYTES_FIRST, ..Window::new(segments, start, limit) }
     }
 
     pub(super) fn end(&self) -> Lsn {
@@ -224,7 +233,8 @@ impl<'a> Window<'a> {
             return Ok(false);
         };
         let offset = geometry.offset_of(at);
-        let len = allowed.min(geometry.segment_bytes - offset).min(READ_BYTES) as usize;
+        let len = allowed.min(geometry.segment_bytes - offset).min(self.read_bytes) as usize;
+        self.read_bytes = (self.read_bytes * 2).min(READ_BYTES);
         let before = self.bytes.len();
         self.bytes.resize(before + len, 0);
         file.read_at(offset, &mut self.bytes[before..])?;

@@ -36,7 +36,7 @@ pub(crate) fn read_on(
 ) -> Result<End, LogError> {
     let mut end = start.end();
     loop {
-        let mut window = Window::new(segments, end.lsn, limit);
+        let mut window = Window::growing(segments, end.lsn, limit);
         let next = read_frames(&mut window, &mut end, visit)?;
         if limit == Some(end.lsn) {
             return Ok(end);
@@ -95,7 +95,7 @@ fn whole_frame(
     let (mut first, mut is_proved) = (None, end.session.is_none());
     let mut at = from;
     while geometry.index_of(at) <= last {
-        let mut window = Window::new(segments, at, limit);
+        let mut window = Window::growing(segments, at, limit);
         while window.load()? {
             let later = |header: &Header| is_later(end.session, header.session);
             first = first.or_else(|| window.first_whole(later));

@@ -152,7 +152,7 @@ impl Store {
         unsafe { space.as_ref() }
     }
 
-    fn spaces(&self) -> Vec<&Space> {
+    pub(crate) fn spaces(&self) -> Vec<&Space> {
         // SAFETY: boxed, and in the list as long as `self` lives.
         lock(&self.spaces).iter().map(|space| unsafe { NonNull::from(&**space).as_ref() }).collect()
     }

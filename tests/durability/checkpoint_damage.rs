@@ -2,7 +2,7 @@
 
 use crate::checkpoints::{fill_several, on_demand, take};
 use crate::{Place, contents, image};
-use skipstone::{CheckpointError, DeviceChoice, Error, OpenError};
+use skipstone::{CheckpointError, DeviceChoice, Error, FindingKind, Lost, OpenError};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
@@ -113,9 +113,11 @@ fn a_manifest_that_is_missing_is_missed_by_the_log() {
     let (expected, _) = checkpointed(&place);
     let aside = place.file(MANIFEST).with_file_name("aside");
     fs::rename(place.file(MANIFEST), &aside).unwrap();
-    let error = refusal(&place);
+    let error = opening(&place);
     let OpenError::Damaged { file, what, .. } = &error else { panic!("{error}") };
     assert!(*file == place.file("log-000000000000") && what.contains("missing"), "{error}");
+    let found = skipstone::verify(&place.store).unwrap().findings;
+    assert!(found[0].kind == FindingKind::Manifest && found[0].lost == Lost::Checkpoint, "{found:?}");
     fs::rename(&aside, place.file(MANIFEST)).unwrap();
     assert_whole(&place, &expected);
 }

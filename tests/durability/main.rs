@@ -8,6 +8,7 @@ mod large;
 mod missing_segments;
 mod reopen;
 mod second_opener;
+mod verifying;
 
 use skipstone::bson::doc;
 use skipstone::{Builder, Collection, Database, DeviceChoice, Durability, Finding, OpenError, Verified};
