@@ -1,6 +1,6 @@
 //! Loom models of every protocol, on the code itself.
 //!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test --profile loom --lib loom_tests`. Two preemptions are explored unless
+//! Run with `RUSTFLAGS="--cfg loom" cargo test --profile checked --lib loom_tests`. Two preemptions are explored unless
 //! `LOOM_MAX_PREEMPTIONS` says otherwise. Each model prints how many executions it explored: one that explores a handful has been
 //! blinded by something. `docs/loom-mutations.md` names, for each, a one-line mutation of the code under which it fails.
 
@@ -12,6 +12,7 @@ mod dead;
 mod directory;
 mod flusher;
 mod group_commit;
+mod loaded;
 mod map;
 mod prune;
 mod serializable;

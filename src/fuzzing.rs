@@ -59,8 +59,13 @@ pub fn frames(input: &[u8]) {
 struct Faults(Mutex<u64>);
 
 impl Visit for Faults {
-    fn entry(&self, _space: u32, entry: Entry<'_>) {
-        assert!(entry.key.len() <= PAGE_BYTES);
+    type Run<'v>
+        = Box<dyn FnMut(Entry<'_>) + 'v>
+    where
+        Self: 'v;
+
+    fn begin(&self, _space: u32, _run: usize) -> Self::Run<'_> {
+        Box::new(|entry| assert!(entry.key.len() <= PAGE_BYTES))
     }
 
     fn fault(&self, _fault: Fault) -> Result<(), CheckpointError> {
@@ -92,7 +97,7 @@ pub fn pages(input: &[u8]) {
     let faults = Faults::default();
     let counted = Tree { entries: met, ..tree };
     walk_tree((&pages, position), &counted, &mut PageSet::default(), &faults).expect("it goes on");
-    let strict = loader::load(&pages, &manifest_of(position, counted), |_, _| {});
+    let strict = loader::load(&pages, &manifest_of(position, counted), |_, _| |_| {});
     assert_eq!(strict.is_ok(), *lock(&faults.0) == 0);
     scan(&pages, |_| true, |_, _| {});
 }
@@ -203,6 +208,10 @@ impl BlockFile for MemoryFile {
 
     fn zero_fill(&self) -> Result<(), IoError> {
         lock(&self.0).fill(0);
+        Ok(())
+    }
+
+    fn discard(&self, _offset: u64, _bytes: u64) -> Result<(), IoError> {
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Shuttle's models: the code that loom checks in miniature, with more threads and longer transactions, under schedules drawn at random.
 //!
-//! Run with `RUSTFLAGS="--cfg shuttle" cargo test --profile loom --lib shuttle_tests`. Each run draws other schedules: half of them switch
+//! Run with `RUSTFLAGS="--cfg shuttle" cargo test --profile checked --lib shuttle_tests`. Each run draws other schedules: half of them switch
 //! anywhere (random), half run the thread of the highest priority and change priorities in few places (PCT).
 //! `SKIPSTONE_SHUTTLE_SCHEDULES` says how many each model draws instead of its own number.
 //!

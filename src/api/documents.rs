@@ -1,8 +1,8 @@
 //! The calls on documents, once: on a transaction, whoever's it is.
 
-use super::value::DocRef;
+use super::value::{DocRef, encode};
 use super::{Error, Result};
-use crate::document::stored::{decode, encode};
+use crate::document::stored::decode;
 use crate::document::{DocumentError, DocumentId, ID_FIELD, Limits, Patch, with_id};
 use crate::mvcc::store::Space;
 use crate::txn::{Change, Txn};
@@ -52,7 +52,7 @@ impl<'s> Documents<'s> {
     pub(super) fn insert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<()> {
         let target = Target::new(document.id.clone())?;
         txn.modify(self.space, &target.key, |found| match found {
-            None => Ok((Change::Put(encode(1, &document.raw)), ())),
+            None => Ok((encode(1, &*document.raw), ())),
             Some(_) => Err(Error::AlreadyExists {
                 collection: self.space.name().to_owned(),
                 id: document.id.clone(),
@@ -68,7 +68,7 @@ impl<'s> Documents<'s> {
                 Some(value) => self.decode(value, &target)?.0 + 1,
                 None => 1,
             };
-            Ok((Change::Put(encode(version, &document.raw)), version))
+            Ok((encode(version, &*document.raw), version))
         })
     }
 
@@ -141,7 +141,7 @@ impl<'s> Documents<'s> {
                 });
             }
             Ok(match change(raw)? {
-                Next::Put(raw) => (Change::Put(encode(version + 1, &raw)), version + 1),
+                Next::Put(raw) => (encode(version + 1, raw), version + 1),
                 Next::Delete => (Change::Delete, version),
             })
         })

@@ -4,9 +4,19 @@ use super::{Error, Result};
 use crate::document::stored::decode;
 use crate::document::{self, DocumentError, DocumentId, ID_FIELD};
 use crate::lsn::Lsn;
+use crate::txn::Change;
 use bson::{RawDocument, RawDocumentBuf};
 use serde::Deserialize;
 use std::borrow::Cow;
+
+/// The stored form of a document.
+pub(super) fn encode<'d>(version: u64, raw: impl Into<Cow<'d, RawDocument>>) -> Change<'d> {
+    let body = match raw.into() {
+        Cow::Borrowed(raw) => Cow::Borrowed(raw.as_bytes()),
+        Cow::Owned(raw) => Cow::Owned(raw.into_bytes()),
+    };
+    Change::Put { head: version.to_le_bytes(), body }
+}
 
 /// Fails for a stored value that is not one.
 pub(super) fn check(value: &[u8], collection: &str, key: &[u8]) -> Result<()> {

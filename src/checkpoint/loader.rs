@@ -20,9 +20,14 @@ pub(crate) fn open(
 
 struct Load<F>(F);
 
-impl<F: Fn(u32, Entry<'_>) + Sync> Visit for Load<F> {
-    fn entry(&self, space: u32, entry: Entry<'_>) {
-        (self.0)(space, entry);
+impl<V: FnMut(Entry<'_>), F: Fn(u32, usize) -> V + Sync> Visit for Load<F> {
+    type Run<'v>
+        = V
+    where
+        Self: 'v;
+
+    fn begin(&self, space: u32, run: usize) -> V {
+        (self.0)(space, run)
     }
 
     fn fault(&self, fault: Fault) -> Result<(), CheckpointError> {
@@ -30,13 +35,14 @@ impl<F: Fn(u32, Entry<'_>) + Sync> Visit for Load<F> {
     }
 }
 
-/// Hands every entry with its keyspace to `visit`: on several threads, each of which has a range of keys in order. Returns which pages are in use.
-pub(crate) fn load(
+/// Hands out every entry: on several threads, each of which has runs of entries in order. `begin` is asked what takes a run: of a keyspace, with a
+/// number; its keys are behind those of the runs with lower numbers. Returns which pages are in use.
+pub(crate) fn load<V: FnMut(Entry<'_>)>(
     pages: &Pages,
     manifest: &Manifest,
-    visit: impl Fn(u32, Entry<'_>) + Sync,
+    begin: impl Fn(u32, usize) -> V + Sync,
 ) -> Result<PageSet, CheckpointError> {
-    let (mut used, load) = (PageSet::default(), Load(visit));
+    let (mut used, load) = (PageSet::default(), Load(begin));
     for tree in &manifest.trees {
         walk_tree((pages, manifest.position), tree, &mut used, &load)?;
     }

@@ -23,5 +23,5 @@ pub(crate) mod walk;
 pub(crate) mod writer;
 
 pub(crate) use pace::Pace;
-pub(crate) use page::PAGE_BYTES;
+pub(crate) use page::{PAGE_BYTES, PageId};
 pub(crate) use page_set::PageSet;

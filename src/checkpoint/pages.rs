@@ -231,6 +231,12 @@ impl Pages {
         file.write(offset, &[pages])
     }
 
+    /// Gives back the room of pages that are next to each other in one extent, and that nobody needs.
+    pub(crate) fn discard(&self, run: Range<u64>) -> Result<(), IoError> {
+        let (file, offset) = self.file(PageId(run.start));
+        file.discard(offset, (run.end - run.start) * PAGE_BYTES as u64)
+    }
+
     pub(crate) fn flush(&self) -> Result<(), IoError> {
         let files = lock(&self.files).clone();
         files.iter().try_for_each(|file| file.flush())

@@ -76,10 +76,13 @@ impl Grown {
         };
         let found = Mutex::new(Entries::new());
         let pages = loader::open(&self.device, &STORE, &manifest).unwrap();
-        let used = loader::load(&pages, &manifest, |space, entry| {
-            assert_eq!(space, SPACE);
+        let visit = |entry: super::walk::Entry<'_>| {
             let value = (entry.lsn, entry.value.to_vec());
             assert!(found.lock().unwrap().insert(entry.key.to_vec(), value).is_none());
+        };
+        let used = loader::load(&pages, &manifest, |space, _| {
+            assert_eq!(space, SPACE);
+            visit
         })
         .unwrap();
         assert!(found.into_inner().unwrap() == self.entries);

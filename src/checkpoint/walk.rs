@@ -61,8 +61,14 @@ impl KeyRange {
 
 /// Goes along on a walk, on several threads at once.
 pub(crate) trait Visit: Sync {
-    /// Gets every entry that is whole and in its place. Each thread has ranges of keys in order.
-    fn entry(&self, space: u32, entry: Entry<'_>);
+    /// Takes a run of entries.
+    type Run<'v>: FnMut(Entry<'_>)
+    where
+        Self: 'v;
+
+    /// What takes a run of entries, those that are whole and in their place, in order: of a keyspace, with a number; its keys are behind those of
+    /// the runs with lower numbers.
+    fn begin(&self, space: u32, run: usize) -> Self::Run<'_>;
 
     /// Gets what is wrong. An error ends the walk.
     fn fault(&self, fault: Fault) -> Result<(), CheckpointError>;
@@ -200,10 +206,11 @@ impl<V: Visit> Walk<'_, V> {
         let links = leaves[mine.clone()].iter().filter_map(|leaf| leaf.page).collect();
         let mut reads = Reads::new(self.source.pages, links);
         let mut loaded = Loaded::default();
+        let mut take = self.visitor.begin(self.source.space, from);
         for index in mine.filter(|index| leaves[*index].page.is_some()) {
-            let read = reads
-                .next()
-                .and_then(|(page, bytes)| self.load_leaf(leaves, index, (page, bytes), &mut loaded));
+            let read = reads.next().and_then(|(page, bytes)| {
+                self.load_leaf(leaves, index, (page, bytes), (&mut loaded, &mut take))
+            });
             if let Err(error) = read {
                 loaded.has_faults = true;
                 self.fault(error, leaves, index)?;
@@ -218,7 +225,7 @@ impl<V: Visit> Walk<'_, V> {
         leaves: &[Span],
         index: usize,
         (page, bytes): (Link, &[u8]),
-        loaded: &mut Loaded,
+        (loaded, take): (&mut Loaded, &mut dyn FnMut(Entry<'_>)),
     ) -> Result<(), CheckpointError> {
         let (low, high) = (&*leaves[index].low, leaves.get(index + 1).map(|next| &*next.low));
         let leaf = self.source.check(bytes, page, Kind::Leaf)?;
@@ -239,7 +246,7 @@ impl<V: Visit> Walk<'_, V> {
             match self.value(&cell, page, &mut joined, |page| loaded.overflow.push((index, page))) {
                 Ok(value) => {
                     let entry = Entry { key: cell.key, lsn: cell.lsn, value, page: page.page };
-                    self.visitor.entry(self.source.space, entry);
+                    take(entry);
                     loaded.entries += 1;
                 }
                 Err(error) => {

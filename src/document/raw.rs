@@ -49,6 +49,11 @@ pub(crate) fn begin_document(out: &mut Vec<u8>) -> usize {
 /// Ends the document that began at `start`.
 pub(crate) fn end_document(out: &mut Vec<u8>, start: usize) {
     out.push(0);
+    set_length(out, start);
+}
+
+/// Says how long the document is that goes from `start` to the end of `out`.
+pub(crate) fn set_length(out: &mut [u8], start: usize) {
     // Sizes are checked against limits of 2 GiB − 1 at most before a document leaves this layer.
     let length = (out.len() - start) as u32;
     out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());

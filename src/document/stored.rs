@@ -8,6 +8,8 @@ const VERSION_BYTES: usize = 8;
 /// Whatever limits a store was written with, no document is beyond these.
 const LIMITS: Limits = Limits { max_document_bytes: i32::MAX as usize, max_depth: Limits::DEPTH_CEILING };
 
+/// What a store writes, version and BSON joined.
+#[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) fn encode(version: u64, raw: &RawDocument) -> Vec<u8> {
     let mut value = Vec::with_capacity(VERSION_BYTES + raw.as_bytes().len());
     value.extend_from_slice(&version.to_le_bytes());

@@ -146,8 +146,8 @@ pub(crate) struct CheckPages<'a, G> {
     pub(crate) lost: Mutex<Vec<(u32, KeyRange)>>,
 }
 
-impl<G: Fn(u32, &Entry<'_>) + Sync> Visit for CheckPages<'_, G> {
-    fn entry(&self, space: u32, entry: Entry<'_>) {
+impl<G: Fn(u32, &Entry<'_>) + Sync> CheckPages<'_, G> {
+    fn entry(&self, space: u32, entry: &Entry<'_>) {
         let is_good = match self.names {
             // Mostly: without the lock.
             Some(names) if !names.is_unnamed(space) && names.check(space, entry.key, entry.value).is_ok() => {
@@ -158,8 +158,19 @@ impl<G: Fn(u32, &Entry<'_>) + Sync> Visit for CheckPages<'_, G> {
             }
         };
         if is_good {
-            (self.good)(space, &entry);
+            (self.good)(space, entry);
         }
+    }
+}
+
+impl<G: Fn(u32, &Entry<'_>) + Sync> Visit for CheckPages<'_, G> {
+    type Run<'v>
+        = Box<dyn FnMut(Entry<'_>) + 'v>
+    where
+        Self: 'v;
+
+    fn begin(&self, space: u32, _run: usize) -> Self::Run<'_> {
+        Box::new(move |entry| self.entry(space, &entry))
     }
 
     fn fault(&self, fault: Fault) -> Result<(), CheckpointError> {

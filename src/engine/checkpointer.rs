@@ -14,8 +14,8 @@ use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::{Tree, Update};
 use crate::checkpoint::writer::{Writing, Written};
-use crate::checkpoint::{PAGE_BYTES, Pace, PageSet};
-use crate::io::Device;
+use crate::checkpoint::{PAGE_BYTES, Pace, PageId, PageSet};
+use crate::io::{Device, lower_priority};
 use crate::log::Log;
 use crate::log::batch::Write;
 use crate::log::reader::{self, Start};
@@ -90,6 +90,22 @@ impl Kept {
         let extents = self.extents(&self.used).max(self.extents(&self.doubtful));
         Ok(self.pages.remove_extents_from(extents)?)
     }
+
+    /// Gives back the room of pages that are free for certain.
+    fn discard_free_pages(&self) -> Result<(), CheckpointError> {
+        for extent in 0..self.pages.extents() {
+            let usable = self.pages.usable(extent);
+            let mut from = usable.start;
+            while let Some(run) = self.used.free_run(from..usable.end, u64::MAX) {
+                from = run.end;
+                let is_worth_it = run.end - run.start >= DISCARDED_PAGES_MIN;
+                if is_worth_it && !run.clone().any(|page| self.doubtful.contains(PageId(page))) {
+                    self.pages.discard(run)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// See the module.
@@ -113,6 +129,8 @@ struct Last {
     failed: Option<CheckpointError>,
 }
 
+/// Fewer free pages next to each other are not worth a hole in a file.
+const DISCARDED_PAGES_MIN: u64 = 8;
 /// How often to choose another position, before much more of the log is kept than may be needed.
 const POSITIONS_MAX: usize = 8;
 
@@ -251,6 +269,14 @@ impl Checkpointer {
         Ok(log.segments().recycle_before(kept.start().lsn, self.spare_segments(kept, log))?)
     }
 
+    /// Gives back all room that a store at rest does not need. Nobody may commit any more.
+    pub(super) fn give_room_back(&self, log: &Log, end: Lsn) -> Result<(), CheckpointError> {
+        let kept = lock(&self.kept);
+        kept.remove_leftovers(&*self.device)?;
+        log.segments().remove_unused(end)?;
+        kept.discard_free_pages()
+    }
+
     /// As many as the log filled from one checkpoint to the next, and is to fill.
     fn spare_segments(&self, kept: &Kept, log: &Log) -> usize {
         let spares = kept.grown.min(self.log_bytes).div_ceil(log.segments().geometry().data_bytes());
@@ -263,7 +289,8 @@ pub(super) fn on_own_threads<T: Send>(
     work: impl FnOnce() -> Result<T, CheckpointError> + Send,
 ) -> Result<T, CheckpointError> {
     let count = (rayon::current_num_threads() / 4).max(1);
-    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "skipstone-pages".into()).build();
+    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "skipstone-pages".into());
+    let pool = pool.start_handler(|_| lower_priority()).build();
     let pool = pool.map_err(|error| CheckpointError::Threads { what: error.to_string() })?;
     // The caller may be a thread of another pool. It must sleep: it holds the lock, and would run jobs that ask for it.
     thread::scope(|scope| scope.spawn(|| pool.install(work)).join())

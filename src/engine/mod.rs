@@ -299,9 +299,7 @@ impl Engine {
         let flushed = self.log().map_or(Ok(()), |log| log.close());
         self.maintenance.stop();
         flushed?;
-        checkpointed?;
-        // A store at rest needs no room for a log to come.
-        self.log().map_or(Ok(()), |log| Ok(log.segments().remove_spares()?))
+        Ok(checkpointed?)
     }
 }
 
@@ -310,6 +308,11 @@ impl Drop for Engine {
         // Nobody is left to be told; what was acknowledged as durable is.
         let _ = self.close();
         // What was committed while somebody else closed the store.
-        let _ = self.wait_durable(self.store.end().load());
+        let end = self.store.end().load();
+        let durable = self.wait_durable(end);
+        if let (Some(disk), Ok(())) = (&self.disk, durable) {
+            // What cannot be given back now may be the next time.
+            let _ = disk.checkpointer.give_room_back(&disk.log, end);
+        }
     }
 }

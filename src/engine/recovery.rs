@@ -22,7 +22,7 @@ use crate::log::streams::{self, Stream, Streams};
 use crate::log::{self, Log};
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
-use crate::mvcc::store::Store;
+use crate::mvcc::store::{Loading, Store};
 use crate::sync::Arc;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -67,6 +67,9 @@ struct Replay<'a> {
     writes: u64,
 }
 
+/// So many entries of the log make one run of a keyspace.
+const RUN_ENTRIES: usize = 4096;
+
 /// A write on its way to a shard.
 struct Dealt<'a> {
     lsn: Lsn,
@@ -98,9 +101,14 @@ pub(super) fn recover(
         Some(manifest) => {
             let pages = loader::open(device, &store_file.id, manifest)?;
             make_room(&store, &manifest.trees, pages.entries_max(), &replay.shards);
-            let used = loader::load(&pages, manifest, |space, entry| {
-                if !replay.overrides(space, entry.key) {
-                    store.space(space).recover(entry.key, entry.lsn, entry.value);
+            let loading: HashMap<u32, Loading<'_>> =
+                manifest.trees.iter().map(|tree| (tree.space, store.space(tree.space).load())).collect();
+            let used = loader::load(&pages, manifest, |space, number| {
+                let (replay, mut run) = (&replay, loading[&space].run(number));
+                move |entry| {
+                    if !replay.overrides(space, entry.key) {
+                        run.push(entry.key, entry.lsn, entry.value);
+                    }
                 }
             })?;
             (pages, used)
@@ -112,7 +120,7 @@ pub(super) fn recover(
         }
     };
     let (shards, writes) = (replay.shards, replay.writes);
-    shards.into_par_iter().for_each(|shard| install(shard, &store));
+    install(shards, manifest.as_ref().map_or(&[], |manifest| &manifest.trees), &store);
     log::settle(segments, end.durable, end.lsn, end.cut_bytes)?;
     let session = end.session.map_or(Session(1), Session::next);
     let log = Log::start(Arc::clone(segments), log_end, session, config.ring_bytes as usize)?;
@@ -197,15 +205,26 @@ fn keep_newest(shard: &mut Shard, Dealt { lsn, write }: &Dealt<'_>) {
     shard.insert((write.space, Key::from(write.key)), (*lsn, write.value.map(Box::from)));
 }
 
-/// In the order of keys, which a skiplist takes several times faster than any other.
-fn install(shard: Shard, store: &Store) {
-    let mut entries: Vec<_> =
-        shard.into_iter().filter_map(|(key, (lsn, value))| value.map(|value| (key, lsn, value))).collect();
+/// Puts what the log says into the records. A keyspace that the checkpoint did not fill is filled by this.
+fn install(shards: Vec<Shard>, loaded: &[Tree], store: &Store) {
+    let mut entries: Vec<_> = shards
+        .into_par_iter()
+        .flat_map_iter(|shard| {
+            shard.into_iter().filter_map(|(key, (lsn, value))| value.map(|value| (key, lsn, value)))
+        })
+        .collect();
     entries.par_sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
-    for run in entries.chunk_by(|((a, _), ..), ((b, _), ..)| a == b) {
-        let space = store.space(run[0].0.0);
-        for ((_, key), lsn, value) in run {
-            space.recover(key, *lsn, value);
+    for of_space in entries.chunk_by(|((a, _), ..), ((b, _), ..)| a == b) {
+        let id = of_space[0].0.0;
+        let space = store.space(id);
+        if loaded.iter().any(|tree| tree.space == id) {
+            of_space.par_iter().for_each(|((_, key), lsn, value)| space.recover(key, *lsn, value));
+            continue;
         }
+        let loading = space.load();
+        of_space.par_chunks(RUN_ENTRIES).enumerate().for_each(|(number, entries)| {
+            let mut run = loading.run(number);
+            entries.iter().for_each(|((_, key), lsn, value)| run.push(key, *lsn, value));
+        });
     }
 }

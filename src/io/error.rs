@@ -68,6 +68,8 @@ pub enum IoOperation {
     Read,
     /// Writing.
     Write,
+    /// Giving back the room that a part of a file takes up on the disk.
+    Discard,
     /// Making what was written durable.
     Flush,
     /// Giving a file another name.
@@ -89,6 +91,7 @@ impl fmt::Display for IoOperation {
             IoOperation::Create => "create",
             IoOperation::Read => "read",
             IoOperation::Write => "write",
+            IoOperation::Discard => "give back room of",
             IoOperation::Flush => "flush",
             IoOperation::Rename => "rename",
             IoOperation::Remove => "remove",

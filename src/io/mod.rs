@@ -24,6 +24,7 @@ mod open;
 mod pieces;
 mod place;
 mod portable;
+mod priority;
 mod raw;
 mod remains;
 mod request;
@@ -42,6 +43,7 @@ pub use lock::{LockError, LockHolder};
 pub use open::DeviceChoice;
 pub(crate) use open::open_device;
 pub(crate) use place::{create_directory, flush_entry, is_reserved_name};
+pub(crate) use priority::lower_priority;
 pub(crate) use remains::Remains;
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
@@ -104,6 +106,10 @@ pub(crate) trait BlockFile: Send + Sync {
 
     /// Overwrites the whole file with zeros, which are durable on return. On an error any part of it may or may not be zeros.
     fn zero_fill(&self) -> Result<(), IoError>;
+
+    /// Gives back the room on the disk that `bytes` from `offset` take up, both multiples of [`BLOCK`], if the file system can do that. What was
+    /// there reads as anything from now on, and a write there may find the disk full. It may not last before the next flush.
+    fn discard(&self, offset: u64, bytes: u64) -> Result<(), IoError>;
 
     /// Makes everything durable that was written to the file before this call, by whatever handle. After a failure
     /// nothing is known about what was written since the last successful flush: any part of it may be lost, whatever reads

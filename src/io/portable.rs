@@ -64,6 +64,11 @@ impl BlockFile for PortableFile {
         raw::zero_fill(&self.file, &self.path, self.len)
     }
 
+    fn discard(&self, offset: u64, bytes: u64) -> Result<(), IoError> {
+        request::check_discard(&self.path, self.len, offset, bytes)?;
+        raw::discard(&self.file, &self.path, offset, bytes)
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         raw::flush(&self.file, &self.path)
     }

@@ -86,6 +86,29 @@ pub(super) fn flush(file: &impl RawFile, path: &Path) -> Result<(), IoError> {
     }
 }
 
+/// Takes a part of a file off the disk, where the file system can; the file keeps its length.
+#[cfg(target_os = "linux")]
+pub(super) fn discard(file: &File, path: &Path, offset: u64, bytes: u64) -> Result<(), IoError> {
+    use rustix::fs::FallocateFlags;
+    if bytes == 0 {
+        return Ok(());
+    }
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    loop {
+        match rustix::fs::fallocate(file, flags, offset, bytes) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(IoError::at(IoOperation::Discard, path, offset, error.into())),
+        }
+    }
+}
+
+/// Elsewhere there is no portable way to ask for it.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn discard(_: &File, _: &Path, _: u64, _: u64) -> Result<(), IoError> {
+    Ok(())
+}
+
 /// What every Unix offers.
 impl RawFile for File {
     fn write_some(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {

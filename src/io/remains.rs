@@ -77,6 +77,10 @@ impl BlockFile for Remains {
         self.refuse(IoOperation::Write)
     }
 
+    fn discard(&self, _offset: u64, _bytes: u64) -> Result<(), IoError> {
+        self.refuse(IoOperation::Write)
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         self.refuse(IoOperation::Flush)
     }

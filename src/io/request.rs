@@ -61,6 +61,16 @@ pub(super) fn check_write(
     Ok(len)
 }
 
+/// Refuses ranges that are not aligned or leave the file.
+pub(super) fn check_discard(path: &Path, file_len: u64, offset: u64, bytes: u64) -> Result<(), IoError> {
+    let is_aligned = (offset | bytes).is_multiple_of(BLOCK as u64);
+    if is_aligned && ends_within(file_len, offset, bytes as usize) {
+        return Ok(());
+    }
+    let why = "what is given back lies within the file, its offset and length multiples of 4096 bytes";
+    Err(refused(IoOperation::Discard, path, Some(offset), why))
+}
+
 fn ends_within(file_len: u64, offset: u64, len: usize) -> bool {
     offset.checked_add(len as u64).is_some_and(|end| end <= file_len)
 }

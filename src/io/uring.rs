@@ -207,6 +207,11 @@ impl BlockFile for UringFile {
         write_zeros(&self.ring, &self.file, &self.path, self.len)
     }
 
+    fn discard(&self, offset: u64, bytes: u64) -> Result<(), IoError> {
+        request::check_discard(&self.path, self.len, offset, bytes)?;
+        raw::discard(&self.file, &self.path, offset, bytes)
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         raw::flush(&self.raw(ReadWriteFlags::empty()), &self.path)
     }

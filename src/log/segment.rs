@@ -213,9 +213,15 @@ impl Segments {
         self.remove_spares_beyond(spares_max, &mut files)
     }
 
-    /// Removes the files that were kept for segments to come.
-    pub(crate) fn remove_spares(&self) -> Result<(), IoError> {
-        self.remove_spares_beyond(0, &mut lock(&self.files))
+    /// Removes the files that were kept or made for what comes behind `end`, of a log that nobody writes to any more.
+    pub(crate) fn remove_unused(&self, end: Lsn) -> Result<(), IoError> {
+        let mut files = lock(&self.files);
+        // A block that ends with its segment needs the next one (`SegmentWriter::write_durable`).
+        let last = self.geometry.index_of(Lsn::new(end.get().next_multiple_of(BLOCK as u64)));
+        let unused = files.open.split_off(&(last + 1));
+        // The last one first: a crash leaves no gap.
+        unused.into_keys().rev().try_for_each(|index| self.device.remove(&file_name(index)))?;
+        self.remove_spares_beyond(0, &mut files)
     }
 
     fn remove_spares_beyond(&self, max: usize, files: &mut Files) -> Result<(), IoError> {

@@ -39,6 +39,9 @@ pub(super) struct Directory<T> {
     slots_min: usize,
 }
 
+/// As many cold slots as a core waits for at the same time, and some more.
+const FETCHED_TOGETHER: usize = 32;
+
 /// A third of a new table at most is used by the nodes that are there.
 fn slots_for(nodes: usize) -> usize {
     (nodes * 3).next_power_of_two()
@@ -90,9 +93,29 @@ impl<T> Directory<T> {
         self.first(guard).prefetch(self.hash(key));
     }
 
+    /// Puts nodes in whose keys nobody else has in mind. Their slots are fetched many at a time, for each is cold.
+    pub(super) fn insert_new(&self, nodes: &[Node<T>], guard: &Guard) {
+        let table = self.first(guard);
+        for batch in nodes.chunks(FETCHED_TOGETHER) {
+            let mut hashes = [Hash(0); FETCHED_TOGETHER];
+            for (hash, node) in hashes.iter_mut().zip(batch) {
+                *hash = self.hash(node.key());
+                table.prefetch(*hash);
+            }
+            for (hash, node) in hashes.into_iter().zip(batch) {
+                let other = self.insert_hashed(Link::of(node), hash, guard);
+                debug_assert!(other.is_none());
+            }
+        }
+    }
+
     /// What was there already under the node's key, if anything: then nothing changes.
     pub(super) fn insert_if_absent(&self, link: Link<T>, guard: &Guard) -> Option<Link<T>> {
-        let (hash, mut table) = (self.hash(link.get(guard).key()), self.first(guard));
+        self.insert_hashed(link, self.hash(link.get(guard).key()), guard)
+    }
+
+    fn insert_hashed(&self, link: Link<T>, hash: Hash, guard: &Guard) -> Option<Link<T>> {
+        let mut table = self.first(guard);
         loop {
             match table.insert(link, hash, guard) {
                 Inserted::Here { used } => {

@@ -10,12 +10,15 @@
 //!   nobody is linking it any more: only then can nobody put it back.
 //! - Entries are removed only if they hold the very node that is meant: another may be there under the same key.
 //!
+//! What recovery finds goes a shorter way (`loaded`): its nodes are in the directory, and in order by where they lie.
+//!
 //! A node is in reach while the guard lives under which it was found.
 //!
 //! The map holds any `T`; what makes a `T` fit to be removed is the caller's business.
 
 mod directory;
 pub(crate) mod key;
+mod loaded;
 #[cfg(any(loom, shuttle))]
 mod model;
 #[cfg(not(any(loom, shuttle)))]
@@ -24,6 +27,8 @@ mod table;
 
 use directory::{Directory, Known};
 pub(crate) use key::Key;
+use loaded::Loaded;
+pub(crate) use loaded::Loading;
 #[cfg(any(loom, shuttle))]
 use model::Ordered;
 #[cfg(not(any(loom, shuttle)))]
@@ -34,6 +39,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Canary, INITIAL_SLOTS, Step, step};
 use std::ops::{Bound, Deref};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 /// Set in `links` when the node is on its way out; the rest counts who is linking it.
 const DYING: u32 = 1 << 31;
@@ -44,13 +50,22 @@ pub(crate) struct Node<T> {
     key: Key,
     value: T,
     links: AtomicU32,
+    /// Its memory belongs to a run of the loaded part.
+    is_loaded: bool,
     canary: Canary,
 }
 
 impl<T> Node<T> {
     fn new(key: &[u8], value: T) -> Node<T> {
         // Whoever creates a node is linking it.
-        Node { key: Key::from(key), value, links: AtomicU32::new(1), canary: Canary::new() }
+        let links = AtomicU32::new(1);
+        Node { key: Key::from(key), value, links, is_loaded: false, canary: Canary::new() }
+    }
+
+    /// A node for [`Loading::add`], which links it before anybody else can reach it.
+    pub(crate) fn to_load(key: &[u8], value: T) -> Node<T> {
+        let links = AtomicU32::new(0);
+        Node { key: Key::from(key), value, links, is_loaded: true, canary: Canary::new() }
     }
 
     fn key(&self) -> &[u8] {
@@ -127,7 +142,8 @@ impl<T> Link<T> {
     /// The node behind a link that was found in the map under `guard`.
     #[inline]
     fn get(self, _guard: &Guard) -> &Node<T> {
-        // SAFETY: in one of the parts when it was found; nodes are freed by epochs after they are out of both for good.
+        // SAFETY: in one of the parts when it was found; nodes are freed by epochs after they are out of both for good, loaded ones with
+        // the map, and whoever has a guard for its nodes has the map.
         unsafe { self.0.as_ref() }
     }
 }
@@ -139,10 +155,21 @@ pub(crate) enum Towards {
     Lesser,
 }
 
+impl Towards {
+    /// Whether a walk comes by `one` before it comes by `other`.
+    fn meets_first(self, one: &[u8], other: &[u8]) -> bool {
+        match self {
+            Towards::Greater => one < other,
+            Towards::Lesser => one > other,
+        }
+    }
+}
+
 /// See the module.
 pub(crate) struct Map<T> {
     ordered: Ordered<T>,
     directory: Directory<T>,
+    loaded: OnceLock<Loaded<T>>,
 }
 
 impl<T: Send + Sync + 'static> Map<T> {
@@ -153,13 +180,23 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     /// A map whose directory need not grow before it holds more than so many nodes.
     pub(crate) fn with_room(nodes: usize) -> Map<T> {
-        Map { ordered: Ordered::new(), directory: Directory::new(nodes, INITIAL_SLOTS) }
+        Map::with_directory(Directory::new(nodes, INITIAL_SLOTS))
     }
 
     /// A map whose directory begins with so many slots, a power of two.
     #[cfg(test)]
     pub(crate) fn with_slots(slots: usize) -> Map<T> {
-        Map { ordered: Ordered::new(), directory: Directory::new(0, slots) }
+        Map::with_directory(Directory::new(0, slots))
+    }
+
+    fn with_directory(directory: Directory<T>) -> Map<T> {
+        Map { ordered: Ordered::new(), directory, loaded: OnceLock::new() }
+    }
+
+    /// Fills the map with nodes in order: once, before it has any, and before anybody else uses it.
+    pub(crate) fn load(&self) -> Loading<'_, T> {
+        debug_assert!(self.len() == 0);
+        Loading::new(self)
     }
 
     /// The node under `key`. No walk of the ordered part, but for a key that the directory may just be moving, by the look of a slot,
@@ -169,8 +206,16 @@ impl<T: Send + Sync + 'static> Map<T> {
         match self.directory.get(key, guard) {
             Known::Node(node) => Some(node),
             Known::Absent => None,
-            Known::InOrder => self.ordered.get(key, guard).map(|link| link.get(guard)),
+            Known::InOrder => {
+                let link = self.loaded_link(key).or_else(|| self.ordered.get(key, guard));
+                link.map(|link| link.get(guard))
+            }
         }
+    }
+
+    /// The loaded node under `key`, unless it is dying: then there may be another one in the ordered part.
+    fn loaded_link(&self, key: &[u8]) -> Option<Link<T>> {
+        self.loaded.get()?.get(key).filter(|node| !node.is_dying()).map(Link::of)
     }
 
     /// Has near what a look-up of `key` will look at first, for whoever has something else to do before.
@@ -182,8 +227,15 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The node under `key`, made by `new` if there is none.
     pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
         // Only from the directory: what the ordered part alone has may not be linked yet.
-        if let Known::Node(node) = self.directory.get(key, guard) {
-            return node;
+        match self.directory.get(key, guard) {
+            Known::Node(node) => return node,
+            // A loaded node was in the directory before: if it does not die, it is on its way to the next table.
+            Known::InOrder => {
+                if let Some(link) = self.loaded_link(key) {
+                    return link.get(guard);
+                }
+            }
+            Known::Absent => {}
         }
         loop {
             if let Some(node) = self.link(key, &new, guard) {
@@ -258,6 +310,9 @@ impl<T: Send + Sync + 'static> Map<T> {
     pub(crate) fn retire(&self, node: &Node<T>, guard: &Guard) {
         // AcqRel: releases what made it unfit to those who find it dying, acquires the links of those who ended linking.
         let before = node.links.fetch_or(DYING, Ordering::AcqRel);
+        if node.is_loaded && before & DYING == 0 {
+            self.loaded.get().expect("it has the node").count_dying();
+        }
         self.displace(node, guard);
         if before == 0 {
             self.free(node, guard);
@@ -268,11 +323,16 @@ impl<T: Send + Sync + 'static> Map<T> {
         debug_assert!(node.is_dying());
         let link = Link::of(node);
         self.directory.remove(link, guard);
-        self.ordered.remove(node.key(), link, guard);
+        if !node.is_loaded {
+            self.ordered.remove(node.key(), link, guard);
+        }
     }
 
     /// Only for the one that found the node dying and nobody linking it.
     fn free(&self, node: &Node<T>, guard: &Guard) {
+        if node.is_loaded {
+            return;
+        }
         let link = Link::of(node);
         // SAFETY: displaced from both parts by the caller, and nobody may link it any more; called once, see `links`.
         unsafe {
@@ -295,12 +355,25 @@ impl<T: Send + Sync + 'static> Map<T> {
         guard: &'g Guard,
         mut visit: impl FnMut(&'g Key, &'g Node<T>) -> bool,
     ) -> bool {
-        self.ordered.scan(range, towards, guard, |key, link| visit(key, link.get(guard)))
+        if is_empty_range(range) {
+            return true;
+        }
+        let loaded = self.loaded.get().map(|loaded| loaded.range(range, towards));
+        let mut loaded = loaded.into_iter().flatten().peekable();
+        let ended = self.ordered.scan(range, towards, guard, |key, link| {
+            while let Some(node) = loaded.next_if(|node| towards.meets_first(node.key(), key)) {
+                if !visit(&node.key, node) {
+                    return false;
+                }
+            }
+            visit(key, link.get(guard))
+        });
+        ended && loaded.all(|node| visit(&node.key, node))
     }
 
     /// How many entries there are, roughly.
     pub(crate) fn len(&self) -> usize {
-        self.ordered.len()
+        self.ordered.len() + self.loaded.get().map_or(0, Loaded::len)
     }
 
     /// Calls `dispose` with each value, for the last time.
@@ -310,6 +383,8 @@ impl<T: Send + Sync + 'static> Map<T> {
             dispose(unsafe { &mut (*link.0.as_ptr()).value });
             true
         });
+        let loaded = self.loaded.get_mut().into_iter().flat_map(Loaded::nodes_mut);
+        loaded.for_each(|node| dispose(&mut node.value));
     }
 }
 

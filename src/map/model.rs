@@ -4,7 +4,7 @@
 //! given to callers by the real one either, but for the ordering between operations on *different* keys, which the stand-in's one
 //! word gives and the real one need not.
 
-use super::{Key, Link, Towards, is_empty_range};
+use super::{Key, Link, Towards};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::epoch::Guard;
 use std::cell::RefCell;
@@ -71,6 +71,7 @@ impl<T> Ordered<T> {
         self.0.remove(key, link);
     }
 
+    /// The range must not be one that holds nothing whatever the map holds.
     pub(super) fn scan<'g>(
         &'g self,
         range: (Bound<&[u8]>, Bound<&[u8]>),
@@ -78,9 +79,6 @@ impl<T> Ordered<T> {
         _: &'g Guard,
         mut visit: impl FnMut(&'g Key, Link<T>) -> bool,
     ) -> bool {
-        if is_empty_range(range) {
-            return true;
-        }
         let mut found: Vec<(Key, Link<T>)> = self.0.with(|entries| {
             entries.range::<[u8], _>(range).map(|(key, link)| (key.clone(), *link)).collect()
         });

@@ -3,7 +3,7 @@
 //! Never `SkipMap`, whose entries write a shared counter on each read; never a replacing insert, which removes the old node
 //! first, so that readers miss a key that is always there.
 
-use super::{Key, Link, Towards, is_empty_range};
+use super::{Key, Link, Towards};
 use crate::sync::epoch::{self, Guard};
 use crossbeam_skiplist::base::SkipList;
 use std::ops::Bound;
@@ -37,6 +37,7 @@ impl<T: Send + Sync + 'static> Ordered<T> {
         }
     }
 
+    /// The range must not be one that holds nothing whatever the map holds.
     pub(super) fn scan<'g>(
         &'g self,
         range: (Bound<&[u8]>, Bound<&[u8]>),
@@ -44,9 +45,6 @@ impl<T: Send + Sync + 'static> Ordered<T> {
         guard: &'g Guard,
         mut visit: impl FnMut(&'g Key, Link<T>) -> bool,
     ) -> bool {
-        if is_empty_range(range) {
-            return true;
-        }
         let guard = guard.collector_guard();
         let mut entries = self.0.range::<[u8], _>(range, guard);
         loop {

@@ -17,13 +17,25 @@ fn keys(map: &Map<u64>, range: (Bound<&[u8]>, Bound<&[u8]>), towards: Towards) -
     found
 }
 
+/// Fills a map, in runs of so many nodes that come in any order.
+fn load(map: &Map<u64>, entries: &BTreeMap<Vec<u8>, u64>, run_nodes: usize) {
+    let entries: Vec<_> = entries.iter().collect();
+    let (loading, guard) = (map.load(), epoch::pin());
+    for (number, run) in entries.chunks(run_nodes).enumerate().rev() {
+        let nodes = run.iter().map(|(key, value)| Node::to_load(key, **value)).collect();
+        loading.add(number, nodes, &guard);
+    }
+}
+
 proptest! {
     #[test]
     fn a_map_is_a_map(
+        loaded in proptest::collection::btree_map(proptest::collection::vec(0u8..4, 0..3), 100u64..200, 0..20), run_nodes in 1usize..6,
         steps in proptest::collection::vec((any::<bool>(), proptest::collection::vec(0u8..4, 0..3)), 0..60),
         low in proptest::collection::vec(0u8..4, 0..3), high in proptest::collection::vec(0u8..4, 0..3),
     ) {
-        let (map, mut model, guard) = (Map::new(), BTreeMap::new(), epoch::pin());
+        let (map, mut model, guard) = (Map::new(), loaded, epoch::pin());
+        load(&map, &model, run_nodes);
         for (number, (insert, key)) in steps.into_iter().enumerate() {
             if insert {
                 let node = map.get_or_insert(&key, || number as u64, &guard);
@@ -35,6 +47,7 @@ proptest! {
                 prop_assert!(!model.contains_key(&key));
             }
         }
+        prop_assert_eq!(map.len(), model.len());
         let all: Vec<_> = model.iter().map(|(k, v)| (k.clone(), *v)).collect();
         prop_assert_eq!(&keys(&map, (Bound::Unbounded, Bound::Unbounded), Towards::Greater), &all);
         for range in [

@@ -98,6 +98,11 @@ impl Record {
         }
     }
 
+    /// A record of one version, which is stamped and nobody else's.
+    pub(super) fn of(version: NonNull<Version>) -> Record {
+        Record { head: AtomicPtr::new(Head::settled(version).0), ..Record::new() }
+    }
+
     fn load_head(&self) -> Result<Head, Dead> {
         // Acquire: pairs with the release of `swing_head`; the version behind it is initialised, and stamped if it is settled.
         let head = Head(self.head.load(Ordering::Acquire));

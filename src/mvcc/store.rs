@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 use super::superseded::{self, StoreIdentity};
 use super::version::Version;
 use crate::lsn::{LogEnd, Lsn};
-use crate::map::{Key, Map, Node, Towards};
+use crate::map::{self, Key, Map, Node, Towards};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Mutex, lock};
@@ -63,15 +63,55 @@ impl Space {
         pruned
     }
 
+    /// Fills the space with what recovery found: before it has any record, and before anybody else uses it.
+    pub(crate) fn load(&self) -> Loading<'_> {
+        Loading(self.records.load())
+    }
+
     /// Puts what recovery found under `key`; to be called once for each key, before anybody else uses the space.
     pub(crate) fn recover(&self, key: &[u8], lsn: Lsn, value: &[u8]) {
-        let version = Version::new(Some(value));
-        // SAFETY: made right above, and nobody else's.
-        unsafe { version.as_ref() }.set_stamp(lsn);
+        let version = committed_version(lsn, value);
         let guard = epoch::pin();
         let node = self.records.get_or_insert(key, Record::new, &guard);
         let installed = node.install(version, lsn, &guard);
         assert!(installed.is_ok(), "recovery puts each key once");
+    }
+}
+
+fn committed_version(lsn: Lsn, value: &[u8]) -> NonNull<Version> {
+    let version = Version::new(Some(value));
+    // SAFETY: made right above, and nobody else's.
+    unsafe { version.as_ref() }.set_stamp(lsn);
+    version
+}
+
+/// A space that is being filled, by several threads.
+pub(crate) struct Loading<'s>(map::Loading<'s, Record>);
+
+impl Loading<'_> {
+    /// A run of entries, whose keys are behind those of every run with a lower number.
+    pub(crate) fn run(&self, number: usize) -> Run<'_> {
+        Run { loading: &self.0, number, nodes: Vec::new() }
+    }
+}
+
+/// Entries in the order of their keys. They are in the space when this is dropped.
+pub(crate) struct Run<'l> {
+    loading: &'l map::Loading<'l, Record>,
+    number: usize,
+    nodes: Vec<Node<Record>>,
+}
+
+impl Run<'_> {
+    /// Adds an entry; its key is the greatest so far.
+    pub(crate) fn push(&mut self, key: &[u8], lsn: Lsn, value: &[u8]) {
+        self.nodes.push(Node::to_load(key, Record::of(committed_version(lsn, value))));
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.loading.add(self.number, std::mem::take(&mut self.nodes), &epoch::pin());
     }
 }
 

@@ -46,11 +46,17 @@ pub(crate) enum Stamp {
 impl Version {
     /// A version that nobody else can see yet. Its stamp is set by [`Version::begin`].
     pub(crate) fn new(payload: Option<&[u8]>) -> NonNull<Version> {
-        let bytes = payload.unwrap_or_default();
-        let len = u32::try_from(bytes.len()).expect("values are limited far below 4 GiB");
-        let (memory, class) = pool::allocate(Self::layout(bytes.len()));
+        Version::of_parts(payload.map(|payload| [payload, &[]]))
+    }
+
+    /// The same; the payload is two parts, one behind the other.
+    pub(crate) fn of_parts(payload: Option<[&[u8]; 2]>) -> NonNull<Version> {
+        let [head, body] = payload.unwrap_or_default();
+        let bytes = head.len() + body.len();
+        let len = u32::try_from(bytes).expect("values are limited far below 4 GiB");
+        let (memory, class) = pool::allocate(Self::layout(bytes));
         let version = memory.cast::<Version>();
-        // SAFETY: fresh memory for the header and `len` bytes behind it.
+        // SAFETY: fresh memory for the header and, behind it, as many bytes as both parts have.
         unsafe {
             version.write(Version {
                 stamp: AtomicU64::new(0),
@@ -60,7 +66,9 @@ impl Version {
                 tombstone: payload.is_none(),
                 canary: Canary::new(),
             });
-            version.add(1).cast::<u8>().as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            let payload = version.add(1).cast::<u8>().as_ptr();
+            payload.copy_from_nonoverlapping(head.as_ptr(), head.len());
+            payload.add(head.len()).copy_from_nonoverlapping(body.as_ptr(), body.len());
         }
         version
     }
@@ -91,7 +99,7 @@ impl Version {
         if self.tombstone {
             return None;
         }
-        // SAFETY: `new` put `len` bytes behind the header; they never change, and live as long as it.
+        // SAFETY: `of_parts` put `len` bytes behind the header; they never change, and live as long as it.
         Some(unsafe {
             std::slice::from_raw_parts(ptr::from_ref(self).add(1).cast::<u8>(), self.len as usize)
         })

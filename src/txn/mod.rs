@@ -118,21 +118,22 @@ impl<'s> Txn<'s> {
             Isolation::ReadCommitted => ANY_BASE,
             _ => self.snapshot.position(),
         };
-        self.put_at(space, key, value, base);
+        self.put_at(space, key, value.map(|value| [value, &[]]), base);
     }
 
-    fn put_at(&mut self, space: &'s Space, key: &[u8], value: Option<&[u8]>, base: Lsn) {
+    /// Writes a value in two parts, or deletes.
+    fn put_at(&mut self, space: &'s Space, key: &[u8], value: Option<[&[u8]; 2]>, base: Lsn) {
         self.writes.put((space.id(), key.into()), PendingWrite::new(space, value, base));
     }
 
     /// Replaces what is under `key` by what `change` makes of it: a value, or a deletion.
     ///
     /// Never loses a change of another transaction, under read committed neither.
-    pub(crate) fn modify<T, E>(
+    pub(crate) fn modify<'c, T, E>(
         &mut self,
         space: &'s Space,
         key: &[u8],
-        change: impl FnOnce(Option<&[u8]>) -> Result<(Change, T), E>,
+        change: impl FnOnce(Option<&[u8]>) -> Result<(Change<'c>, T), E>,
     ) -> Result<T, E> {
         let base = match self.isolation {
             Isolation::ReadCommitted => self.ground.store.end().load(),
@@ -140,7 +141,7 @@ impl<'s> Txn<'s> {
         };
         let (change, result) = change(self.get(space, key).as_ref().map(|found| &*found.value))?;
         match change {
-            Change::Put(value) => self.put_at(space, key, Some(&value), base),
+            Change::Put { head, body } => self.put_at(space, key, Some([&head, &body]), base),
             Change::Delete => self.put_at(space, key, None, base),
         }
         Ok(result)
@@ -182,15 +183,23 @@ pub(crate) fn put_alone<'s>(
 ) -> Result<Committed, Failed<'s>> {
     // The table is cold mostly; its line comes while the version is made.
     space.records().prefetch(key, &epoch::pin());
-    let write = PendingWrite::new(space, value, ANY_BASE);
+    let write = PendingWrite::new(space, value.map(|value| [value, &[]]), ANY_BASE);
     let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None };
     commit.run(SortedWrites::from_buf([((space.id(), key.into()), write)]))
 }
 
 /// What becomes of a value.
-pub(crate) enum Change {
-    Put(Vec<u8>),
+pub(crate) enum Change<'c> {
+    /// It is replaced by these two, one behind the other: whoever has something to put before what he was given need not join them.
+    Put {
+        head: [u8; Change::HEAD_BYTES],
+        body: Cow<'c, [u8]>,
+    },
     Delete,
+}
+
+impl Change<'_> {
+    pub(crate) const HEAD_BYTES: usize = 8;
 }
 
 /// Reads the newest committed value of one key, outside of any transaction: nothing is registered, nobody pushed.

@@ -29,8 +29,9 @@ pub(crate) struct PendingWrite<'s> {
 unsafe impl Send for PendingWrite<'_> {}
 
 impl<'s> PendingWrite<'s> {
-    pub(crate) fn new(space: &'s Space, value: Option<&[u8]>, base: Lsn) -> PendingWrite<'s> {
-        PendingWrite { space, version: Version::new(value), record: None, supersedes: false, base }
+    /// The value is given in two parts.
+    pub(crate) fn new(space: &'s Space, value: Option<[&[u8]; 2]>, base: Lsn) -> PendingWrite<'s> {
+        PendingWrite { space, version: Version::of_parts(value), record: None, supersedes: false, base }
     }
 
     /// `None` deletes.

@@ -213,6 +213,38 @@ fn an_interval_takes_checkpoints_if_anything_was_committed() {
     assert_eq!(place.open().recovery().checkpoint, last);
 }
 
+/// What a file takes up on the disk, by the system's count of blocks of 512 bytes.
+fn room(path: &std::path::Path) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(&path.metadata().unwrap()) * 512
+}
+
+#[test]
+fn a_store_at_rest_takes_no_more_room_than_its_pages_and_its_last_segment() {
+    for device in DEVICES {
+        let place = Place::new();
+        let db = on_demand(&place, device).segment_bytes(1 << 20).open().unwrap();
+        for round in 0..4 {
+            let documents = (0..300).map(|id| doc! { "_id": id, "round": round, "text": "x".repeat(10_000) });
+            things(&db).upsert_many(documents).unwrap();
+            take(&db);
+        }
+        let (expected, pages) = (contents(&db), db.stats().checkpoint.unwrap().pages);
+        db.close().unwrap();
+        let files = place.file("").read_dir().unwrap().map(|entry| entry.unwrap());
+        let page_files = files.filter(|file| file.file_name().to_string_lossy().starts_with("pages-"));
+        let page_bytes: u64 = page_files.map(|file| room(&file.path())).sum();
+        // The first page of each file is not counted, and a few free ones may lie between others.
+        assert!(page_bytes <= pages * 8192 * 5 / 4, "{page_bytes} bytes for {pages} pages, {device:?}");
+        assert_eq!(place.segments().len(), 1, "{device:?}");
+        let db = on_demand(&place, device).open().unwrap();
+        assert!(contents(&db) == expected);
+        things(&db).insert(doc! { "_id": 1000, "text": "more" }).unwrap();
+        take(&db);
+        db.close().unwrap();
+        assert_eq!(contents(&on_demand(&place, device).open().unwrap()).len(), expected.len() + 1);
+    }
+}
+
 #[test]
 fn closing_takes_one_if_there_is_much_to_replay() {
     for (documents, is_wanted, is_taken) in [(60, true, true), (60, false, false), (30, true, false)] {

@@ -4,7 +4,7 @@ use bson::{RawDocument, RawDocumentBuf};
 
 use super::Limits;
 use crate::document::raw::{
-    EMPTY_DOCUMENT, LENGTH_BYTES, RawValue, begin_document, begin_element, elements_with_bytes, end_document,
+    LENGTH_BYTES, RawValue, begin_document, begin_element, elements_with_bytes, end_document, set_length,
 };
 use crate::document::{DocumentError, DocumentId};
 
@@ -13,7 +13,7 @@ pub const ID_FIELD: &str = "_id";
 
 /// The document with this id, as its first field, in place of any other.
 ///
-/// Returned as it is if it begins with that id already; else costs one copy of its bytes.
+/// Returned as it is if it begins with that id already; else its bytes are moved or copied once.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub fn with_id(
         return Ok(document);
     }
     let has_id = !matches!(document.get(ID_FIELD), Ok(None));
-    put_in_front(&document, id, has_id, limits)
+    put_in_front(document, id, has_id, limits)
 }
 
 /// The id of a document, from its field `_id`, else a new UUID; and the document with the id as its first field.
@@ -47,31 +47,26 @@ pub fn take_or_generate_id(
         }
         None => {
             let id = DocumentId::generate();
-            let document = put_in_front(&document, &id, false, limits)?;
+            let document = put_in_front(document, &id, false, limits)?;
             Ok((id, document))
         }
     }
 }
 
 fn put_in_front(
-    document: &RawDocument,
+    document: RawDocumentBuf,
     id: &DocumentId,
     has_id: bool,
     limits: &Limits,
 ) -> Result<RawDocumentBuf, DocumentError> {
     let value = RawValue::new(id.to_raw());
-    let bytes = document.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len() + value.bytes.len() + ID_FIELD.len() + EMPTY_DOCUMENT.len());
-    let start = begin_document(&mut out);
-    begin_element(&mut out, value.kind, ID_FIELD);
-    out.extend_from_slice(&value.bytes);
-    if has_id {
-        copy_without_id(document, &mut out)?;
-    } else {
-        out.extend_from_slice(&bytes[LENGTH_BYTES..bytes.len() - 1]);
-    }
-    end_document(&mut out, start);
+    let mut element = Vec::with_capacity(value.bytes.len() + ID_FIELD.len() + 2);
+    begin_element(&mut element, value.kind, ID_FIELD);
+    element.extend_from_slice(&value.bytes);
+    let mut out = if has_id { without_id(&document)? } else { document.into_bytes() };
+    out.splice(LENGTH_BYTES..LENGTH_BYTES, element);
     limits.check_bytes(out.len())?;
+    set_length(&mut out, 0);
     RawDocumentBuf::from_bytes(out).map_err(|error| DocumentError::bson(0, error.to_string()))
 }
 
@@ -84,12 +79,15 @@ fn begins_with_id(document: &RawDocument, id: &DocumentId) -> bool {
     }
 }
 
-fn copy_without_id(document: &RawDocument, out: &mut Vec<u8>) -> Result<(), DocumentError> {
+fn without_id(document: &RawDocument) -> Result<Vec<u8>, DocumentError> {
+    let mut out = Vec::with_capacity(document.as_bytes().len());
+    let start = begin_document(&mut out);
     for element in elements_with_bytes(document) {
         let (element, bytes) = element?;
         if element.key().as_str() != ID_FIELD {
             out.extend_from_slice(bytes);
         }
     }
-    Ok(())
+    end_document(&mut out, start);
+    Ok(out)
 }

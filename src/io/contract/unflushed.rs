@@ -22,6 +22,29 @@ pub(super) fn check(device: &dyn Device) {
     writes_large_parts_among_small_ones(device);
     serves_many_writers(device);
     fills_with_zeros(device);
+    gives_room_back(device);
+}
+
+fn gives_room_back(device: &dyn Device) {
+    let batch = pattern(LARGE_BYTES);
+    let file = device.create("f", LARGE_BYTES as u64).unwrap();
+    file.write(0, &[&batch]).unwrap();
+    file.discard(2 * BLOCK as u64, 3 * BLOCK as u64).unwrap();
+    file.discard(0, 0).unwrap();
+    file.flush().unwrap();
+    assert_eq!(file.len(), LARGE_BYTES as u64);
+    assert!(found(&*file, 0, 2 * BLOCK) == batch[..2 * BLOCK], "what is before stays");
+    assert!(found(&*file, 5 * BLOCK, BLOCK) == batch[5 * BLOCK..6 * BLOCK], "what is behind stays");
+    file.write(3 * BLOCK as u64, &[&batch[..BLOCK]]).unwrap();
+    assert!(
+        found(&*device.open("f").unwrap(), 3 * BLOCK, BLOCK) == batch[..BLOCK],
+        "it is as good as before"
+    );
+    for (offset, bytes) in [(1, BLOCK as u64), (0, 512), (LARGE_BYTES as u64, BLOCK as u64)] {
+        let refused = error(file.discard(offset, bytes));
+        assert_eq!((refused.operation(), refused.kind()), (IoOperation::Discard, ErrorKind::InvalidInput));
+    }
+    device.remove("f").unwrap();
 }
 
 fn fills_with_zeros(device: &dyn Device) {

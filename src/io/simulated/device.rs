@@ -168,6 +168,19 @@ impl BlockFile for SimulatedFile {
         raw::zero_fill(self, &self.path, self.len())
     }
 
+    fn discard(&self, offset: u64, bytes: u64) -> Result<(), IoError> {
+        request::check_discard(&self.path, self.len(), offset, bytes)?;
+        self.shared
+            .run(Operation::Discard, |state, course| {
+                state.platter.discard(self.number, offset as usize, bytes as usize);
+                match course {
+                    Course::Fail(_, error) | Course::Crash(error) => Err(error),
+                    Course::Succeed => Ok(()),
+                }
+            })
+            .map_err(|error| IoError::at(IoOperation::Discard, &self.path, offset, error))
+    }
+
     fn flush(&self) -> Result<(), IoError> {
         raw::flush(self, &self.path)
     }

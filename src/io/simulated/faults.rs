@@ -9,7 +9,7 @@ pub(crate) enum Fault {
     ShortWrite,
     /// A write is interrupted (`EINTR`) before it took anything; for ever means every second one, at random.
     Interrupted,
-    /// A write fails; a random beginning of its bytes is in the cache.
+    /// A write fails; a random beginning of its bytes is in the cache. Or room is not given back, though the bytes there are gone.
     WriteEio,
     /// A flush, of a file or of the directory, fails: some of what it covered is lost, and no later flush says so.
     FlushEio,
@@ -33,6 +33,7 @@ pub(crate) enum Repeat {
 pub(super) enum Operation {
     Read,
     Write,
+    Discard,
     FlushFile,
     FlushNames,
     Link,
@@ -43,7 +44,8 @@ pub(super) enum Operation {
 impl Fault {
     fn strikes(self, operation: Operation) -> bool {
         match self {
-            Fault::ShortWrite | Fault::Interrupted | Fault::WriteEio => operation == Operation::Write,
+            Fault::ShortWrite | Fault::Interrupted => operation == Operation::Write,
+            Fault::WriteEio => matches!(operation, Operation::Write | Operation::Discard),
             Fault::FlushEio => matches!(operation, Operation::FlushFile | Operation::FlushNames),
             Fault::NoSpace => matches!(operation, Operation::Write | Operation::Link),
             Fault::ReadEio => operation == Operation::Read,

@@ -11,6 +11,9 @@ use std::ops::Range;
 /// A disk promises to write no more than this at once; what we are told it tears, it tears within it.
 pub(super) const SECTOR: usize = 512;
 
+/// What was on the disk before.
+const STALE: u8 = 0xDB;
+
 /// What a power loss leaves of the changes that were not flushed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CrashOutcome {
@@ -62,7 +65,7 @@ impl Platter {
 
     /// A file without a name, full of what was on the disk before.
     pub(super) fn add_file(&mut self, bytes: usize) -> usize {
-        let stale = vec![0xDB; bytes];
+        let stale = vec![STALE; bytes];
         self.files.push(Contents { durable: stale.clone(), cached: stale, allocated: BTreeSet::new() });
         self.files.len() - 1
     }
@@ -103,6 +106,12 @@ impl Platter {
             let bytes = contents.cached[index * SECTOR..][..SECTOR].into();
             self.unflushed.push(Change::Sector { file, index, bytes });
         }
+    }
+
+    /// What was there is what was on the disk before, and takes up no space.
+    pub(super) fn discard(&mut self, file: usize, offset: usize, len: usize) {
+        self.write(file, offset, &vec![STALE; len]);
+        self.files[file].allocated.retain(|block| !blocks(offset, len).contains(block));
     }
 
     pub(super) fn flip(&mut self, file: usize, offset: usize, xor_mask: u8) {
