@@ -38,6 +38,9 @@ pub mod document;
 #[cfg(not(any(loom, shuttle)))]
 mod engine;
 mod format;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod io;
 mod log;
 mod lsn;
@@ -64,9 +67,11 @@ pub use document::{DocumentError, DocumentId, IntoDocument, Json, Limits, MAX_KE
 pub use engine::{
     backup::Backup,
     checkpointer::Checkpoint,
-    error::{BackupError, ChainError, Covered, OpenError, RestoreError, RotateKeyError},
+    error::{BackupError, ChainError, Covered, OpenError, RestoreError, RotateKeyError, SalvageError},
+    finding::{Finding, FindingKind, Lost},
     recovery::Recovery,
     restore::{Restored, Until, restore, restore_encrypted},
+    salvage::{Salvaged, SalvagedKeyspace, UncertainKey, salvage, salvage_encrypted},
     verify::{Verified, verify, verify_encrypted},
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};

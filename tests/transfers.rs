@@ -132,6 +132,7 @@ fn on_disk(builder: Builder, to_do: &Run) {
     let transfers = run(&db, to_do);
     db.close().unwrap();
     let verified = skipstone::verify(dir.path().join("store")).unwrap();
+    assert!(verified.is_sound(), "{:?}", verified.findings);
     let db = open();
     assert_eq!((verified.checkpoint, verified.end), (db.recovery().checkpoint, db.recovery().end));
     assert!(to_do.checkpoints == 0 || verified.checkpoint > Lsn::ZERO, "{verified:?}");

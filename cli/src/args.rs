@@ -55,8 +55,10 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Change the key of an encrypted store that nobody has open, and write everything anew with a new data key.
     RotateKey(RotateKeyArgs),
-    /// Read the checkpoint of a store that nobody has open, and the log behind it, and check both.
+    /// Check everything in a store that nobody has open, and list what is wrong: where, and what is lost by it.
     Verify(StoreArgs),
+    /// Bring everything that can be read out of a damaged store into a new one, and list what cannot. The damaged store is left as it is.
+    Salvage(SalvageArgs),
     /// A tour on real records: import, reads, transfers, a crash and the recovery, with figures.
     Demo(DemoArgs),
 }
@@ -140,6 +142,14 @@ pub(crate) struct RestoreArgs {
     pub(crate) to_time: Option<SystemTime>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct SalvageArgs {
+    /// The damaged store's directory.
+    pub(crate) old: PathBuf,
+    /// The directory for the new store: empty, or not there yet.
+    pub(crate) new: PathBuf,
 }
 
 #[derive(Args)]

@@ -4,8 +4,8 @@ use crate::exit::Exit;
 use crate::input::InputError;
 use skipstone::document::DocumentError;
 use skipstone::{
-    BackupError, ChainError, CheckpointError, Error, LockError, LogError, OpenError, RestoreError,
-    RotateKeyError,
+    BackupError, ChainError, CheckpointError, Error, Finding, LockError, LogError, OpenError, RestoreError,
+    RotateKeyError, SalvageError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -35,6 +35,12 @@ pub(crate) enum CliError {
     Output(io::Error),
     #[error("`{}` is not empty; the demo makes a store of its own, give an empty directory or a path that does not exist yet", dir.display())]
     DemoDir { dir: PathBuf },
+    #[error("the store `{}` is damaged: {first}; restore a backup, or bring out what is left with `skipstone salvage`", dir.display())]
+    Damaged { dir: PathBuf, first: Box<Finding> },
+    #[error(transparent)]
+    Salvage(#[from] SalvageError),
+    #[error("not everything of `{}` could be brought to `{}`: {places} places are damaged, {uncertain} keys may be old or deleted", old.display(), new.display())]
+    Incomplete { old: PathBuf, new: PathBuf, places: u64, uncertain: u64 },
     #[error("the demo failed: {0}")]
     Demo(String),
 }
@@ -62,6 +68,10 @@ impl CliError {
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             CliError::Output(_) => Exit::System,
+            CliError::Damaged { .. } | CliError::Incomplete { .. } => Exit::Damaged,
+            CliError::Salvage(SalvageError::New(OpenError::NotEmpty { .. })) => Exit::Conflict,
+            CliError::Salvage(SalvageError::Old(error) | SalvageError::New(error)) => of_open(error),
+            CliError::Salvage(_) => Exit::System,
             CliError::Demo(_) => Exit::Failed,
         }
     }

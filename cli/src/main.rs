@@ -7,6 +7,7 @@
 //! | `demo` | the tour |
 //! | `input` | records from NDJSON, JSON arrays and CSV |
 //! | `ids` | ids as arguments |
+//! | `findings` | what is wrong with a store |
 //! | `output`, `progress` | what is shown, and where |
 //! | `error`, `exit` | how it ends |
 //!
@@ -17,6 +18,7 @@ mod commands;
 mod demo;
 mod error;
 mod exit;
+mod findings;
 mod ids;
 mod input;
 mod output;
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Checkpoint(args) => commands::checkpoint::run(&args, style),
         Command::RotateKey(args) => commands::rotate_key::run(&args, style),
         Command::Verify(args) => commands::verify::run(&args, style),
+        Command::Salvage(args) => commands::salvage::run(&args, style),
         // A tour is for people, wherever its output goes.
         Command::Demo(args) => demo::run(&args, if cli.style.json { Style::Json } else { Style::Human }),
     }

@@ -50,6 +50,7 @@ fn open_killed(dir: &Path, round: &impl Debug) -> (Verified, Database) {
         true => skipstone::verify(dir).unwrap_or_else(|error| panic!("{error}, in {round:?}")),
         false => Verified::default(),
     };
+    assert!(verified.is_sound(), "{:#?}, in {round:?}", verified.findings);
     let db = Database::open(dir).unwrap_or_else(|error| panic!("{error}, in {round:?}"));
     let recovery = db.recovery();
     let found = (recovery.checkpoint, recovery.entries, recovery.pages, recovery.end, recovery.closed);

@@ -16,6 +16,8 @@ mod encryption;
 mod export;
 #[path = "program/import.rs"]
 mod import;
+#[path = "program/salvage.rs"]
+mod salvage;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]

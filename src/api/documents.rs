@@ -1,7 +1,8 @@
 //! The calls on documents, once: on a transaction, whoever's it is.
 
-use super::value::{DocRef, decode, encode};
+use super::value::{DocRef, encode};
 use super::{Error, Result};
+use crate::document::stored::decode;
 use crate::document::{DocumentError, DocumentId, ID_FIELD, Limits, Patch, with_id};
 use crate::mvcc::store::Space;
 use crate::txn::{Change, Txn};

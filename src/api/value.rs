@@ -1,16 +1,13 @@
 //! Documents as callers hold them: borrowed from a snapshot or transaction, or their own.
-//!
-//! A stored value is the document's version (`u64`, little-endian), then its BSON.
 
 use super::{Error, Result};
+use crate::document::stored::decode;
 use crate::document::{self, DocumentError, DocumentId, ID_FIELD};
 use crate::lsn::Lsn;
 use crate::txn::Change;
 use bson::{RawDocument, RawDocumentBuf};
 use serde::Deserialize;
 use std::borrow::Cow;
-
-const VERSION_BYTES: usize = Change::HEAD_BYTES;
 
 /// The stored form of a document.
 pub(super) fn encode<'d>(version: u64, raw: impl Into<Cow<'d, RawDocument>>) -> Change<'d> {
@@ -19,12 +16,6 @@ pub(super) fn encode<'d>(version: u64, raw: impl Into<Cow<'d, RawDocument>>) -> 
         Cow::Owned(raw) => Cow::Owned(raw.into_bytes()),
     };
     Change::Put { head: version.to_le_bytes(), body }
-}
-
-/// The version and the document of a stored value, in place.
-pub(super) fn decode(value: &[u8]) -> Option<(u64, &RawDocument)> {
-    let (version, raw) = value.split_first_chunk::<VERSION_BYTES>()?;
-    Some((u64::from_le_bytes(*version), RawDocument::from_bytes(raw).ok()?))
 }
 
 /// Fails for a stored value that is not one.

@@ -4,12 +4,12 @@
 //! where it should not, or misses a part of itself, does not go unnoticed, and every page has one owner: a tree, the map, or nobody.
 
 use super::error::CheckpointError;
-use super::loader;
 use super::manifest::Manifest;
 use super::page::{BadPage, Kind, Link, OVERFLOW_BYTES, PageId};
 use super::page_set::PageSet;
 use super::pages::{Pages, Source};
 use super::tree::read_chain;
+use super::walk;
 
 /// The map belongs to no keyspace.
 pub(super) const SPACE: u32 = 0;
@@ -39,18 +39,18 @@ pub(super) fn take(pages: &Pages, manifest: &Manifest, set: &mut PageSet) -> Res
     let mut links = Vec::new();
     read(pages, manifest, |link, _| links.push(link))?;
     let source = Source { pages, space: SPACE, position: manifest.position };
-    links.iter().try_for_each(|link| loader::take(source, set, *link))
+    links.iter().try_for_each(|link| walk::take(source, set, *link))
 }
 
 /// Adds the pages of the map to those that the trees lead to; the map must say the same.
-pub(super) fn check(pages: &Pages, manifest: &Manifest, used: &mut PageSet) -> Result<(), CheckpointError> {
+pub(crate) fn check(pages: &Pages, manifest: &Manifest, used: &mut PageSet) -> Result<(), CheckpointError> {
     let (mut links, mut map) = (Vec::new(), Vec::new());
     read(pages, manifest, |link, part| {
         links.push(link);
         map.extend_from_slice(part);
     })?;
     let source = Source { pages, space: SPACE, position: manifest.position };
-    links.iter().try_for_each(|link| loader::take(source, used, *link))?;
+    links.iter().try_for_each(|link| walk::take(source, used, *link))?;
     let total = manifest.extents * manifest.extent_pages;
     let expected = used.to_bytes(if links.is_empty() { 0 } else { total });
     let Some(at) = map.iter().zip(&expected).position(|(found, expected)| found != expected) else {

@@ -154,7 +154,8 @@ impl Manifest {
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(cut_off)?;
         let body_bytes = u32::from_le_bytes(head[72..76].try_into().expect("four bytes"));
         let (body, rest) = rest.split_at_checked(body_bytes as usize).ok_or(cut_off)?;
-        if Cursor::new(rest).u32() != Some(crc32c::crc32c_append(crc32c::crc32c(head), body)) {
+        let checksum = Cursor::new(rest).u32().ok_or(cut_off)?;
+        if checksum != crc32c::crc32c_append(crc32c::crc32c(head), body) && !cfg!(fuzzing) {
             return Err(BadManifest::Damaged("does not agree with its checksum"));
         }
         if head[16..32] != binding.store()[..] {
@@ -291,16 +292,28 @@ pub(crate) fn read(device: &dyn Device, number: u64, binding: &Binding) -> Resul
 /// The store's checkpoint, if it has one: the last manifest. One before it is there only until the last one has been read back, and good until
 /// then; so it serves if the last one is damaged.
 pub(crate) fn find(device: &dyn Device, binding: &Binding) -> Result<Option<Manifest>, CheckpointError> {
+    let mut damaged = Vec::new();
+    match find_past(device, binding, &mut damaged)? {
+        None => damaged.into_iter().next().map_or(Ok(None), Err),
+        found => Ok(found),
+    }
+}
+
+/// The last manifest that is whole; what is wrong with those after it comes to `damaged`, the last one first.
+pub(crate) fn find_past(
+    device: &dyn Device,
+    binding: &Binding,
+    damaged: &mut Vec<CheckpointError>,
+) -> Result<Option<Manifest>, CheckpointError> {
     let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
     numbers.sort_unstable();
-    let mut last_error = None;
     for number in numbers.into_iter().rev() {
         match read(device, number, binding) {
-            Err(error @ CheckpointError::Damaged { .. }) => last_error = last_error.or(Some(error)),
+            Err(error @ CheckpointError::Damaged { .. }) => damaged.push(error),
             read => return read.map(Some),
         }
     }
-    last_error.map_or(Ok(None), Err)
+    Ok(None)
 }
 
 /// Removes every manifest but this one: from then on what only they need may be given up.

@@ -6,12 +6,12 @@
 use super::cells::Stored;
 use super::error::CheckpointError;
 use super::free_map;
-use super::loader::{HEIGHT_MAX, take};
 use super::manifest::Manifest;
 use super::page::{Kind, Link};
 use super::page_set::PageSet;
 use super::pages::{Pages, Reads, Source};
 use super::tree::{Root, read_branch, read_chain};
+use super::walk::{HEIGHT_MAX, take};
 use crate::lsn::Lsn;
 
 /// The pages that `manifest` leads to and that checkpoints beyond `since` wrote; with zero, all that it leads to. No other page is read.

@@ -142,6 +142,21 @@ impl<'a> Page<'a> {
         Ok(Page { body, slots: header.slots.into(), is_compressed })
     }
 
+    /// A page as what it says that it is; none unless it is whole and in its place.
+    pub(crate) fn by_itself(
+        bytes: &'a mut [u8],
+        raw: &'a mut Vec<u8>,
+        binding: &Binding,
+        page: PageId,
+    ) -> Option<(Page<'a>, Expected)> {
+        let header = Header::read(bytes)?;
+        let kind =
+            [Kind::Branch, Kind::Leaf, Kind::Overflow].into_iter().find(|kind| *kind as u8 == header.kind)?;
+        let link = Link { page, position: Lsn::read(header.position)? };
+        let expected = Expected { link, kind, space: header.space };
+        Some((Page::open(bytes, raw, binding, expected).ok()?, expected))
+    }
+
     /// Whether a page says that it is in its place, and written by a checkpoint no later than `position`.
     pub(crate) fn is_in_place(bytes: &[u8], page: PageId, position: Lsn) -> bool {
         let mut cursor = Cursor::new(&bytes[8..24]);

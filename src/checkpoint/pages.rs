@@ -10,7 +10,8 @@ use super::page::{
 use super::page_set::PageSet;
 use super::seal::Binding;
 use crate::format::{Cursor, numbered, parse_numbered};
-use crate::io::{AlignedBuf, BlockFile, Device, IoError};
+use crate::io::{AlignedBuf, BlockFile, Device, IoError, Remains};
+use crate::log::segment::StoreId;
 use crate::lsn::Lsn;
 use crate::sync::{Arc, Mutex, lock};
 use std::io::ErrorKind;
@@ -30,6 +31,39 @@ pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
     parse_numbered(PREFIX, name)
 }
 
+/// The first page of an extent. It is not sealed: whoever knows whose it is knows every byte of it.
+fn encode_meta(binding: &Binding, extent: u64, extent_pages: u64) -> AlignedBuf {
+    let mut fields = [0; META_BYTES];
+    fields[..8].copy_from_slice(MAGIC);
+    fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    fields[16..32].copy_from_slice(binding.store());
+    fields[32..40].copy_from_slice(&extent.to_le_bytes());
+    fields[40..48].copy_from_slice(&extent_pages.to_le_bytes());
+    let link = Link { page: PageId(extent * extent_pages), position: Lsn::ZERO };
+    let mut page = AlignedBuf::zeroed(PAGE_BYTES);
+    let content = Content { kind: Kind::Meta, space: 0, slots: 0, is_compressed: false, body: &fields };
+    Page::write(content, link, &binding.without_keys(), &mut page);
+    page
+}
+
+/// What the first page of an extent says of its store, if it is whole: for whoever does not know yet whose it is.
+pub(crate) fn read_meta(page: &[u8]) -> Option<(StoreId, u64, u64)> {
+    let mut fields = Cursor::new(page.get(HEADER_BYTES + 16..)?);
+    let store: StoreId = fields.take(16)?.try_into().ok()?;
+    let (extent, extent_pages) = (fields.u64()?, fields.u64()?);
+    extent.checked_mul(extent_pages)?;
+    let expected = encode_meta(&Binding::new(store, None), extent, extent_pages);
+    (page == &expected[..]).then_some((store, extent, extent_pages))
+}
+
+/// How many pages an extent of the store has, by what its own first page says.
+pub(crate) fn read_extent_pages(device: &dyn Device, store: &StoreId, extent: u64) -> Option<u64> {
+    let mut page = AlignedBuf::zeroed(PAGE_BYTES);
+    device.open(&file_name(extent)).ok()?.read_at(0, &mut page).ok()?;
+    let (id, index, extent_pages) = read_meta(&page)?;
+    (id == *store && index == extent && extent_pages > 1).then_some(extent_pages)
+}
+
 /// See the module.
 pub(crate) struct Pages {
     device: Arc<dyn Device>,
@@ -46,18 +80,47 @@ impl Pages {
         extent_pages: u64,
         extents: u64,
     ) -> Result<Pages, CheckpointError> {
+        Pages::open_or(device, binding, extent_pages, extents, Err)
+    }
+
+    /// The same of a store that may be damaged: `refused` gets what is wrong with an extent, and decides whether to go on with what is left of it.
+    /// Of those that are missing behind the last one that is there it gets the first.
+    pub(crate) fn open_or(
+        device: Arc<dyn Device>,
+        binding: Binding,
+        extent_pages: u64,
+        extents: u64,
+        mut refused: impl FnMut(CheckpointError) -> Result<(), CheckpointError>,
+    ) -> Result<Pages, CheckpointError> {
+        let names = device.list()?;
+        let there = names.iter().filter_map(|name| parse_file_name(name)).max().map_or(0, |last| last + 1);
         let pages = Pages { device, binding, extent_pages, files: Mutex::default() };
         for extent in 0..extents {
-            let name = file_name(extent);
-            let opened = pages.device.open(&name).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => CheckpointError::Damaged { file: name, offset: 0, what: "is missing" },
-                _ => error.into(),
-            });
-            let file: Arc<dyn BlockFile> = Arc::from(opened?);
-            pages.check_meta(extent, &*file)?;
+            let file = match pages.open_extent(extent) {
+                Ok(file) => file,
+                Err(error) => {
+                    refused(error)?;
+                    if extent >= there {
+                        break;
+                    }
+                    let found = pages.device.open(&file_name(extent)).ok();
+                    Arc::new(Remains::new(&file_name(extent), found, pages.extent_bytes()))
+                }
+            };
             lock(&pages.files).push(file);
         }
         Ok(pages)
+    }
+
+    fn open_extent(&self, extent: u64) -> Result<Arc<dyn BlockFile>, CheckpointError> {
+        let name = file_name(extent);
+        let opened = self.device.open(&name).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => CheckpointError::Damaged { file: name, offset: 0, what: "is missing" },
+            _ => error.into(),
+        });
+        let file: Arc<dyn BlockFile> = Arc::from(opened?);
+        self.check_meta(extent, &*file)?;
+        Ok(file)
     }
 
     /// New files for `extents`, in a directory that has none.
@@ -93,6 +156,16 @@ impl Pages {
         Err(damaged("is not the first page of pages of this store"))
     }
 
+    /// Checks the first page of each extent once more; `bad` gets what is wrong.
+    pub(crate) fn check_extents(&self, mut bad: impl FnMut(CheckpointError)) {
+        let files = lock(&self.files).clone();
+        for (file, extent) in files.iter().zip(0..) {
+            if let Err(error) = self.check_meta(extent, &**file) {
+                bad(error);
+            }
+        }
+    }
+
     fn extent_bytes(&self) -> u64 {
         self.extent_pages * PAGE_BYTES as u64
     }
@@ -104,17 +177,7 @@ impl Pages {
     /// The first page of an extent. Nothing in it is secret, and nothing of it believed: all of it must be what the manifest says. So it is not
     /// sealed, and stays as it is when the key changes.
     fn meta(&self, extent: u64) -> AlignedBuf {
-        let mut fields = [0; META_BYTES];
-        fields[..8].copy_from_slice(MAGIC);
-        fields[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        fields[16..32].copy_from_slice(self.binding.store());
-        fields[32..40].copy_from_slice(&extent.to_le_bytes());
-        fields[40..48].copy_from_slice(&self.extent_pages.to_le_bytes());
-        let link = Link { page: PageId(extent * self.extent_pages), position: Lsn::ZERO };
-        let mut page = AlignedBuf::zeroed(PAGE_BYTES);
-        let content = Content { kind: Kind::Meta, space: 0, slots: 0, is_compressed: false, body: &fields };
-        Page::write(content, link, &self.binding.without_keys(), &mut page);
-        page
+        encode_meta(&self.binding, extent, self.extent_pages)
     }
 
     pub(crate) fn extent_pages(&self) -> u64 {
@@ -198,8 +261,14 @@ impl Pages {
     }
 
     pub(crate) fn damaged(&self, page: PageId, BadPage(what): BadPage) -> CheckpointError {
+        let (file, offset) = self.place(page);
+        CheckpointError::Damaged { file, offset, what }
+    }
+
+    /// Where a page is: its file, and the offset there in bytes.
+    pub(crate) fn place(&self, page: PageId) -> (String, u64) {
         let (extent, within) = (page.0 / self.extent_pages, page.0 % self.extent_pages);
-        CheckpointError::Damaged { file: file_name(extent), offset: within * PAGE_BYTES as u64, what }
+        (file_name(extent), within * PAGE_BYTES as u64)
     }
 }
 
@@ -245,34 +314,34 @@ impl<'a> Reads<'a> {
         Reads::new(source, kind, vec![link])
     }
 
-    /// The next page of the list, which must not be at its end.
+    /// The next page of the list, which must not be at its end. After an error the one behind it is next.
     pub(crate) fn next(&mut self) -> Result<(Link, Page<'_>), CheckpointError> {
-        let (link, pages) = (self.links[self.at], self.source.pages);
+        let (at, link, pages) = (self.at, self.links[self.at], self.source.pages);
+        self.at += 1;
         if !pages.may_hold(link.page) {
             return Err(self.source.bad(link, "is where no page can be"));
         }
-        if self.at >= self.held.end {
-            self.fill(link.page)?;
+        if at >= self.held.end {
+            self.fill(at)?;
         }
-        let offset = (self.at - self.held.start) * PAGE_BYTES;
-        self.at += 1;
+        let offset = (at - self.held.start) * PAGE_BYTES;
         let bytes = &mut self.buffer[offset..offset + PAGE_BYTES];
         let expected = Expected { link, kind: self.kind, space: self.source.space };
         let page = Page::open(bytes, &mut self.raw, &pages.binding, expected);
         page.map(|page| (link, page)).map_err(|bad| pages.damaged(link.page, bad))
     }
 
-    /// Reads the page that is asked for, and those next to it that are asked for next.
-    fn fill(&mut self, first: PageId) -> Result<(), CheckpointError> {
-        let pages = self.source.pages;
+    /// Reads a page of the list, and those next to it that are asked for next.
+    fn fill(&mut self, at: usize) -> Result<(), CheckpointError> {
+        let (pages, first) = (self.source.pages, self.links[at].page);
         let extent = |page: PageId| page.0 / pages.extent_pages;
         let follows = |&(index, link): &(usize, &Link)| {
             link.page.0 == first.0 + index as u64 && extent(link.page) == extent(first)
         };
-        let run = self.links[self.at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
+        let run = self.links[at..].iter().enumerate().take(READ_PAGES_MAX).take_while(follows);
         let count = run.count();
         pages.read(first, &mut self.buffer[..count * PAGE_BYTES])?;
-        self.held = self.at..self.at + count;
+        self.held = at..at + count;
         Ok(())
     }
 }

@@ -75,7 +75,7 @@ impl Binding {
 
     /// Whether the checksum of a whole page agrees.
     pub(super) fn is_intact(&self, page: &[u8]) -> bool {
-        page.get(..4) == Some(&self.checksum(page)[..])
+        cfg!(fuzzing) || page.get(..4) == Some(&self.checksum(page)[..])
     }
 
     fn checksum(&self, page: &[u8]) -> [u8; 4] {

@@ -105,7 +105,7 @@ impl Grown {
     fn check(&self, before: &PageSet, since: Lsn) {
         let (found, manifest) = (Mutex::new(Entries::new()), self.manifest());
         let pages = loader::open(&self.device, &self.binding, &manifest).unwrap();
-        let visit = |entry: loader::Entry<'_>| {
+        let visit = |entry: super::walk::Entry<'_>| {
             let value = (entry.lsn, entry.value.to_vec());
             assert!(found.lock().unwrap().insert(entry.key.to_vec(), value).is_none());
         };

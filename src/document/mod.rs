@@ -7,6 +7,7 @@
 //! | [`order_key`] | the order of values, and keys whose byte order is that order |
 //! | `path` | naming a field inside a document, finding it in place |
 //! | `patch` | changes to single fields |
+//! | `stored` | a document as a value of the store, with its version |
 //!
 //! Everything here is a pure function of its arguments: no threads, no I/O, no store. Nothing that comes from outside
 //! reaches the rest of the store before [`validate`] or a writer of this module has vouched for it.
@@ -18,6 +19,7 @@ pub mod order_key;
 mod patch;
 mod path;
 mod raw;
+pub(crate) mod stored;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod test_values;
 

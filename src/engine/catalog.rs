@@ -10,7 +10,7 @@ use crate::txn::Txn;
 use std::ops::Bound;
 
 /// The catalog's own number.
-const CATALOG_SPACE: u32 = 0;
+pub(super) const CATALOG_SPACE: u32 = 0;
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,10 +27,18 @@ fn space(store: &Store) -> &Space {
 }
 
 /// A name's key in the catalog.
-fn key(kind: Kind, name: &str) -> Vec<u8> {
+pub(super) fn key(kind: Kind, name: &str) -> Vec<u8> {
     let mut key = vec![kind as u8];
     key.extend_from_slice(name.as_bytes());
     key
+}
+
+/// What an entry of the catalog says: kind, name, number.
+pub(super) fn parse<'k>(key: &'k [u8], value: &[u8]) -> Option<(Kind, &'k str, u32)> {
+    let (kind, name) = key.split_first()?;
+    let kind = [Kind::Collection, Kind::Keyspace].into_iter().find(|known| *known as u8 == *kind)?;
+    let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?;
+    Some((kind, name, number(value).filter(|number| *number != CATALOG_SPACE)?))
 }
 
 fn number(value: &[u8]) -> Option<u32> {

@@ -57,10 +57,10 @@ pub struct Checkpoint {
 
 /// A store's pages, as the last checkpoint left them.
 pub(super) struct Kept {
-    pages: Arc<Pages>,
-    used: PageSet,
+    pub(super) pages: Arc<Pages>,
+    pub(super) used: PageSet,
     /// None before the first one.
-    manifest: Option<Manifest>,
+    pub(super) manifest: Option<Manifest>,
     /// The pages of an attempt whose manifest may be on the disk, whatever the directory shows: its naming failed, or reading it back. They are left
     /// alone until a later manifest is there for certain.
     doubtful: PageSet,
@@ -97,11 +97,11 @@ impl Kept {
         }
     }
 
-    fn start(&self) -> Start {
+    pub(super) fn start(&self) -> Start {
         self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
     }
 
-    fn position(&self) -> Lsn {
+    pub(super) fn position(&self) -> Lsn {
         self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
     }
 
@@ -274,6 +274,11 @@ impl Checkpointer {
         Ok(self.run_on(&mut kept, store, log)?)
     }
 
+    /// Hands the last checkpoint to `look`: as long as that runs, its pages and the log behind them stay as they are.
+    pub(super) fn with_kept<T>(&self, look: impl FnOnce(&Arc<dyn Device>, &Kept) -> T) -> T {
+        look(&self.device, &lock(&self.kept))
+    }
+
     fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
         let taken = self.take(kept, store, log);
         // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
@@ -381,8 +386,8 @@ impl Checkpointer {
     }
 }
 
-/// Does the work of a checkpoint on threads of its own: those of the program have other work.
-fn on_own_threads<T: Send>(
+/// Does the work of a checkpoint, or of looking at one, on threads of its own: those of the program have other work.
+pub(super) fn on_own_threads<T: Send>(
     work: impl FnOnce() -> Result<T, CheckpointError> + Send,
 ) -> Result<T, CheckpointError> {
     let count = (rayon::current_num_threads() / 4).max(1);

@@ -155,6 +155,21 @@ pub(crate) enum CloseError {
     Checkpoint(#[from] CheckpointError),
 }
 
+/// Why nothing was brought out of a damaged store, or not all of what could be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SalvageError {
+    /// The damaged store could not be looked at: it is not there, somebody has it open, or nothing is left that says whose files they are.
+    #[error(transparent)]
+    Old(OpenError),
+    /// The new store could not be made.
+    #[error("the new store could not be made: {0}")]
+    New(#[source] OpenError),
+    /// The new store could not be written.
+    #[error("the new store could not be written: {0}")]
+    Write(#[source] IoError),
+}
+
 /// Why a backup was not made. The store is as it was.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,23 +1,30 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
-//! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records. `verify`: what the files hold, without opening.
+//! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records.
+//! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check`, and report by `finding`. `salvage`: what is
+//!   left of a damaged store, into a new one.
 //! - `catalog`: names. `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
 pub(crate) mod backup;
 pub(crate) mod catalog;
 mod chain;
+mod check;
 pub(crate) mod checkpointer;
 pub(crate) mod config;
 pub(crate) mod descriptor;
 pub(crate) mod error;
+pub(crate) mod finding;
+mod found;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
 pub(crate) mod restore;
 mod rotation;
+pub(crate) mod salvage;
 mod store_file;
 pub(crate) mod verify;
+mod verify_open;
 
 use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyProvider;
@@ -41,6 +48,7 @@ use open::Opened;
 use recovery::{Recovered, Recovery};
 use std::path::Path;
 use store_file::StoreFile;
+use verify::Verified;
 
 /// See the module. Dropped when the last handle, transaction and snapshot are gone.
 pub(crate) struct Engine {
@@ -278,6 +286,12 @@ impl Engine {
     pub(crate) fn rotate_key(&self, provider: &dyn KeyProvider) -> Result<Checkpoint, RotateKeyError> {
         let disk = self.disk.as_ref().ok_or(RotateKeyError::NotEncrypted)?;
         disk.checkpointer.rotate_key(&self.store, &disk.log, provider)
+    }
+
+    /// Checks the records, and the files below them.
+    pub(crate) fn verify(&self) -> Result<Verified, OpenError> {
+        let dir = self.config.path.as_deref().unwrap_or(Path::new(""));
+        verify_open::verify(&self.store, self.disk.as_ref(), dir)
     }
 
     /// The last checkpoint's position; zero before the first, none in memory.

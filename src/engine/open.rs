@@ -206,7 +206,7 @@ pub(super) fn open_these_segments(
     Ok(Segments::new(Arc::clone(device), store.id, store.geometry, files?, Vec::new()))
 }
 
-fn missing_segment(dir: &Path, index: u64) -> OpenError {
+pub(super) fn missing_segment(dir: &Path, index: u64) -> OpenError {
     OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
 }
 
@@ -230,7 +230,11 @@ pub(super) fn read_log(
 }
 
 /// A log or a checkpoint without its store file is damage, and never overwritten.
-fn refuse_orphans(device: &Arc<dyn Device>, dir: &Path, names: &[String]) -> Result<(), OpenError> {
+pub(super) fn refuse_orphans(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    names: &[String],
+) -> Result<(), OpenError> {
     if names.iter().any(|name| manifest::parse_file_name(name).is_some()) {
         return Err(OpenError::Damaged {
             file: dir.join(NAME),
@@ -282,18 +286,28 @@ pub(super) fn open_segment(
     store: &StoreFile,
     index: u64,
 ) -> Result<Arc<dyn BlockFile>, OpenError> {
-    let name = file_name(index);
-    let damaged = |what| OpenError::Damaged { file: dir.join(&name), what };
-    let file = device.open(&name)?;
+    let file = device.open(&file_name(index))?;
+    check_segment(&*file, dir, store, index)?;
+    Ok(Arc::from(file))
+}
+
+/// Whether a file is segment `index` of the store, as far as its length and its header say.
+pub(super) fn check_segment(
+    file: &dyn BlockFile,
+    dir: &Path,
+    store: &StoreFile,
+    index: u64,
+) -> Result<(), OpenError> {
+    let damaged = |what| OpenError::Damaged { file: dir.join(file_name(index)), what };
     if file.len() != store.geometry.segment_bytes {
         return Err(damaged("it has not the length of a segment of this store"));
     }
     let mut block = vec![0; BLOCK];
     file.read_at(0, &mut block)?;
     match check_header(&block, &store.id, index, store.geometry) {
-        Ok(()) => Ok(Arc::from(file)),
+        Ok(()) => Ok(()),
         Err(BadHeader::Newer(found)) => {
-            Err(OpenError::Newer { file: dir.join(&name), found, supported: segment::VERSION })
+            Err(OpenError::Newer { file: dir.join(file_name(index)), found, supported: segment::VERSION })
         }
         Err(BadHeader::Damaged) => Err(damaged("its header is not that of a segment of this store")),
     }

@@ -26,6 +26,7 @@ mod place;
 mod portable;
 mod priority;
 mod raw;
+mod remains;
 mod request;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -43,6 +44,7 @@ pub use open::DeviceChoice;
 pub(crate) use open::open_device;
 pub(crate) use place::{create_directory, flush_entry, is_reserved_name};
 pub(crate) use priority::lower_priority;
+pub(crate) use remains::Remains;
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) use simulated::{CrashOutcome, Fault, Repeat, SimulatedDisk};
 

@@ -145,7 +145,7 @@ impl Header {
 /// Whether the checksum of a frame agrees, given the bytes of its header and its payload.
 pub(crate) fn is_intact(header: &[u8], payload: &[u8]) -> bool {
     let stored = header[CRC_AT..HEADER_BYTES].try_into().map(u32::from_le_bytes).expect("four bytes");
-    crc32c::crc32c_append(crc32c::crc32c(payload), &header[..CRC_AT]) == stored
+    cfg!(fuzzing) || crc32c::crc32c_append(crc32c::crc32c(payload), &header[..CRC_AT]) == stored
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

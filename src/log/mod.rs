@@ -1,7 +1,7 @@
 //! The log: durable order of commits.
 //!
 //! - `frame`, `chunks`, `batch`: what is written. `ring`: where committers put it, in parallel. `group_commit`: who writes it to disk.
-//! - `segment`: the files. `reader`, `streams`: reading them back. `flusher`: who bounds the wait of those who do not wait.
+//! - `segment`: the files. `reader`, `streams`: reading them back; `resume`: behind a damaged place too. `flusher`: who bounds the wait of those who do not wait.
 //! - `clock`: what time it was. `copier`: a part of the log, to another directory. `splice`: a segment out of several such copies.
 //! - `unfinished`: which part of the log is needed by transactions that have not committed yet. `seal`: encryption of frames.
 //!
@@ -17,6 +17,7 @@ mod flusher;
 pub(crate) mod frame;
 pub(crate) mod group_commit;
 pub(crate) mod reader;
+pub(crate) mod resume;
 pub(crate) mod ring;
 pub(crate) mod seal;
 pub(crate) mod segment;

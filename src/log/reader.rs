@@ -17,6 +17,8 @@ use rayon::prelude::*;
 
 /// How much is read and checked at a time.
 const READ_BYTES: u64 = 8 << 20;
+/// The same behind a damaged place, at first: the next one may not be far.
+const READ_BYTES_FIRST: u64 = 64 << 10;
 
 /// Why a log could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -112,7 +114,7 @@ impl Start {
     /// The beginning of a log of which nothing was given up.
     pub(crate) const OF_LOG: Start = Start { lsn: Lsn::ZERO, session: None };
 
-    fn end(self) -> End {
+    pub(super) fn end(self) -> End {
         End {
             lsn: self.lsn,
             session: self.session,
@@ -125,11 +127,11 @@ impl Start {
     }
 }
 
-type Visit<'v> = &'v mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>;
+pub(super) type Visit<'v> = &'v mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>;
 
 /// Reads from `start` to the end, and hands the frames to `visit`.
 pub(crate) fn read(segments: &Segments, start: Start, visit: Visit<'_>) -> Result<End, LogError> {
-    let mut window = Window { segments, start: start.lsn, bytes: Vec::new(), limit: None };
+    let mut window = Window::new(segments, start.lsn, None);
     let mut end = start.end();
     let next = read_frames(&mut window, &mut end, visit)?;
     end.missing_segment = window.missing_segment(next);
@@ -144,14 +146,18 @@ pub(crate) fn read_until(
     limit: Lsn,
     visit: Visit<'_>,
 ) -> Result<(), LogError> {
-    let mut window = Window { segments, start: start.lsn, bytes: Vec::new(), limit: Some(limit) };
+    let mut window = Window::new(segments, start.lsn, Some(limit));
     let mut end = start.end();
     read_frames(&mut window, &mut end, visit)?;
     if end.lsn == limit { Ok(()) } else { Err(damaged(segments, end.lsn)) }
 }
 
 /// Reads frames as long as there are any; what comes behind them is left in the window.
-fn read_frames(window: &mut Window<'_>, end: &mut End, visit: Visit<'_>) -> Result<Next, LogError> {
+pub(super) fn read_frames(
+    window: &mut Window<'_>,
+    end: &mut End,
+    visit: Visit<'_>,
+) -> Result<Next, LogError> {
     loop {
         window.drop_before(end.lsn);
         let more = window.load()?;
@@ -202,7 +208,7 @@ pub(crate) fn read_payload(
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// A frame may go on behind the window.
     MayFollow,
     /// There is no frame.
@@ -210,29 +216,46 @@ enum Next {
 }
 
 /// A contiguous part of the log in memory.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     segments: &'a Segments,
-    start: Lsn,
+    pub(super) start: Lsn,
     bytes: Vec<u8>,
     /// Nothing behind it is looked at.
     limit: Option<Lsn>,
+    /// How much to read next, at most.
+    read_bytes: u64,
 }
 
-impl Window<'_> {
-    fn end(&self) -> Lsn {
+impl<'a> Window<'a> {
+    pub(super) fn new(segments: &'a Segments, start: Lsn, limit: Option<Lsn>) -> Window<'a> {
+        Window { segments, start, bytes: Vec::new(), limit, read_bytes: READ_BYTES }
+    }
+
+    /// The same, which reads little at first, then more.
+    pub(super) fn growing(segments: &'a Segments, start: Lsn, limit: Option<Lsn>) -> Window<'a> {
+        Window { read_bytes: READ_BYTES_FIRST, ..Window::new(segments, start, limit) }
+    }
+
+    pub(super) fn end(&self) -> Lsn {
         self.start.plus(self.bytes.len() as u64)
     }
 
-    fn drop_before(&mut self, lsn: Lsn) {
+    /// The last place that is not zero.
+    pub(super) fn last_byte(&self) -> Option<Lsn> {
+        let last = self.bytes.iter().rposition(|&byte| byte != 0)?;
+        Some(self.start.plus(last as u64))
+    }
+
+    pub(super) fn drop_before(&mut self, lsn: Lsn) {
         self.bytes.drain(..(lsn.get() - self.start.get()) as usize);
         self.start = lsn;
     }
 
     /// Appends what follows in the files; false at their end.
-    fn load(&mut self) -> Result<bool, LogError> {
+    pub(super) fn load(&mut self) -> Result<bool, LogError> {
         let geometry = self.segments.geometry();
         let at = self.end();
-        let allowed = self.limit.map_or(u64::MAX, |limit| limit.get() - at.get());
+        let allowed = self.limit.map_or(u64::MAX, |limit| limit.get().saturating_sub(at.get()));
         if allowed == 0 {
             return Ok(false);
         }
@@ -240,7 +263,8 @@ impl Window<'_> {
             return Ok(false);
         };
         let offset = geometry.offset_of(at);
-        let len = allowed.min(geometry.segment_bytes - offset).min(READ_BYTES) as usize;
+        let len = allowed.min(geometry.segment_bytes - offset).min(self.read_bytes) as usize;
+        self.read_bytes = (self.read_bytes * 2).min(READ_BYTES);
         let before = self.bytes.len();
         self.bytes.resize(before + len, 0);
         file.read_at(offset, &mut self.bytes[before..])?;
@@ -321,7 +345,7 @@ impl Window<'_> {
     ///
     /// It was there before anything was written up to the end of the last one, and before any byte of a frame that goes on behind that
     /// (see `segment`). Of a header that lies across the end its first word is enough: nothing else is written there.
-    fn missing_segment(&self, next: Next) -> Option<u64> {
+    pub(super) fn missing_segment(&self, next: Next) -> Option<u64> {
         let is_unpublished = self.bytes.first_chunk().is_some_and(|word: &[u8; 8]| *word == [0; 8]);
         let goes_on = next == Next::MayFollow && !is_unpublished;
         goes_on.then(|| self.segments.geometry().index_of(self.end()))
@@ -333,37 +357,43 @@ impl Window<'_> {
         self.drop_before(end.lsn);
         loop {
             let more = self.load()?;
-            if let Some(last) = self.bytes.iter().rposition(|&byte| byte != 0) {
-                cut_bytes = self.start.get() + last as u64 + 1 - end.lsn.get();
+            if let Some(last) = self.last_byte() {
+                cut_bytes = last.get() + 1 - end.lsn.get();
                 self.look_for_proof(end)?;
             }
             if !more {
                 return Ok(cut_bytes);
             }
-            // A frame may begin here and end behind.
-            let kept = self.bytes.len().min(FRAME_BYTES_MAX) as u64;
-            self.drop_before(Lsn::new(self.end().get() - kept));
+            self.keep_tail();
         }
     }
 
+    /// Drops what was looked at, but for what may be the beginning of a frame that ends behind.
+    pub(super) fn keep_tail(&mut self) {
+        let kept = self.bytes.len().min(FRAME_BYTES_MAX) as u64;
+        self.drop_before(Lsn::new(self.end().get() - kept));
+    }
+
     fn look_for_proof(&self, end: &End) -> Result<(), LogError> {
+        let last = end.session.map(|session| session.number);
+        let proof = self.first_whole(|header| header.durable > end.lsn && is_later(last, header.session));
+        proof.map_or(Ok(()), |_| Err(damaged(self.segments, end.lsn)))
+    }
+
+    /// The first whole frame in the window, wherever it begins, of those that will do.
+    pub(super) fn first_whole(&self, will_do: impl Fn(&Header) -> bool) -> Option<Header> {
         for at in (self.start.get()..self.end().get()).step_by(Lsn::ALIGN as usize) {
             let rest = &self.bytes[(at - self.start.get()) as usize..];
             // The own position is looked at first: it rules out nearly everything.
             if rest.get(8..16).is_none_or(|own| own != at.to_le_bytes()) {
                 continue;
             }
-            let proves = |header: &Header| {
-                header.durable > end.lsn
-                    && is_later(end.session.map(|session| session.number), header.session)
-                    && self.holds(header)
-                    && self.is_intact(header)
-            };
-            if self.header_at(Lsn::new(at)).is_some_and(|header| proves(&header)) {
-                return Err(damaged(self.segments, end.lsn));
+            let is_whole = |header: &Header| will_do(header) && self.holds(header) && self.is_intact(header);
+            if let Some(header) = self.header_at(Lsn::new(at)).filter(is_whole) {
+                return Some(header);
             }
         }
-        Ok(())
+        None
     }
 }
 
@@ -377,11 +407,11 @@ fn follows(session: Option<SessionNumber>, header: &Header) -> bool {
 }
 
 /// Whether `other` is not older than `session`; sessions are few between two places of one log.
-fn is_later(session: Option<SessionNumber>, other: SessionNumber) -> bool {
+pub(super) fn is_later(session: Option<SessionNumber>, other: SessionNumber) -> bool {
     session.is_none_or(|session| other.0.wrapping_sub(session.0) < u16::MAX / 2)
 }
 
-fn damaged(segments: &Segments, position: Lsn) -> LogError {
+pub(super) fn damaged(segments: &Segments, position: Lsn) -> LogError {
     let (file, offset) = place(segments, position);
     LogError::Damaged { file, offset, position }
 }
@@ -396,7 +426,7 @@ pub(crate) fn senseless(segments: &Segments, position: Lsn, what: &'static str) 
     LogError::Senseless { file, offset, position, what }
 }
 
-fn place(segments: &Segments, position: Lsn) -> (String, u64) {
+pub(crate) fn place(segments: &Segments, position: Lsn) -> (String, u64) {
     let geometry = segments.geometry();
     (file_name(geometry.index_of(position)), geometry.offset_of(position))
 }

@@ -102,6 +102,15 @@ pub(crate) fn check_header(
     if block.starts_with(&expected[..HEADER_BYTES + 4]) { Ok(()) } else { Err(BadHeader::Damaged) }
 }
 
+/// What a header says of its store, if it is whole: for whoever does not know yet whose it is.
+pub(crate) fn read_header(block: &[u8]) -> Option<(StoreId, u64, Geometry)> {
+    let mut fields = Cursor::new(block.get(16..)?);
+    let store: StoreId = fields.take(16)?.try_into().ok()?;
+    let (index, geometry) = (fields.u64()?, Geometry { segment_bytes: fields.u64()? });
+    let is_whole = geometry.is_sound() && check_header(block, &store, index, geometry) == Ok(());
+    is_whole.then_some((store, index, geometry))
+}
+
 struct Files {
     open: BTreeMap<u64, Arc<dyn BlockFile>>,
     /// Files of segments that the log does not need any more.
@@ -157,6 +166,11 @@ impl Segments {
     pub(crate) fn existing(&self, index: u64) -> Result<Arc<dyn BlockFile>, IoError> {
         // Opening what is not there says so, with its path.
         self.get(index).map_or_else(|| Ok(Arc::from(self.device.open(&file_name(index))?)), Ok)
+    }
+
+    /// The last one that is there, if there is any.
+    pub(crate) fn last(&self) -> Option<u64> {
+        lock(&self.files).open.last_key_value().map(|(index, _)| *index)
     }
 
     /// Makes segment `index` ready for writing, if it is not, and before it those that are missing between: recovery reads a gap as damage.
@@ -319,12 +333,14 @@ mod tests {
         let (store, geometry) = ([7; 16], Geometry { segment_bytes: 1 << 20 });
         let good = encode_header(&store, 3, geometry);
         assert_eq!(check_header(&good, &store, 3, geometry), Ok(()));
+        assert_eq!(read_header(&good), Some((store, 3, geometry)));
         assert_eq!(check_header(&good, &store, 4, geometry), Err(BadHeader::Damaged));
         assert_eq!(check_header(&[0; BLOCK], &store, 3, geometry), Err(BadHeader::Damaged));
         for bit in 0..(HEADER_BYTES + 4) * 8 {
             let mut block = good.to_vec();
             block[bit / 8] ^= 1 << (bit % 8);
             assert!(check_header(&block, &store, 3, geometry).is_err(), "bit {bit}");
+            assert_eq!(read_header(&block), None, "bit {bit}");
         }
     }
 

@@ -61,13 +61,20 @@ impl<'a> Streams<'a> {
 
     /// Takes the next frames of the log; returns the commits among them from `from` on, in order.
     pub(crate) fn read<'f>(&mut self, frames: &Frames<'f>) -> Result<Vec<(Lsn, Stream<'f>)>, LogError> {
+        self.read_each(frames).into_iter().map(|(lsn, stream)| Ok((lsn, stream?))).collect()
+    }
+
+    /// The same, with what is wrong with some of them, or with a chunk, in its place.
+    pub(crate) fn read_each<'f>(&mut self, frames: &Frames<'f>) -> Vec<(Lsn, Result<Stream<'f>, LogError>)> {
         let mut streams = Vec::with_capacity(frames.headers.len());
         for header in frames.headers {
             match header.kind {
                 Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
-                Kind::Chunk => return Err(senseless(self.segments, header.lsn, NO_LINK)),
+                Kind::Chunk => {
+                    streams.push((header.lsn, Err(senseless(self.segments, header.lsn, NO_LINK))));
+                }
                 Kind::Commit if header.lsn >= self.from => {
-                    streams.push((header.lsn, self.stream(frames, header)?));
+                    streams.push((header.lsn, self.stream(frames, header)));
                 }
                 // A commit that was under way when the store was closed may come behind that.
                 Kind::Commit | Kind::Void | Kind::Close => {}
@@ -75,10 +82,13 @@ impl<'a> Streams<'a> {
                     self.chunks.end_session();
                     self.salt = Salt::read(frames.payload(header));
                 }
-                Kind::Time => self.time = Some(read_time(self.segments, frames, header)?),
+                Kind::Time => match read_time(self.segments, frames, header) {
+                    Ok(time) => self.time = Some(time),
+                    Err(error) => streams.push((header.lsn, Err(error))),
+                },
             }
         }
-        Ok(streams)
+        streams
     }
 
     /// What the last mark said that was read.

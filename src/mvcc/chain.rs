@@ -265,6 +265,20 @@ impl Record {
         })
     }
 
+    /// Whether the invariants of the chain hold, as far as they can be seen: only its head may be undecided, and positions descend.
+    pub(crate) fn descends(&self, guard: &Guard) -> bool {
+        let Ok(head) = self.head() else { return true };
+        let mut above: Option<Lsn> = None;
+        for (index, version) in walk(head, guard).enumerate() {
+            match (committed(version, guard), above) {
+                (None, _) if index > 0 => return false,
+                (Some(lsn), Some(above)) if lsn >= above => return false,
+                (lsn, _) => above = lsn,
+            }
+        }
+        true
+    }
+
     /// For serializable validation at `lsn`: see `txn::validate`. Walks the versions above and at the newest decided one.
     pub(crate) fn versions<'g>(&self, guard: &'g Guard) -> Result<impl Iterator<Item = &'g Version>, Dead> {
         Ok(walk(self.head()?, guard))

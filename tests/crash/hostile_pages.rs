@@ -1,5 +1,6 @@
-//! Pages and manifests that somebody changed on purpose, checksums and all: opening refuses them or makes sense of them, and neither that nor
-//! the next checkpoint panics, goes round in circles, or takes memory without end. In an encrypted store no such change is made sense of.
+//! Pages and manifests that somebody changed on purpose, checksums and all: opening refuses them or makes sense of them, verifying finds what
+//! opening refuses, and neither of them nor the next checkpoint panics, goes round in circles, or takes memory without end. In an encrypted store no
+//! such change is made sense of.
 
 use super::harness::{
     History, bytes, config, contents, copy, manifest_end, open_with, overwrite, put, seal_manifest,
@@ -8,8 +9,11 @@ use super::harness::{
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
+use crate::engine::verify::verify_on;
 use crate::io::{Device, SimulatedDisk};
 use crate::{Compression, Durability};
+use std::path::Path;
+use std::sync::Arc;
 
 fn compressed() -> Config {
     Config { checkpoint_compression: Compression::Lz4, ..config() }
@@ -48,9 +52,16 @@ fn change_page(page: &mut [u8], store: &[u8], random: &mut fastrand::Rng) {
 /// Opens the store, and if that succeeds reads everything, writes to all places, and takes a checkpoint; returns whether it opened.
 /// Nothing is made sense of in an encrypted store but what is as it was.
 fn survives(disk: &SimulatedDisk, (history, config): (&History, &Config), context: &str) -> bool {
+    let verified = verify_on(&(Arc::new(copy(disk)) as Arc<dyn Device>), Path::new("disk"), config);
     let opened = match open_with(disk, config.clone()) {
         Ok(opened) => opened,
-        Err(OpenError::Checkpoint(_) | OpenError::Damaged { .. } | OpenError::Log(_)) => return false,
+        Err(error @ (OpenError::Checkpoint(_) | OpenError::Damaged { .. } | OpenError::Log(_))) => {
+            match verified {
+                Ok(found) => assert!(!found.is_sound(), "{error}: {context}"),
+                Err(same) => assert_eq!(same.to_string(), error.to_string(), "{context}"),
+            }
+            return false;
+        }
         Err(error) => panic!("{error}: {context}"),
     };
     let state = opened.state();

@@ -2,7 +2,7 @@
 
 use crate::{DEVICES, Place, contents, fill, things};
 use skipstone::bson::doc;
-use skipstone::{BackupError, Database, Durability, Error, OpenError, verify};
+use skipstone::{BackupError, Database, Durability, Error, OpenError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
@@ -14,7 +14,7 @@ fn a_backup_is_a_sound_store_with_everything_in_it() {
         let backup = db.back_up(&copies.store).unwrap();
         let expected = contents(&db);
         things(&db).insert(doc! { "_id": "later" }).unwrap();
-        let found = verify(&copies.store).unwrap();
+        let found = crate::sound(&copies.store);
         assert_eq!((found.entries, found.checkpoint), (backup.entries, backup.checkpoint), "{device:?}");
         for round in 0..2 {
             let copy = Database::builder().path(&copies.store).create(false).open().unwrap();

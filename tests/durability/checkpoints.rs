@@ -108,7 +108,7 @@ fn the_log_behind_a_checkpoint_is_replayed_over_it() {
         fill_several(&db, 1);
         let expected = contents(&db);
         db.close().unwrap();
-        let found = skipstone::verify(&place.store).unwrap();
+        let found = crate::sound(&place.store);
         assert_eq!(
             (found.checkpoint, found.entries, found.pages),
             (taken.position, taken.entries, taken.pages)
@@ -188,7 +188,7 @@ fn a_growing_log_takes_checkpoints_and_is_used_again() {
         let expected = contents(&db);
         drop(things);
         db.close().unwrap();
-        let found = skipstone::verify(&place.store).unwrap();
+        let found = crate::sound(&place.store);
         // What makes a checkpoint due, those that are begun, and one that is ready; at rest none waits to be used again.
         assert!(place.segments().len() as u64 == found.segments && found.segments <= 8, "{found:?}");
         assert!(contents(&builder().open().unwrap()) == expected, "{device:?}");

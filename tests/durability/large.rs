@@ -75,7 +75,7 @@ fn a_transaction_of_forty_megabytes() {
     assert!(db.position().get() - before > 40_000_000);
     drop((things, bytes));
     db.close().unwrap();
-    let verified = skipstone::verify(&place.store).unwrap();
+    let verified = crate::sound(&place.store);
     // With the names of the collection and the keyspace.
     assert_eq!((verified.cut_bytes, verified.writes), (0, SMALL_DOCUMENTS as u64 + 3));
     let db = builder().open().unwrap();

@@ -9,9 +9,10 @@ mod missing_segments;
 mod reopen;
 mod restores;
 mod second_opener;
+mod verifying;
 
 use skipstone::bson::doc;
-use skipstone::{Builder, Collection, Database, DeviceChoice, Durability};
+use skipstone::{Builder, Collection, Database, DeviceChoice, Durability, Finding, OpenError, Verified};
 use std::path::{Path, PathBuf};
 
 /// A directory for one store, removed in the end.
@@ -89,6 +90,28 @@ fn contents(db: &Database) -> Vec<String> {
         );
     }
     all
+}
+
+/// What verifying finds in a store that is sound.
+fn sound(store: &Path) -> Verified {
+    let found = skipstone::verify(store).unwrap();
+    assert!(found.is_sound(), "{:#?}", found.findings);
+    found
+}
+
+/// Whether verifying finds what opening failed with: the same words, at the same place.
+fn assert_verifying_agrees(store: &Path, opening: &OpenError) {
+    let text = opening.to_string();
+    match skipstone::verify(store) {
+        Err(error) => assert_eq!(error.to_string(), text),
+        Ok(found) => {
+            let says = |finding: &Finding| {
+                let place = finding.file.as_ref().is_some_and(|file| text.contains(file));
+                place && text.contains(&finding.what)
+            };
+            assert!(found.findings.iter().any(says), "{text} is not in {:#?}", found.findings);
+        }
+    }
 }
 
 fn things(db: &Database) -> Collection {

@@ -77,8 +77,8 @@ fn recovery_twice_in_a_row_gives_the_same_store() {
     let expected = contents(&db);
     db.close().unwrap();
     let before = image(&place.store);
-    let first = skipstone::verify(&place.store).unwrap();
-    let second = skipstone::verify(&place.store).unwrap();
+    let first = crate::sound(&place.store);
+    let second = crate::sound(&place.store);
     assert_eq!((first.end, first.frames, first.writes), (second.end, second.frames, second.writes));
     assert_eq!(image(&place.store), before, "verifying changes nothing");
     let mut end = first.end;
@@ -199,7 +199,7 @@ fn verify_counts_what_is_there() {
     things.delete_many(0..5).unwrap();
     drop(things);
     db.close().unwrap();
-    let found = skipstone::verify(&place.store).unwrap();
+    let found = crate::sound(&place.store);
     // The name, and two batches; their frames, and two each for opening and closing, one of which says when that was.
     assert_eq!((found.commits, found.writes, found.frames, found.cut_bytes), (3, 16, 7, 0));
     assert!(found.closed && found.segments >= 1);

@@ -4,6 +4,7 @@ use crate::source::{Finding, SourceFile};
 
 /// Folder (or file) directly below `src`, and its level.
 const LEVELS: &[(&str, u8)] = &[
+    ("fuzzing", 9),
     ("api", 8),
     ("query", 7),
     ("engine", 6),
@@ -35,6 +36,8 @@ const MEETING_POINTS: &[(&str, &str)] = &[
         "src/engine/checkpointer",
         "the checkpoint: the log says what changed, a snapshot of the versions what it is now",
     ),
+    ("src/engine/verify_open", "verifying: whether the log and the versions hold the same"),
+    ("src/engine/salvage", "salvaging: what the old log says becomes transactions of a new store"),
     ("src/engine/mod", "an open store owns both, and joins them nowhere"),
     ("src/engine/maintenance", "one thread for each: flushing the log, sweeping the versions"),
 ];

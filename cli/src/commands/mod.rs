@@ -10,6 +10,7 @@ pub(crate) mod import;
 pub(crate) mod put;
 pub(crate) mod restore;
 pub(crate) mod rotate_key;
+pub(crate) mod salvage;
 pub(crate) mod scan;
 pub(crate) mod stats;
 pub(crate) mod verify;

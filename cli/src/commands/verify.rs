@@ -1,7 +1,8 @@
-//! `verify`: every page of the checkpoint and every frame of the log behind it, of a store that nobody has open.
+//! `verify`: every page of the checkpoint and every frame of the log behind it, of a store that nobody has open, and all that is in them.
 
 use crate::args::StoreArgs;
 use crate::error::CliError;
+use crate::findings;
 use crate::output::{Output, Style};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
@@ -29,15 +30,21 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
             HumanCount(found.free_pages),
         ),
     };
+    let verdict = match found.findings.len() as u64 + found.more_findings {
+        0 => "the store is sound".to_owned(),
+        1 => "the store is damaged at one place".to_owned(),
+        places => format!("the store is damaged at {} places", HumanCount(places)),
+    };
     let human = format!(
-        "the store is sound: {checkpoint}; {} frames, {} commits in {} segments up to position {}; {ending}",
+        "{verdict}: {checkpoint}; {} frames, {} commits in {} segments up to position {}; {ending}{}",
         HumanCount(found.frames),
         HumanCount(found.commits),
         found.segments,
         found.end,
+        findings::for_people(&found.findings, found.more_findings),
     );
     let json = json!({
-        "sound": true,
+        "sound": found.is_sound(),
         "checkpoint": found.checkpoint.get(),
         "entries": found.entries,
         "pages": found.pages,
@@ -49,6 +56,12 @@ pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
         "end": found.end.get(),
         "cut_bytes": found.cut_bytes,
         "closed": found.closed,
+        "findings": findings::for_programs(&found.findings),
+        "more_findings": found.more_findings,
     });
-    Output::report(style, &human, &json)
+    Output::report(style, &human, &json)?;
+    match found.findings.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(CliError::Damaged { dir: args.dir.clone(), first: Box::new(first) }),
+    }
 }

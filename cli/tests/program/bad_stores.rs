@@ -1,6 +1,7 @@
 //! Stores that cannot be opened, and systems that refuse: each with its message and exit code.
 
 use crate::support::{PROGRAM, Place, run};
+use serde_json::json;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -28,6 +29,11 @@ const READERS: &[&[&str]] = &[
 
 /// Commands that make the store if it is missing.
 const WRITERS: &[&[&str]] = &[&["import", "s", "c", "-"], &["put", "s", "c"]];
+
+/// Those that open the store, and end with the first thing that is wrong.
+fn openers() -> impl Iterator<Item = &'static [&'static str]> {
+    everybody().filter(|args| args[0] != "verify")
+}
 
 fn everybody() -> impl Iterator<Item = &'static [&'static str]> {
     READERS.iter().chain(WRITERS).copied()
@@ -114,9 +120,13 @@ fn damage_is_told_with_file_and_offset() {
     let handle = fs::File::options().write(true).open(&file).unwrap();
     handle.write_all_at(b"F", offset as u64).unwrap();
     let name = file.file_name().unwrap().to_str().unwrap();
-    for args in everybody() {
+    for args in openers() {
         place.run_with(args, "{}").expect_saying(5, &["the log is damaged", name, "at byte"]);
     }
+    let found = place.run(&["verify", "s"]).expect_saying(5, &["is damaged", name, "at byte"]).value();
+    assert_eq!((&found["sound"], &found["findings"][0]["kind"]), (&json!(false), &json!("frame")), "{found}");
+    assert!(found["findings"][0]["lost"]["from_position"].as_u64() > Some(0), "{found}");
+    assert!(found["commits"].as_u64() > Some(7), "what is behind is checked too: {found}");
     handle.write_all_at(b"f", offset as u64).unwrap();
     assert_eq!(place.run(&["count", "s", "c"]).expect(0).value()["count"], 100, "nothing was cut meanwhile");
 }
@@ -131,9 +141,13 @@ fn damage_in_a_checkpoint_is_told_with_file_and_offset() {
     let handle = fs::File::options().write(true).open(&file).unwrap();
     handle.write_all_at(b"F", offset as u64).unwrap();
     let page = format!("`pages-000000000000` holds at byte {}", offset / PAGE_BYTES * PAGE_BYTES);
-    for args in everybody() {
+    for args in openers() {
         place.run_with(args, "{}").expect_saying(5, &["the checkpoint is damaged", &page, "checksum"]);
     }
+    let human = place.run(&["verify", "s", "--human"]).expect_saying(5, &["is damaged"]).out;
+    let line = "page in `pages-000000000000` at byte ";
+    assert!(human.starts_with("the store is damaged at one place") && human.contains(line), "{human}");
+    assert!(human.contains("lost: documents of `c`"), "{human}");
     handle.write_all_at(b"f", offset as u64).unwrap();
     assert_eq!(place.run(&["count", "s", "c"]).expect(0).value()["count"], 1);
 }

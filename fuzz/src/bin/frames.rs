@@ -1,0 +1,10 @@
+//! See `skipstone::fuzzing::frames`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|input: &[u8]| skipstone::fuzzing::frames(input));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    skipstone_fuzz::refuse();
+}

@@ -1,0 +1,154 @@
+//! Reads a damaged log: what is whole before, between and behind the places that are not.
+//!
+//! Behind such a place the next whole frame of the same session or a later one is looked for, and reading goes on there. What is between is a
+//! [`Gap`]. A torn end is none: nothing behind it is whole.
+
+use super::frame::{Header, Kind, SessionNumber};
+use super::reader::{End, LogError, Next, Start, Visit, Window, damaged, is_later, read_frames};
+use super::seal::{Salt, Session};
+use super::segment::Segments;
+use crate::lsn::Lsn;
+
+/// Positions that were in the log, and cannot be read.
+#[derive(Debug)]
+pub(crate) struct Gap {
+    pub(crate) from: Lsn,
+    /// Where reading goes on; none if it ends there.
+    pub(crate) to: Option<Lsn>,
+    pub(crate) why: Why,
+}
+
+/// What proves a gap.
+#[derive(Debug)]
+pub(crate) enum Why {
+    /// A place holds no frame, and one behind it does.
+    Damaged(LogError),
+    /// The segment must have been there.
+    MissingSegment(u64),
+}
+
+/// Reads from `start` to the end or to `limit`, whatever is in between; `gap` gets what cannot be read.
+pub(crate) fn read_on(
+    segments: &Segments,
+    start: Start,
+    limit: Option<Lsn>,
+    visit: Visit<'_>,
+    mut gap: impl FnMut(Gap),
+) -> Result<End, LogError> {
+    let mut end = start.end();
+    loop {
+        let mut window = Window::growing(segments, end.lsn, limit);
+        let (next, changed) = match read_frames(&mut window, &mut end, visit) {
+            Err(error) => (Next::Ends, Some(read_before(segments, error, &mut end, visit)?)),
+            Ok(next) => (next, None),
+        };
+        if limit == Some(end.lsn) {
+            return Ok(end);
+        }
+        let was_changed = changed.is_some();
+        let damage = |end: &End| changed.unwrap_or_else(|| damaged(segments, end.lsn));
+        let missing = if limit.is_none() && !was_changed { window.missing_segment(next) } else { None };
+        let found = find_frame(segments, &end, limit)?;
+        if let Some(header) = &found {
+            let why = missing.map_or_else(|| Why::Damaged(damage(&end)), Why::MissingSegment);
+            gap(Gap { from: end.lsn, to: Some(header.lsn), why });
+            (end.lsn, end.session) = (header.lsn, Some(session_before(header, end.session)));
+            continue;
+        }
+        match missing {
+            Some(index) => gap(Gap { from: end.lsn, to: None, why: Why::MissingSegment(index) }),
+            None if limit.is_some() || was_changed => {
+                gap(Gap { from: end.lsn, to: None, why: Why::Damaged(damage(&end)) });
+            }
+            None => end.cut_bytes = bytes_behind(segments, end.lsn)?,
+        }
+        return Ok(end);
+    }
+}
+
+/// If the error is about one frame, which somebody changed, reads what is before it.
+fn read_before(
+    segments: &Segments,
+    error: LogError,
+    end: &mut End,
+    visit: Visit<'_>,
+) -> Result<LogError, LogError> {
+    let LogError::Unauthentic { position, .. } = error else { return Err(error) };
+    if position > end.lsn {
+        let mut before = Window::growing(segments, end.lsn, Some(position));
+        read_frames(&mut before, end, visit)?;
+    }
+    Ok(error)
+}
+
+/// Where reading begins if nobody knows: at the first whole frame.
+pub(crate) fn first_frame(segments: &Segments) -> Result<Option<Start>, LogError> {
+    let nowhere = Start::OF_LOG.end();
+    let found = match whole_frame(segments, Lsn::ZERO, &nowhere, None)? {
+        Some(header) => header,
+        None => return Ok(None),
+    };
+    Ok(Some(Start { lsn: found.lsn, session: Some(session_before(&found, None)) }))
+}
+
+/// The session after which a frame can come, if `last` is the last one that is known.
+fn session_before(header: &Header, last: Option<Session>) -> Session {
+    let number = match header.kind {
+        Kind::Open => SessionNumber(header.session.0.wrapping_sub(1)),
+        _ => header.session,
+    };
+    let known = last.filter(|last| last.number == number);
+    known.unwrap_or(Session { number, salt: Salt::NONE })
+}
+
+/// Whether reading can go on at a frame: in an encrypted store only with the salt of its session, which its first frame says.
+fn is_readable(segments: &Segments, header: &Header, last: Option<Session>) -> bool {
+    let is_known = || last.is_some_and(|last| last.number == header.session);
+    segments.keys().is_none() || header.kind == Kind::Open || is_known()
+}
+
+/// The first whole frame behind the log's end that proves that the end is none.
+fn find_frame(segments: &Segments, end: &End, limit: Option<Lsn>) -> Result<Option<Header>, LogError> {
+    whole_frame(segments, end.lsn.plus(Lsn::ALIGN), end, limit)
+}
+
+fn whole_frame(
+    segments: &Segments,
+    from: Lsn,
+    end: &End,
+    limit: Option<Lsn>,
+) -> Result<Option<Header>, LogError> {
+    let Some(last) = segments.last() else { return Ok(None) };
+    let geometry = segments.geometry();
+    // In flight are frames behind a torn end that nothing depends on. One that says that the place was durable proves damage, and so the first one.
+    let (mut first, mut is_proved) = (None, end.session.is_none());
+    let mut at = from;
+    while geometry.index_of(at) <= last {
+        let mut window = Window::growing(segments, at, limit);
+        while window.load()? {
+            let last = end.session.map(|session| session.number);
+            let later = |header: &Header| is_later(last, header.session);
+            let readable = |header: &Header| later(header) && is_readable(segments, header, end.session);
+            first = first.or_else(|| window.first_whole(readable));
+            is_proved |= window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
+            if is_proved && first.is_some() {
+                return Ok(first);
+            }
+            window.keep_tail();
+        }
+        // A segment that is not there ends the window.
+        at = geometry.first(geometry.index_of(window.end().max(at)) + 1).max(at);
+    }
+    Ok(None)
+}
+
+/// How far behind `end` the bytes are not zero.
+fn bytes_behind(segments: &Segments, end: Lsn) -> Result<u64, LogError> {
+    let mut window = Window::new(segments, end, None);
+    let mut bytes = 0;
+    while window.load()? {
+        bytes = window.last_byte().map_or(bytes, |last| last.get() + 1 - end.get());
+        window.drop_before(window.end());
+    }
+    Ok(bytes)
+}
