@@ -45,7 +45,7 @@ fn each_command_takes_the_key_from_a_file_or_the_environment() {
 #[test]
 fn a_key_that_is_missing_wrong_or_not_wanted_has_a_code_of_its_own() {
     let place = place();
-    for args in [&["get", "s", "c", "1"][..], &["verify", "s"], &["stats", "s"], &["put", "s", "c"]] {
+    for args in [&["get", "s", "c", "1"][..], &["verify", "s"], &["stats", "s"], &["count", "s", "c"]] {
         place.run(args).expect_saying(9, &["the store at `s` is encrypted", "key"]);
         let wrong = [args, &["--key-file", "other"]].concat();
         place.run(&wrong).expect_saying(9, &["the key is not the one of this store", "s/keys"]);
@@ -55,8 +55,10 @@ fn a_key_that_is_missing_wrong_or_not_wanted_has_a_code_of_its_own() {
         place.run(&none).expect_saying(9, &["the key file `s/store` holds no key"]);
         let unset = [args, &["--key-env", "NO_SUCH_KEY"]].concat();
         place.run(&unset).expect_saying(9, &["the environment variable `NO_SUCH_KEY` is not set"]);
-        place.run(&[args, &["--key-env", "A", "--key-file", "key"]].concat()).expect(2);
+        let both = place.run(&[args, &["--key-env", "A", "--key-file", "key"]].concat());
+        assert!(both.code == 2 && both.err.contains("cannot be used with"), "{both:?}");
     }
+    place.run_with(&["put", "s", "c"], r#"{"_id": 3}"#).expect_saying(9, &["the store at `s` is encrypted"]);
     place.run_with(&["put", "plain", "c"], r#"{"_id": 1}"#).expect(0);
     let unwanted = place.run(&["get", "plain", "c", "1", "--key-file", "key"]);
     unwanted.expect_saying(9, &["the store at `plain` is not encrypted"]);
@@ -65,7 +67,8 @@ fn a_key_that_is_missing_wrong_or_not_wanted_has_a_code_of_its_own() {
 #[test]
 fn rotating_the_key_leaves_the_old_one_useless() {
     let place = place();
-    place.run(&["rotate-key", "s", "--key-file", "key"]).expect(2);
+    let without = place.run(&["rotate-key", "s", "--key-file", "key"]);
+    assert!(without.code == 2 && without.err.contains("--new-key-file"), "{without:?}");
     let rotated = place.run(&["rotate-key", "s", "--key-file", "key", "--new-key-file", "other"]).expect(0);
     assert!(rotated.values()[0]["entries"].as_u64() >= Some(2), "{rotated:?}");
     place.run(&["get", "s", "c", "1", "--key-file", "key"]).expect_saying(9, &["s/keys"]);
