@@ -173,6 +173,10 @@ impl Device for Memory {
         Err(refused(IoOperation::Rename, from))
     }
 
+    fn replace(&self, from: &str, _to: &str) -> Result<(), IoError> {
+        Err(refused(IoOperation::Rename, from))
+    }
+
     fn remove(&self, name: &str) -> Result<(), IoError> {
         Err(refused(IoOperation::Remove, name))
     }

@@ -151,7 +151,7 @@ pub(super) fn check_pages(
         check_trees(check, (pages, manifest.position), trees, &mut walked, &good)?;
     }
     // What a page that cannot be read leads to is in use all the same.
-    if check.findings.list.is_empty()
+    if walked.lost.is_empty()
         && let Err(error) = free_map::check(pages, manifest, &mut walked.used)
     {
         check.findings.add_error(error.into(), Lost::Nothing)?;

@@ -148,8 +148,9 @@ fn a_count_that_does_not_agree_is_found() {
     let all = contents(&disk);
     let (name, manifest) = all.iter().find(|(name, _)| name.starts_with("manifest-")).unwrap();
     let mut manifest = manifest.clone();
-    let last = 88 + 32 * (u32::from_le_bytes(manifest[84..88].try_into().unwrap()) as usize - 1);
-    manifest[last + 24] += 1;
+    // The trees are the end of the body, and the number of its entries is the end of a tree.
+    let body_bytes = u32::from_le_bytes(manifest[72..76].try_into().unwrap()) as usize;
+    manifest[80 + body_bytes - 8] += 1;
     seal_manifest(&mut manifest);
     overwrite(&disk, name, 0, &manifest);
     let found = verify(&disk);
