@@ -2,7 +2,9 @@
 
 use crate::assert_says;
 use skipstone::bson::doc;
-use skipstone::{Builder, Database, DeviceChoice, Error, IoOperation, LockError, OpenError, verify};
+use skipstone::{
+    Builder, Database, DeviceChoice, Error, FindingKind, IoOperation, LockError, OpenError, verify,
+};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -151,12 +153,17 @@ fn a_store_file_that_is_damaged_or_cut_or_gone() {
     }
     fs::remove_file(&file).unwrap();
     let before = image(&store);
-    for error in [refused(at(&store)).0, refused(at(&store).create(false)).0, verify(&store).unwrap_err()] {
+    for error in [refused(at(&store)).0, refused(at(&store).create(false)).0] {
         let said = error.to_string();
         let OpenError::Damaged { file: named, what, .. } = error else { panic!("{said}") };
         assert!(named == file && what.contains("the log is there"), "{said}");
         assert_says(&said, &["store", "is damaged", "restore a backup"]);
     }
+    let findings = verify(&store).unwrap().findings;
+    assert!(
+        matches!(&findings[..], [finding] if finding.kind == FindingKind::Store && finding.what.contains("the log is there")),
+        "{findings:?}"
+    );
     assert_eq!(image(&store), before, "it is as it was");
     fs::write(&file, good).unwrap();
     assert_whole(&store);
