@@ -174,18 +174,16 @@ impl<T> Table<T> {
     pub(super) fn insert(&self, link: Link<T>, hash: Hash, guard: &Guard) -> Inserted<T> {
         let key = link.get(guard).key();
         for slot in self.path(hash) {
-            // Acquire: as in `find`.
-            let mut word = Word(slot.load(Ordering::Acquire));
-            if word == Word::EMPTY {
-                let to = if self.next(guard).is_some() { word.frozen() } else { Word::of(link, hash) };
-                // Release: publishes the node, or that the next table is there; failure Acquire: what was found is looked at.
-                match slot.compare_exchange(word.0, to.0, Ordering::Release, Ordering::Acquire) {
-                    Ok(_) if to.is_frozen() => return Inserted::Next,
-                    // Relaxed: a count.
-                    Ok(_) => return Inserted::Here { used: self.used.fetch_add(1, Ordering::Relaxed) + 1 },
-                    Err(found) => word = Word(found),
-                }
-            }
+            let empty = Word::<T>::EMPTY;
+            let to = if self.next(guard).is_some() { empty.frozen() } else { Word::of(link, hash) };
+            // Mostly it is empty; to look first would cost a new table two faults a memory page, the second with a message to every core.
+            // Release: publishes the node, or that the next table is there; failure Acquire: as in `find`.
+            let word = match slot.compare_exchange(empty.0, to.0, Ordering::Release, Ordering::Acquire) {
+                Ok(_) if to.is_frozen() => return Inserted::Next,
+                // Relaxed: a count.
+                Ok(_) => return Inserted::Here { used: self.used.fetch_add(1, Ordering::Relaxed) + 1 },
+                Err(found) => Word(found),
+            };
             if word.is_end() {
                 return Inserted::Next;
             }
