@@ -28,8 +28,8 @@ pub(super) fn check_sizes(key: &[u8], value: &[u8], limits: &Limits) -> Result<(
     if key.len() > MAX_KEY_BYTES {
         return Err(Error::KeyTooLong { len: key.len(), max: MAX_KEY_BYTES });
     }
-    if value.len() > limits.max_document_bytes {
-        return Err(Error::ValueTooLarge { len: value.len(), max: limits.max_document_bytes });
+    if value.len() > limits.bytes_max() {
+        return Err(Error::ValueTooLarge { len: value.len(), max: limits.bytes_max() });
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The entries of leaves and branches, as pages hold them.
 //!
-//! Nothing of them is trusted: what is cut off reads as [`None`].
+//! Nothing of them is trusted: what is cut off, or longer than anything a checkpoint writes, reads as [`None`].
 
-use super::page::Link;
+use super::page::{CELL_BYTES_MAX, Link};
+use crate::document::MAX_KEY_BYTES;
 use crate::format::Cursor;
 use crate::lsn::Lsn;
 
@@ -40,9 +41,11 @@ impl<'a> LeafCell<'a> {
         let key_bytes = cursor.u16()?;
         let value_bytes = cursor.u32()?;
         let lsn = Lsn::read(cursor.u64()?)?;
-        let key = cursor.take(key_bytes.into())?;
+        let key = cursor.take(key_bytes.into()).filter(|key| key.len() <= MAX_KEY_BYTES)?;
         let value = if value_bytes & OVERFLOWS == 0 {
-            Stored::Inline(cursor.take(value_bytes as usize)?)
+            let value = cursor.take(value_bytes as usize)?;
+            let fits = LeafCell::inline_bytes(key, value) <= CELL_BYTES_MAX;
+            fits.then_some(Stored::Inline(value))?
         } else {
             let (first, stored) = (Link::decode(&mut cursor)?, cursor.u32()?);
             Stored::Overflow { first, bytes: value_bytes & !OVERFLOWS, stored }
@@ -54,7 +57,10 @@ impl<'a> LeafCell<'a> {
         let key_bytes = u16::try_from(self.key.len()).expect("keys are short");
         let value_bytes = match self.value {
             Stored::Inline(value) => u32::try_from(value.len()).expect("it fits a page"),
-            Stored::Overflow { bytes, .. } => bytes | OVERFLOWS,
+            Stored::Overflow { bytes, .. } => {
+                assert_eq!(bytes & OVERFLOWS, 0, "values are shorter than 2 GiB");
+                bytes | OVERFLOWS
+            }
         };
         out.extend_from_slice(&key_bytes.to_le_bytes());
         out.extend_from_slice(&value_bytes.to_le_bytes());
@@ -82,7 +88,8 @@ impl<'a> BranchCell<'a> {
         let mut cursor = Cursor::new(bytes);
         let key_bytes = cursor.u16()?;
         let child = Link::decode(&mut cursor)?;
-        Some(BranchCell { low: cursor.take(key_bytes.into())?, child })
+        let low = cursor.take(key_bytes.into()).filter(|low| low.len() <= MAX_KEY_BYTES)?;
+        Some(BranchCell { low, child })
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {

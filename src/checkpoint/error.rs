@@ -40,8 +40,8 @@ pub enum CheckpointError {
         /// The newest version this program knows.
         supported: u32,
     },
-    /// The threads that write a checkpoint could not be started.
-    #[error("the threads that write a checkpoint could not be started: {what}")]
+    /// The threads that write a checkpoint could not be started, or one of them failed for a fault of this program.
+    #[error("the threads that write a checkpoint failed: {what}")]
     #[non_exhaustive]
     Threads {
         /// Why.

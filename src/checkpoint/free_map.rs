@@ -27,7 +27,7 @@ fn byte_count(pages: u64) -> u64 {
 pub(super) fn read(
     pages: &Pages,
     manifest: &Manifest,
-    visit: impl FnMut(Link, &[u8]),
+    visit: impl FnMut(Link, &[u8]) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     let Some(first) = manifest.map else { return Ok(()) };
     let source = Source { pages, space: SPACE, position: manifest.position };
@@ -36,21 +36,20 @@ pub(super) fn read(
 
 /// Adds the pages of the map to others.
 pub(super) fn take(pages: &Pages, manifest: &Manifest, set: &mut PageSet) -> Result<(), CheckpointError> {
-    let mut links = Vec::new();
-    read(pages, manifest, |link, _| links.push(link))?;
     let source = Source { pages, space: SPACE, position: manifest.position };
-    links.iter().try_for_each(|link| walk::take(source, set, *link))
+    read(pages, manifest, |link, _| walk::take(source, set, link))
 }
 
 /// Adds the pages of the map to those that the trees lead to; the map must say the same.
 pub(crate) fn check(pages: &Pages, manifest: &Manifest, used: &mut PageSet) -> Result<(), CheckpointError> {
     let (mut links, mut map) = (Vec::new(), Vec::new());
+    let source = Source { pages, space: SPACE, position: manifest.position };
     read(pages, manifest, |link, part| {
+        walk::take(source, used, link)?;
         links.push(link);
         map.extend_from_slice(part);
+        Ok(())
     })?;
-    let source = Source { pages, space: SPACE, position: manifest.position };
-    links.iter().try_for_each(|link| walk::take(source, used, *link))?;
     let total = manifest.extents * manifest.extent_pages;
     let expected = used.to_bytes(if links.is_empty() { 0 } else { total });
     let Some(at) = map.iter().zip(&expected).position(|(found, expected)| found != expected) else {

@@ -30,7 +30,7 @@ const VOUCHED_FOR: Range<usize> = 0..32;
 /// Room for a million keyspaces many times over.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// More files than a directory holds, and more pages than a file does: so no product of the two overflows.
-const FILES_OR_PAGES_MAX: u64 = 1 << 32;
+const FILES_OR_PAGES_MAX: u64 = 1 << 31;
 
 pub(crate) fn file_name(number: u64) -> String {
     numbered(PREFIX, number)

@@ -49,7 +49,7 @@ fn walk(source: Source<'_>, root: Root, since: Lsn, newer: &mut PageSet) -> Resu
         level = below;
     }
     level.iter().try_for_each(|leaf| take(source, newer, *leaf))?;
-    let (mut reads, mut values) = (Reads::new(source, Kind::Leaf, level.clone()), Vec::new());
+    let mut reads = Reads::new(source, Kind::Leaf, level.clone());
     for _ in &level {
         let (page, leaf) = reads.next()?;
         for slot in 0..leaf.slots() {
@@ -58,9 +58,11 @@ fn walk(source: Source<'_>, root: Root, since: Lsn, newer: &mut PageSet) -> Resu
             if let Stored::Overflow { first, stored, .. } = cell.value
                 && is_newer(&first)
             {
-                read_chain(source, Kind::Overflow, first, stored.into(), |page, _| values.push(page))?;
+                read_chain(source, Kind::Overflow, first, stored.into(), |page, _| {
+                    take(source, newer, page)
+                })?;
             }
         }
     }
-    values.into_iter().try_for_each(|page| take(source, newer, page))
+    Ok(())
 }

@@ -72,6 +72,13 @@ pub(crate) struct Pages {
     files: Mutex<Vec<Arc<dyn BlockFile>>>,
 }
 
+/// How many files of pages there are, with those that are missing between them. One whose number is far beyond all others is a stray one.
+pub(crate) fn extents_there(names: &[String]) -> u64 {
+    let numbers: Vec<u64> = names.iter().filter_map(|name| parse_file_name(name)).collect();
+    let stray_from = 2 * numbers.len() as u64 + 64;
+    numbers.into_iter().filter(|number| *number < stray_from).max().map_or(0, |last| last + 1)
+}
+
 impl Pages {
     /// The first `extents` of a store, each of which must be there.
     pub(crate) fn open(
@@ -93,7 +100,7 @@ impl Pages {
         mut refused: impl FnMut(CheckpointError) -> Result<(), CheckpointError>,
     ) -> Result<Pages, CheckpointError> {
         let names = device.list()?;
-        let there = names.iter().filter_map(|name| parse_file_name(name)).max().map_or(0, |last| last + 1);
+        let there = extents_there(&names);
         let pages = Pages { device, binding, extent_pages, files: Mutex::default() };
         for extent in 0..extents {
             let file = match pages.open_extent(extent) {

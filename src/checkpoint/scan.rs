@@ -35,7 +35,7 @@ fn scan_leaf(source: Source<'_>, leaf: &Page<'_>, page: PageId, visit: &mut impl
         let value = match cell.value {
             Stored::Inline(value) => value,
             Stored::Overflow { first, bytes, stored } => {
-                if read_value(source, first, (bytes, stored), &mut joined, |_| {}).is_err() {
+                if read_value(source, first, (bytes, stored), &mut joined, |_| Ok(())).is_err() {
                     continue;
                 }
                 &joined

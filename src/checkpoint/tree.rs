@@ -229,7 +229,8 @@ impl<'a, 's, F: Fn(&[u8]) -> Value<'s> + Sync> Update<'a, F> {
     ) -> Result<(), CheckpointError> {
         if let Some(Stored::Overflow { first, stored, .. }) = before {
             read_chain(self.source, Kind::Overflow, first, stored.into(), |page, _| {
-                packer.writer.free(page)
+                packer.writer.free(page);
+                Ok(())
             })?;
         }
         packer.entries_added -= i64::from(before.is_some());
@@ -276,13 +277,13 @@ fn children_of(source: Source<'_>, link: Link, branch: Page<'_>) -> Result<Vec<C
     Ok(children)
 }
 
-/// Hands the parts of what lies in a chain of pages to `visit`, in order.
+/// Hands the parts of what lies in a chain of pages to `visit`, in order. An error of it ends that.
 pub(super) fn read_chain(
     source: Source<'_>,
     kind: Kind,
     first: Link,
     bytes: u64,
-    mut visit: impl FnMut(Link, &[u8]),
+    mut visit: impl FnMut(Link, &[u8]) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     let (mut next, mut left) = (Some(first), bytes);
     if bytes.div_ceil(OVERFLOW_BYTES as u64) > source.pages.usable_count() {
@@ -294,7 +295,7 @@ pub(super) fn read_chain(
         let (_, page) = reads.next()?;
         let cut_off = || source.bad(link, "is shorter than its part");
         let (following, part) = page.part(left.min(OVERFLOW_BYTES as u64) as usize).ok_or_else(cut_off)?;
-        visit(link, part);
+        visit(link, part)?;
         left -= part.len() as u64;
         next = following;
     }

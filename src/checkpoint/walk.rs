@@ -12,6 +12,7 @@ use super::page_set::PageSet;
 use super::pages::{Pages, Reads, Source};
 use super::tree::{Child, Root, Tree, read_branch, read_chain};
 use crate::lsn::Lsn;
+use crate::sync::{Mutex, lock};
 use rayon::prelude::*;
 
 /// So many leaves make one task.
@@ -84,12 +85,14 @@ pub(crate) fn walk_tree(
     visitor: &impl Visit,
 ) -> Result<u64, CheckpointError> {
     let source = Source { pages, space: tree.space, position };
-    tree.root.map_or(Ok(0), |root| Walk { source, visitor }.run(tree, root, used))
+    tree.root.map_or(Ok(0), |root| Walk { source, visitor, used: Mutex::new(used) }.run(tree, root))
 }
 
 struct Walk<'a, V> {
     source: Source<'a>,
     visitor: &'a V,
+    /// Every page is taken before what is in it is handed on: what many links lead to is not read many times.
+    used: Mutex<&'a mut PageSet>,
 }
 
 /// A page of one level, and the least key that may be below it. One that cannot be read is none, and keeps its place.
@@ -103,24 +106,17 @@ struct Span {
 struct Loaded {
     entries: u64,
     has_faults: bool,
-    /// The pages of long values, each with the leaf that leads to it.
-    overflow: Vec<(usize, Link)>,
 }
 
 impl<V: Visit> Walk<'_, V> {
-    fn run(&self, tree: &Tree, root: Root, used: &mut PageSet) -> Result<u64, CheckpointError> {
-        let leaves = self.find_leaves(root, used)?;
+    fn run(&self, tree: &Tree, root: Root) -> Result<u64, CheckpointError> {
+        let leaves = self.find_leaves(root)?;
         let loaded: Result<Vec<Loaded>, CheckpointError> = (0..leaves.len())
             .into_par_iter()
             .step_by(TASK_LEAVES)
             .map(|from| self.load_leaves(&leaves, from))
             .collect();
         let loaded = loaded?;
-        for (leaf, page) in loaded.iter().flat_map(|loaded| &loaded.overflow) {
-            if let Err(error) = take(self.source, used, *page) {
-                self.fault(error, &leaves, *leaf)?;
-            }
-        }
         let entries = loaded.iter().map(|loaded| loaded.entries).sum::<u64>();
         let is_whole = leaves.iter().all(|leaf| leaf.page.is_some()) && loaded.iter().all(|l| !l.has_faults);
         if is_whole && entries != tree.entries {
@@ -141,31 +137,35 @@ impl<V: Visit> Walk<'_, V> {
     }
 
     /// The leaves of a tree, in order: all of them are at one depth.
-    fn find_leaves(&self, root: Root, used: &mut PageSet) -> Result<Vec<Span>, CheckpointError> {
+    fn find_leaves(&self, root: Root) -> Result<Vec<Span>, CheckpointError> {
         let mut level = vec![Span { low: Box::default(), page: Some(root.page) }];
         if root.height > HEIGHT_MAX {
             self.fault(self.source.bad(root.page, "is the root of a tree that is too high"), &level, 0)?;
             level[0].page = None;
             return Ok(level);
         }
-        self.take_all(&mut level, used)?;
+        self.take_all(&mut level)?;
         for _ in 0..root.height {
             level = self.level_below(&level)?;
-            self.take_all(&mut level, used)?;
+            self.take_all(&mut level)?;
         }
         Ok(level)
     }
 
     /// Marks the pages of a level as used; those that cannot be are not looked at.
-    fn take_all(&self, level: &mut [Span], used: &mut PageSet) -> Result<(), CheckpointError> {
+    fn take_all(&self, level: &mut [Span]) -> Result<(), CheckpointError> {
         for index in 0..level.len() {
-            let taken = level[index].page.map_or(Ok(()), |page| take(self.source, used, page));
+            let taken = level[index].page.map_or(Ok(()), |page| self.take(page));
             if let Err(error) = taken {
                 self.fault(error, level, index)?;
                 level[index].page = None;
             }
         }
         Ok(())
+    }
+
+    fn take(&self, page: Link) -> Result<(), CheckpointError> {
+        take(self.source, &mut lock(&self.used), page)
     }
 
     fn level_below(&self, level: &[Span]) -> Result<Vec<Span>, CheckpointError> {
@@ -244,7 +244,7 @@ impl<V: Visit> Walk<'_, V> {
                 return Err(self.source.bad(page, "holds keys that are not in order"));
             }
             before = Some(cell.key);
-            match self.value(&cell, page, &mut joined, |page| loaded.overflow.push((index, page))) {
+            match self.value(&cell, page, &mut joined) {
                 Ok(value) => {
                     let entry = Entry { key: cell.key, lsn: cell.lsn, value, page: page.page };
                     take(entry);
@@ -265,7 +265,6 @@ impl<V: Visit> Walk<'_, V> {
         cell: &LeafCell<'v>,
         page: Link,
         joined: &'v mut Vec<u8>,
-        mut overflow: impl FnMut(Link),
     ) -> Result<&'v [u8], CheckpointError> {
         if cell.lsn >= self.source.position {
             return Err(self.source.bad(page, "holds what was committed after it was written"));
@@ -273,25 +272,26 @@ impl<V: Visit> Walk<'_, V> {
         match cell.value {
             Stored::Inline(value) => Ok(value),
             Stored::Overflow { first, bytes, stored } => {
-                read_value(self.source, first, (bytes, stored), joined, &mut overflow)?;
+                read_value(self.source, first, (bytes, stored), joined, |page| self.take(page))?;
                 Ok(joined)
             }
         }
     }
 }
 
-/// Joins the parts of a value that is too long for its leaf, and tells which pages they are on. It has `bytes` bytes, of which `stored` are in its pages if it is compressed.
+/// Joins the parts of a value that is too long for its leaf, and tells which pages they are on, before they are joined. It has `bytes` bytes, of which `stored` are in its pages if it is compressed.
 pub(super) fn read_value(
     source: Source<'_>,
     first: Link,
     (bytes, stored): (u32, u32),
     joined: &mut Vec<u8>,
-    mut overflow: impl FnMut(Link),
+    mut overflow: impl FnMut(Link) -> Result<(), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     joined.clear();
     read_chain(source, Kind::Overflow, first, stored.into(), |page, part| {
-        overflow(page);
+        overflow(page)?;
         joined.extend_from_slice(part);
+        Ok(())
     })?;
     if stored != bytes {
         *joined =

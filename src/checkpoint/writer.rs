@@ -89,7 +89,10 @@ impl<'a> Writing<'a> {
             if is_as_before {
                 return Ok(before.map);
             }
-            free_map::read(self.pages, before, |page, _| self.free(page))?;
+            free_map::read(self.pages, before, |page, _| {
+                self.free(page);
+                Ok(())
+            })?;
         }
         let mut used = lock(&self.shared).in_use();
         if used.last().is_none() {

@@ -163,9 +163,11 @@ impl Keyring {
         keys_file::fingerprint(&self.store, &lock(&self.wrapped))
     }
 
-    /// Writes the file to another directory, which becomes a copy of the store.
-    pub(crate) fn copy_to(&self, target: &dyn Device) -> Result<(), IoError> {
-        keys_file::replace(target, &self.store, &lock(&self.wrapped))
+    /// Writes the file to another directory, which becomes a copy of the store. Returns the fingerprint of what was written.
+    pub(crate) fn copy_to(&self, target: &dyn Device) -> Result<u32, IoError> {
+        let wrapped = lock(&self.wrapped);
+        keys_file::replace(target, &self.store, &wrapped)?;
+        Ok(keys_file::fingerprint(&self.store, &wrapped))
     }
 }
 

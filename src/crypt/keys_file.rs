@@ -120,6 +120,7 @@ fn encode(store: &[u8; 16], keys: &[Wrapped]) -> AlignedBuf {
         block[at..at + ENTRY_BYTES].copy_from_slice(&key.encode());
         at += ENTRY_BYTES;
     }
+    debug_assert_eq!(at, fields_bytes(keys));
     let crc = crc32c::crc32c(&block[..at]);
     block[at..at + CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
     block
@@ -179,9 +180,13 @@ pub(super) fn replace(device: &dyn Device, store: &[u8; 16], keys: &[Wrapped]) -
     device.replace(UNFINISHED_NAME, FILE_NAME)
 }
 
-/// Tells one file from others.
+/// Tells one file from others: the checksum of its fields. (That of a whole block, its own checksum included, is the same for all.)
 pub(super) fn fingerprint(store: &[u8; 16], keys: &[Wrapped]) -> u32 {
-    crc32c::crc32c(&encode(store, keys))
+    crc32c::crc32c(&encode(store, keys)[..fields_bytes(keys)])
+}
+
+fn fields_bytes(keys: &[Wrapped]) -> usize {
+    HEADER_BYTES + keys.len() * ENTRY_BYTES
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

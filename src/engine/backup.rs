@@ -16,7 +16,7 @@ use super::open;
 use super::store_file::StoreFile;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages::Pages;
-use crate::checkpoint::{PAGE_BYTES, Pace, copier, newer};
+use crate::checkpoint::{PAGE_BYTES, Pace, copier, loader, newer};
 use crate::crypt::Keyring;
 use crate::io::Device;
 use crate::log::copier::{Behind, Part};
@@ -86,6 +86,8 @@ pub(super) fn make(
     let bytes = copy_pages(pinned, before, target, pace)?;
     let log_from = log_start(log, &manifest, before);
     log.mark_time()?;
+    // Before the end is taken: what was committed by then is below it.
+    let time = log.marks().last();
     let (end, session) = (log.end(), log.session());
     log.wait_durable(end)?;
     let behind = if previous.is_some() { Behind::Anything } else { Behind::Zeros };
@@ -95,10 +97,7 @@ pub(super) fn make(
     check_log((store_file, log.segments().keys()), log_from, end, target)?;
     manifest.write(&**target, pinned.pages.binding())?.publish(&**target)?;
     // They open whatever was copied: none is given up while something is pinned.
-    if let Some(keys) = log.segments().keys() {
-        keys.copy_to(&**target)?;
-    }
-    let keys = fingerprint(log);
+    let keys = log.segments().keys().map_or(Ok(0), |keys| keys.copy_to(&**target))?;
     if let Some((path, _)) = previous.filter(|(_, previous)| previous.keys != keys) {
         return Err(ChainError::OtherKey { path: path.to_path_buf() }.into());
     }
@@ -114,7 +113,7 @@ pub(super) fn make(
         end,
         end_session: session,
         keys,
-        time: log.marks().last(),
+        time,
     };
     descriptor.create(&**target)?;
     if previous.is_none() {
@@ -153,6 +152,10 @@ fn copy_pages(
     let copies = Pages::make(Arc::clone(target), binding, manifest.extent_pages, manifest.extents)?;
     let copied = copier::copy(pages, (&wanted, manifest.position), &copies, pace)?;
     copies.flush()?;
+    if previous.is_none() {
+        // A checksum vouches for a page alone, not for what it links to. (An incremental one has the trees walked above.)
+        loader::load(&copies, manifest, |_, _| |_| ())?;
+    }
     Ok(copied * PAGE_BYTES as u64)
 }
 

@@ -174,6 +174,11 @@ impl Chain {
         let Member { device, descriptor, manifest, keys, .. } = &self.members[base.member];
         let (store, geometry) = (&descriptor.store, descriptor.store.geometry);
         let mut files: BTreeMap<u64, Arc<dyn BlockFile>> = BTreeMap::new();
+        if manifest.log_from < self.members[base.stretch.start].descriptor.log_from.lsn {
+            let file = self.members[base.member].dir.join(manifest::file_name(manifest.number));
+            let what = "it needs log that the backups do not hold";
+            return Err(unreadable(&self.members[base.member], OpenError::Damaged { file, what }));
+        }
         for index in geometry.index_of(manifest.log_from)..=geometry.index_of(base.log_to) {
             let (first, behind) = (geometry.first(index), geometry.first(index + 1));
             let mut parts = Vec::new();

@@ -120,7 +120,7 @@ impl Check {
         place: impl FnOnce() -> Place,
     ) -> bool {
         let learned = self.learn(space, key, value);
-        if self.names.is_unnamed(space) && self.unnamed.insert(space) {
+        if self.names.is_unnamed(space) && key.len() <= MAX_KEY_BYTES && self.unnamed.insert(space) {
             let what = format!("the catalog has no name for keyspace number {space}");
             let lost = self.names.lost(space, &KeyRange { low: Box::default(), high: None });
             self.add(FindingKind::Entry, place(), what, lost);

@@ -395,8 +395,11 @@ pub(super) fn on_own_threads<T: Send>(
     let pool = pool.start_handler(|_| lower_priority()).build();
     let pool = pool.map_err(|error| CheckpointError::Threads { what: error.to_string() })?;
     // The caller may be a thread of another pool. It must sleep: it holds the lock, and would run jobs that ask for it.
-    thread::scope(|scope| scope.spawn(|| pool.install(work)).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread::scope(|scope| scope.spawn(|| pool.install(work)).join()).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("for no known reason");
+        Err(CheckpointError::Threads { what: format!("one of them panicked: {said}") })
+    })
 }
 
 /// A snapshot of what is committed by now, and from where on the log is needed by what commits later: nowhere before `last`, from where the last

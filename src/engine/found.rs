@@ -60,6 +60,9 @@ pub(super) fn find(
     Ok(Found { store, binding, manifest, has_lost_checkpoint: is_damaged || begins_late, segments, remains })
 }
 
+/// One segment of a high number may make any number of them missing.
+const MISSING_MAX: usize = 1000;
+
 impl Found {
     /// The pages of the checkpoint; none without a manifest.
     pub(super) fn open_pages(
@@ -95,10 +98,12 @@ impl Found {
         }
         let first =
             self.manifest.as_ref().map_or(0, |manifest| self.store.geometry.index_of(manifest.log_from));
-        for index in first..self.segments.last().unwrap_or(first) {
+        let is_missing = |index: &u64| self.segments.get(*index).is_none() && !self.has_lost_checkpoint;
+        let missing = (first..self.segments.last().unwrap_or(first)).filter(is_missing);
+        for index in missing.take(MISSING_MAX) {
             let name = file_name(index);
             let is_known = findings.list.iter().any(|finding| finding.file.as_ref() == Some(&name));
-            if self.segments.get(index).is_none() && !is_known && !self.has_lost_checkpoint {
+            if !is_known {
                 findings.add_error(missing_segment(dir, index), Lost::Nothing)?;
             }
         }
@@ -203,7 +208,8 @@ fn find_segments(
     let (mut files, mut all) = (Files::new(), Vec::new());
     let indexes = device.list()?;
     let indexes = indexes.iter().filter_map(|name| parse_file_name(name));
-    for index in indexes.filter(|index| first.is_none_or(|first| *index >= first)) {
+    let needed = |index: &u64| first.is_none_or(|first| *index >= first);
+    for index in indexes.filter(|index| needed(index) && store.geometry.may_have(*index)) {
         let name = file_name(index);
         let file = match device.open(&name) {
             Ok(file) => file,

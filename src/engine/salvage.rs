@@ -298,8 +298,8 @@ fn open_extents_there(
     let names = device.list()?;
     let of_pages = || names.iter().filter_map(|name| pages::parse_file_name(name));
     let length = of_pages().find_map(|extent| pages::read_extent_pages(&**device, &found.store.id, extent));
-    let (Some(extent_pages), Some(last)) = (length, of_pages().max()) else { return Ok(None) };
-    found::open_extents(device, &found.binding, (extent_pages, last + 1), &mut check.findings).map(Some)
+    let (Some(extent_pages), extents @ 1..) = (length, pages::extents_there(&names)) else { return Ok(None) };
+    found::open_extents(device, &found.binding, (extent_pages, extents), &mut check.findings).map(Some)
 }
 
 /// A write that waits for others: keyspace, key, value unless it deletes.

@@ -7,7 +7,11 @@
 //!
 //! `chunks` says how a stream lies in frames.
 
+use crate::document::MAX_KEY_BYTES;
 use crate::format::{Cursor, put_bytes, put_varint};
+
+/// A document with its version is no longer, nor is any other value.
+const VALUE_BYTES_MAX: usize = i32::MAX as usize;
 
 /// One write, borrowed from wherever it lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,10 +47,11 @@ pub(crate) fn decode_writes<'a>(stream: &'a [u8], mut visit: impl FnMut(Write<'a
 
 fn decode_write<'a>(cursor: &mut Cursor<'a>) -> Option<Write<'a>> {
     let space = u32::try_from(cursor.varint()?).ok()?;
-    let key = cursor.bytes()?;
+    // No program writes more, and a checkpoint has no room for it.
+    let key = cursor.bytes().filter(|key| key.len() <= MAX_KEY_BYTES)?;
     let value = match cursor.u8()? {
         0 => None,
-        1 => Some(cursor.bytes()?),
+        1 => Some(cursor.bytes().filter(|value| value.len() <= VALUE_BYTES_MAX)?),
         _ => return None,
     };
     Some(Write { space, key, value })

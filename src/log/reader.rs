@@ -162,7 +162,7 @@ pub(super) fn read_frames(
         window.drop_before(end.lsn);
         let more = window.load()?;
         let (mut headers, next) = window.parse(end);
-        let salt = window.unseal(&mut headers, end.session)?;
+        let (salt, changed) = window.unseal(&mut headers, end.session);
         let frames = Frames { bytes: &window.bytes, start: window.start, headers: &headers };
         if let Some(last) = headers.last() {
             visit(&frames)?;
@@ -171,6 +171,9 @@ pub(super) fn read_frames(
             end.session = Some(Session { number: last.session, salt });
             end.durable = headers.iter().map(|header| header.durable).fold(end.durable, Lsn::max);
             end.closed = last.kind == Kind::Close;
+        }
+        if let Some(changed) = changed {
+            return Err(unauthentic(window.segments, changed));
         }
         if next == Next::Ends || !more && headers.is_empty() {
             return Ok(next);
@@ -291,27 +294,34 @@ impl<'a> Window<'a> {
     }
 
     /// Opens the valid frames at the window's start, in parallel: from then on the window and the headers are as if they had not been sealed.
-    /// `session` goes on there. Returns the salt of the last one.
-    fn unseal(&mut self, headers: &mut [Header], session: Option<Session>) -> Result<Salt, LogError> {
+    /// `session` goes on there. Leaves those that come before one which is not what was sealed there; returns the salt of the last of them, and where
+    /// that one is.
+    fn unseal(&mut self, headers: &mut Vec<Header>, session: Option<Session>) -> (Salt, Option<Lsn>) {
         let Some(keys) = self.segments.keys() else {
-            let sealed = headers.iter().find(|header| header.generation.is_some());
-            return sealed.map_or(Ok(Salt::NONE), |header| Err(unauthentic(self.segments, header.lsn)));
+            let sealed = headers.iter().position(|header| header.generation.is_some());
+            let changed = sealed.map(|at| headers.drain(at..).next().expect("it is there").lsn);
+            return (Salt::NONE, changed);
         };
-        let mut salt = session.map_or(Salt::NONE, |session| session.salt);
+        let before = session.map_or(Salt::NONE, |session| session.salt);
+        let (mut salt, mut salts) = (before, Vec::with_capacity(headers.len()));
         let (mut sealed, mut rest) = (Vec::with_capacity(headers.len()), &mut self.bytes[..]);
-        for header in headers {
+        for header in headers.iter_mut() {
             let (frame, behind) = rest.split_at_mut(header.bytes as usize);
             rest = behind;
             let payload = &mut frame[HEADER_BYTES..][..header.payload_bytes as usize];
             if header.kind == Kind::Open {
                 salt = Salt::read(payload);
             }
+            salts.push(salt);
             sealed.push((salt, header, payload));
         }
         let bad = sealed.into_par_iter().filter_map(|(salt, header, payload)| {
             seal::open(keys, salt, header, payload).err().map(|BadSeal| header.lsn)
         });
-        bad.min().map_or(Ok(salt), |lsn| Err(unauthentic(self.segments, lsn)))
+        let Some(changed) = bad.min() else { return (salt, None) };
+        headers.truncate(headers.partition_point(|header| header.lsn < changed));
+        let last = headers.len().checked_sub(1);
+        (last.map_or(before, |last| salts[last]), Some(changed))
     }
 
     /// The run of valid frames at the window's start, and what comes behind it.

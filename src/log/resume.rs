@@ -39,7 +39,9 @@ pub(crate) fn read_on(
     loop {
         let mut window = Window::growing(segments, end.lsn, limit);
         let (next, changed) = match read_frames(&mut window, &mut end, visit) {
-            Err(error) => (Next::Ends, Some(read_before(segments, error, &mut end, visit)?)),
+            // About one frame, which somebody changed: what is before it was read.
+            Err(error @ LogError::Unauthentic { .. }) => (Next::Ends, Some(error)),
+            Err(error) => return Err(error),
             Ok(next) => (next, None),
         };
         if limit == Some(end.lsn) {
@@ -64,21 +66,6 @@ pub(crate) fn read_on(
         }
         return Ok(end);
     }
-}
-
-/// If the error is about one frame, which somebody changed, reads what is before it.
-fn read_before(
-    segments: &Segments,
-    error: LogError,
-    end: &mut End,
-    visit: Visit<'_>,
-) -> Result<LogError, LogError> {
-    let LogError::Unauthentic { position, .. } = error else { return Err(error) };
-    if position > end.lsn {
-        let mut before = Window::growing(segments, end.lsn, Some(position));
-        read_frames(&mut before, end, visit)?;
-    }
-    Ok(error)
 }
 
 /// Where reading begins if nobody knows: at the first whole frame.
@@ -118,12 +105,12 @@ fn whole_frame(
     end: &End,
     limit: Option<Lsn>,
 ) -> Result<Option<Header>, LogError> {
-    let Some(last) = segments.last() else { return Ok(None) };
     let geometry = segments.geometry();
     // In flight are frames behind a torn end that nothing depends on. One that says that the place was durable proves damage, and so the first one.
     let (mut first, mut is_proved) = (None, end.session.is_none());
     let mut at = from;
-    while geometry.index_of(at) <= last {
+    while let Some(there) = segments.next_from(geometry.index_of(at)) {
+        at = at.max(geometry.first(there));
         let mut window = Window::growing(segments, at, limit);
         while window.load()? {
             let last = end.session.map(|session| session.number);

@@ -51,6 +51,9 @@ pub(crate) struct Geometry {
     pub(crate) segment_bytes: u64,
 }
 
+/// More than any log grows to, and so far below the greatest number that what is counted from a position does not overflow.
+const POSITION_MAX: u64 = 1 << 62;
+
 impl Geometry {
     /// Whether a store may have segments of this length.
     pub(crate) fn is_sound(self) -> bool {
@@ -67,6 +70,11 @@ impl Geometry {
 
     pub(crate) fn first(self, index: u64) -> Lsn {
         Lsn::new(index * self.data_bytes())
+    }
+
+    /// Whether there can be a segment of this number: positions beyond are not counted.
+    pub(crate) fn may_have(self, index: u64) -> bool {
+        index < POSITION_MAX / self.data_bytes()
     }
 
     pub(crate) fn offset_of(self, lsn: Lsn) -> u64 {
@@ -160,6 +168,11 @@ impl Segments {
 
     pub(crate) fn get(&self, index: u64) -> Option<Arc<dyn BlockFile>> {
         lock(&self.files).open.get(&index).cloned()
+    }
+
+    /// The next one that is there, from `index` on.
+    pub(crate) fn next_from(&self, index: u64) -> Option<u64> {
+        lock(&self.files).open.range(index..).next().map(|(index, _)| *index)
     }
 
     /// Segment `index`, which is there as long as nobody gives it up.

@@ -1,6 +1,6 @@
 //! Keyspaces: ordered byte keys, ranges and prefixes in both directions.
 
-use skipstone::{Database, Durability};
+use skipstone::{Database, Durability, Error, Limits};
 
 fn keys<'a>(entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<&'a [u8]> {
     entries.map(|(key, _)| key).collect()
@@ -52,4 +52,16 @@ fn ranges_and_prefixes() {
     assert_eq!(own, [&b"a"[..], b"a\0", b"aa"]);
     let own: Vec<_> = within.range_rev(&b"a"[..]..b"b").map(|(key, _)| key.into_owned()).collect();
     assert_eq!(own, [&b"aa"[..], b"a\0", b"a"]);
+}
+
+#[test]
+fn no_limit_lets_a_value_in_that_the_pages_cannot_say_the_length_of() {
+    let limits = Limits { max_document_bytes: usize::MAX, ..Limits::default() };
+    let db = Database::builder().limits(limits).open().unwrap();
+    let bytes = db.keyspace("bytes").unwrap();
+    // Never written to: it takes no memory.
+    let value = vec![0; Limits::BYTES_CEILING + 1];
+    let error = bytes.put(b"key", &value).unwrap_err();
+    assert!(matches!(error, Error::ValueTooLarge { max: Limits::BYTES_CEILING, .. }), "{error}");
+    assert_eq!(bytes.get(b"key").unwrap(), None);
 }

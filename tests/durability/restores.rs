@@ -230,3 +230,46 @@ fn what_is_no_backup_or_no_place_for_a_store_is_refused_and_left_alone() {
     assert!(matches!(error, RestoreError::Chain(ChainError::Open(OpenError::Locked(_)))), "{error}");
     drop(copy);
 }
+
+/// A backup that takes long, and writers that go on: the time up to which it can be restored is not when it was done.
+#[test]
+fn what_was_acknowledged_by_a_time_is_there_or_the_time_is_not_covered() {
+    let (place, (_places, dirs)) = (Place::new(), places(2));
+    let db = place.builder().segment_bytes(4 << 20).checkpoint_bytes_per_second(1 << 20).open().unwrap();
+    let bytes = db.keyspace("bytes").unwrap();
+    for n in 0..3_000_u32 {
+        bytes.put_with(&n.to_be_bytes(), &[7; 1_000], Durability::Buffered).unwrap();
+    }
+    let (done, written) = (AtomicBool::new(false), db.keyspace("written").unwrap());
+    let (returned, acknowledged) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut acknowledged = Vec::new();
+            // Relaxed: it ends the loop, and nothing is read because of it.
+            while !done.load(Ordering::Relaxed) {
+                let n = acknowledged.len() as u64;
+                written.put_with(&n.to_be_bytes(), &[1; 100], Durability::Buffered).unwrap();
+                acknowledged.push(SystemTime::now());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            acknowledged
+        });
+        db.back_up(&dirs[0]).unwrap();
+        let returned = SystemTime::now();
+        done.store(true, Ordering::Relaxed); // as above
+        (returned, writer.join().unwrap())
+    });
+    let wanted = returned - Duration::from_millis(1_200);
+    match restore(&dirs[..1], &dirs[1], Until::Time(wanted)) {
+        Err(RestoreError::NotCovered { .. }) => {}
+        Err(error) => panic!("{error}"),
+        Ok(_) => {
+            let restored = Database::builder().path(&dirs[1]).open().unwrap();
+            let there = restored.keyspace("written").unwrap();
+            let there = restored.snapshot().unwrap().keyspace(&there).unwrap().range::<&[u8]>(..).count();
+            // The log notes the time once a second.
+            let expected =
+                acknowledged.iter().filter(|at| **at + Duration::from_millis(1_100) < wanted).count();
+            assert!(there >= expected, "{there} of {expected}");
+        }
+    }
+}

@@ -5,8 +5,8 @@ use crate::document::DocumentError;
 /// The largest and deepest document that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest document as BSON, in bytes. Default 16 MiB. Values above 2 GiB − 1 count as that, which is
-    /// the most that BSON's own length fields can say.
+    /// The largest document as BSON, and the largest value of a keyspace, in bytes. Default 16 MiB. Values above [`Limits::BYTES_CEILING`] count
+    /// as that.
     pub max_document_bytes: usize,
     /// The deepest nesting of objects and arrays; the document itself is level 1. Default 100. Values above
     /// [`Limits::DEPTH_CEILING`] count as that.
@@ -17,9 +17,13 @@ impl Limits {
     /// No limit on depth can be set above this: recursive readers of stored documents rely on it.
     pub const DEPTH_CEILING: usize = 120;
 
+    /// No limit on bytes can be set above this, 2 GiB − 9: BSON's own length fields say no more than 2 GiB − 1, nor do the store's pages, and a
+    /// document has its version in front.
+    pub const BYTES_CEILING: usize = i32::MAX as usize - 8;
+
     /// The limit on bytes that is in force.
     pub(crate) fn bytes_max(&self) -> usize {
-        self.max_document_bytes.min(i32::MAX as usize)
+        self.max_document_bytes.min(Limits::BYTES_CEILING)
     }
 
     /// The limit on depth that is in force.
