@@ -235,7 +235,7 @@ fn what_is_no_backup_or_no_place_for_a_store_is_refused_and_left_alone() {
 #[test]
 fn what_was_acknowledged_by_a_time_is_there_or_the_time_is_not_covered() {
     let (place, (_places, dirs)) = (Place::new(), places(2));
-    let db = place.builder().segment_bytes(4 << 20).checkpoint_bytes_per_second(1 << 20).open().unwrap();
+    let db = place.builder().segment_bytes(4 << 20).checkpoint_bytes_per_second(4 << 20).open().unwrap();
     let bytes = db.keyspace("bytes").unwrap();
     for n in 0..3_000_u32 {
         bytes.put_with(&n.to_be_bytes(), &[7; 1_000], Durability::Buffered).unwrap();
@@ -247,9 +247,9 @@ fn what_was_acknowledged_by_a_time_is_there_or_the_time_is_not_covered() {
             // Relaxed: it ends the loop, and nothing is read because of it.
             while !done.load(Ordering::Relaxed) {
                 let n = acknowledged.len() as u64;
-                written.put_with(&n.to_be_bytes(), &[1; 100], Durability::Buffered).unwrap();
+                written.put_with(&n.to_be_bytes(), &[1; 1_000], Durability::Buffered).unwrap();
                 acknowledged.push(SystemTime::now());
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::sleep(Duration::from_micros(100));
             }
             acknowledged
         });
