@@ -17,6 +17,7 @@ use crate::log::seal::{Salt, Session};
 use crate::log::segment::{Geometry, Segments};
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
+use crate::options::Compression;
 use crate::sync::{Arc, Mutex, lock};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -115,6 +116,7 @@ fn manifest_of(position: Lsn, tree: Tree) -> Manifest {
         timeline: [0; 16],
         extent_pages: 9,
         extents: 1,
+        compression: Compression::None,
         map: None,
         trees: vec![tree],
     }

@@ -31,7 +31,7 @@ pub enum Durability {
 
 /// How the pages of checkpoints are compressed.
 ///
-/// Each page says itself whether it is: the setting may differ from opening to opening. What is there changes with the checkpoints that rewrite it.
+/// Each page says itself whether it is: the setting may be changed. What is there changes with the checkpoints that rewrite it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Compression {

@@ -82,9 +82,9 @@ pub(crate) struct CheckpointArgs {
 /// How what is written to pages is written.
 #[derive(Args)]
 pub(crate) struct PagesArgs {
-    /// How the pages that are written are compressed. Those that are there stay as they are.
-    #[arg(long, value_enum, default_value = "none")]
-    pub(crate) compression: CompressionArg,
+    /// How pages are compressed from now on; those that are there stay as they are until they are rewritten [default: as before, not at all in a new store].
+    #[arg(long, value_enum)]
+    pub(crate) compression: Option<CompressionArg>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -110,6 +110,8 @@ pub(crate) struct KeyArgs {
 pub(crate) struct RotateKeyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) pages: PagesArgs,
     /// The file with the key that the store gets.
     #[arg(long, value_name = "FILE", required_unless_present = "new_key_env")]
     pub(crate) new_key_file: Option<PathBuf>,
@@ -150,6 +152,8 @@ pub(crate) struct SalvageArgs {
     pub(crate) old: PathBuf,
     /// The directory for the new store: empty, or not there yet.
     pub(crate) new: PathBuf,
+    #[command(flatten)]
+    pub(crate) key: KeyArgs,
 }
 
 #[derive(Args)]

@@ -48,13 +48,22 @@ pub(crate) fn builder(dir: &Path, key: &KeyArgs) -> Builder {
 
 /// Opens a store that must be there.
 pub(crate) fn open(args: &StoreArgs) -> Result<Database, CliError> {
-    open_for_pages(args, CompressionArg::None)
+    open_for_pages(args, None)
 }
 
 /// The same, to write pages.
-pub(crate) fn open_for_pages(args: &StoreArgs, compression: CompressionArg) -> Result<Database, CliError> {
-    let builder = builder(&args.dir, &args.key).create(false);
-    Ok(builder.checkpoint_compression(compression.into()).open()?)
+pub(crate) fn open_for_pages(
+    args: &StoreArgs,
+    compression: Option<CompressionArg>,
+) -> Result<Database, CliError> {
+    Ok(compressing(builder(&args.dir, &args.key).create(false), compression).open()?)
+}
+
+fn compressing(builder: Builder, compression: Option<CompressionArg>) -> Builder {
+    match compression {
+        Some(compression) => builder.checkpoint_compression(compression.into()),
+        None => builder,
+    }
 }
 
 impl From<CompressionArg> for Compression {
@@ -82,9 +91,9 @@ pub(crate) fn open_collection(args: &CollectionArgs) -> Result<(Database, Collec
 /// Opens a store and a collection of it, and makes what is missing.
 pub(crate) fn create_collection(
     args: &CollectionArgs,
-    compression: CompressionArg,
+    compression: Option<CompressionArg>,
 ) -> Result<(Database, Collection), CliError> {
-    let db = builder(&args.store.dir, &args.store.key).checkpoint_compression(compression.into()).open()?;
+    let db = compressing(builder(&args.store.dir, &args.store.key), compression).open()?;
     let collection = db.collection(&args.collection)?;
     Ok((db, collection))
 }

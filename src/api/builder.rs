@@ -140,9 +140,10 @@ impl Builder {
         self
     }
 
-    /// How checkpoints compress their pages. Default: not at all. Those that are there stay as they are until a checkpoint rewrites them.
+    /// How checkpoints compress their pages, from now on: the store keeps it, also when it is opened without this. Default: not at all. Pages that are there
+    /// stay as they are until a checkpoint rewrites them.
     pub fn checkpoint_compression(mut self, compression: Compression) -> Builder {
-        self.0.checkpoint_compression = compression;
+        self.0.checkpoint_compression = Some(compression);
         self
     }
 

@@ -15,6 +15,7 @@ use crate::log::frame::SessionNumber;
 use crate::log::reader::Start;
 use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
+use crate::options::Compression;
 use std::ops::Range;
 
 const MAGIC: &[u8; 8] = b"SKIPMANI";
@@ -84,6 +85,8 @@ pub(crate) struct Manifest {
     pub(crate) timeline: Timeline,
     pub(crate) extent_pages: u64,
     pub(crate) extents: u64,
+    /// How the pages of the last checkpoint were compressed, and those of the next are if nobody says otherwise.
+    pub(crate) compression: Compression,
     /// Where the free map begins; none if no page is in use.
     pub(crate) map: Option<Link>,
     pub(crate) trees: Vec<Tree>,
@@ -126,7 +129,7 @@ impl Manifest {
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
         out.extend_from_slice(&Link::encode_optional(self.map));
         out.extend_from_slice(&self.session.number.0.to_le_bytes());
-        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(&compression_code(self.compression).to_le_bytes());
         out.extend_from_slice(&self.session.salt.0);
         out.extend_from_slice(
             &u32::try_from(self.trees.len()).expect("keyspaces have numbers of 32 bits").to_le_bytes(),
@@ -152,6 +155,10 @@ impl Manifest {
             return Err(BadManifest::Newer(version));
         }
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(cut_off)?;
+        let senseless = BadManifest::Damaged("says what no version of this program writes");
+        if version < VERSION || [&head[13..16], &head[76..80]].concat() != [0; 7] {
+            return Err(senseless);
+        }
         let body_bytes = u32::from_le_bytes(head[72..76].try_into().expect("four bytes"));
         let (body, rest) = rest.split_at_checked(body_bytes as usize).ok_or(cut_off)?;
         let checksum = Cursor::new(rest).u32().ok_or(cut_off)?;
@@ -174,7 +181,6 @@ impl Manifest {
                 && manifest.trees.iter().all(|tree| tree.root.is_some() || tree.entries == 0)
                 && manifest.trees.iter().any(|tree| tree.root.is_some()) == manifest.map.is_some()
                 && cursor.is_empty();
-        let senseless = BadManifest::Damaged("says what no version of this program writes");
         if is_sound { Ok(manifest) } else { Err(senseless) }
     }
 
@@ -185,7 +191,10 @@ impl Manifest {
         let (extent_pages, extents) = (cursor.u64()?, cursor.u64()?);
         let map = Link::decode(&mut Cursor::new(cursor.take(LINK_BYTES)?));
         let session = SessionNumber(cursor.u16()?);
-        cursor.take(2)?;
+        let code = cursor.u16()?;
+        let compression = [Compression::None, Compression::Lz4]
+            .into_iter()
+            .find(|known| compression_code(*known) == code)?;
         let session = Session { number: session, salt: Salt(cursor.take(16)?.try_into().ok()?) };
         let (count, timeline) = (cursor.u32()?, cursor.take(16)?.try_into().ok()?);
         let mut trees = Vec::new();
@@ -204,6 +213,7 @@ impl Manifest {
             timeline,
             extent_pages,
             extents,
+            compression,
             map,
             trees,
         })
@@ -233,6 +243,13 @@ impl Manifest {
         let file = device.create_zeroed(UNFINISHED_NAME, bytes.len() as u64)?;
         file.write_durable(0, &[&bytes])?;
         Ok(Unpublished { number: self.number, bytes })
+    }
+}
+
+fn compression_code(compression: Compression) -> u16 {
+    match compression {
+        Compression::None => 0,
+        Compression::Lz4 => 1,
     }
 }
 
@@ -358,6 +375,7 @@ mod tests {
             timeline: [9; 16],
             extent_pages: 8,
             extents: 4,
+            compression: Compression::Lz4,
             map: Some(page),
             trees: vec![Tree::empty(0), Tree { space: 4, root: Some(root), entries: 77 }],
         }

@@ -96,6 +96,7 @@ impl Grown {
             timeline: [0; 16],
             extent_pages: EXTENT_PAGES,
             extents: self.pages.extents_of(&self.used),
+            compression: Compression::None,
             map: self.map,
             trees: vec![self.tree],
         }

@@ -135,7 +135,8 @@ fn decode(block: &[u8], store: &[u8; 16]) -> Result<Vec<Wrapped>, KeysError> {
     }
     match cursor.u32() {
         Some(version) if version > VERSION => return Err(KeysError::Newer(version)),
-        Some(_) => {}
+        Some(VERSION) => {}
+        Some(_) => return damaged("it has a version that there never was"),
         None => return damaged("it is too short"),
     }
     let count = cursor.u32().filter(|count| (1..=ENTRIES_MAX as u32).contains(count));

@@ -164,7 +164,8 @@ pub(super) struct Checkpointer {
     device: Arc<dyn Device>,
     log_bytes: u64,
     bytes_per_second: Option<u64>,
-    compression: Compression,
+    /// None: as the last checkpoint was.
+    compression: Option<Compression>,
     /// So much of the log before the last checkpoint is kept for backups to come.
     backup_log_bytes: u64,
     /// Set when the store is being closed.
@@ -300,7 +301,9 @@ impl Checkpointer {
         let time = log.marks().now();
         let held = kept.held();
         let pages = Arc::clone(&kept.pages);
-        let writing = Writing::new(&pages, (&kept.used, &held), position, self.compression, self.pace())?;
+        let before = kept.manifest.as_ref().map(|last| last.compression);
+        let compression = self.compression.or(before).unwrap_or_default();
+        let writing = Writing::new(&pages, (&kept.used, &held), position, compression, self.pace())?;
         let rewrites_all = kept.rotation.as_ref().is_some_and(Rotation::wants_pages);
         let (changed, trees) = on_own_threads(|| {
             let mut changed = changed_keys(log, kept, position)?;
@@ -321,6 +324,7 @@ impl Checkpointer {
             timeline: kept.manifest.as_ref().map_or_else(manifest::new_timeline, |last| last.timeline),
             extent_pages: kept.pages.extent_pages(),
             extents: kept.pages.extents_of(&written.used),
+            compression,
             map: written.map,
             trees,
         };

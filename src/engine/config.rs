@@ -31,7 +31,8 @@ pub(crate) struct Config {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) checkpoint_bytes_per_second: Option<u64>,
     pub(crate) checkpoint_at_close: bool,
-    pub(crate) checkpoint_compression: Compression,
+    /// None: as the last checkpoint was.
+    pub(crate) checkpoint_compression: Option<Compression>,
     pub(crate) backup_log_bytes: u64,
     /// The length of the files that hold pages. Counts until there is a checkpoint; an existing one keeps its own.
     pub(crate) extent_bytes: u64,
@@ -72,7 +73,7 @@ impl Default for Config {
             checkpoint_interval: Duration::from_secs(300),
             checkpoint_bytes_per_second: None,
             checkpoint_at_close: true,
-            checkpoint_compression: Compression::None,
+            checkpoint_compression: None,
             backup_log_bytes: 0,
             extent_bytes: 64 << 20,
             encryption: None,

@@ -99,6 +99,9 @@ impl Descriptor {
         if version > VERSION {
             return Err(OpenError::Newer { file: dir.join(NAME), found: version, supported: VERSION });
         }
+        if version < VERSION {
+            return Err(damaged("it has a version that there never was"));
+        }
         let fields = block.get(..FIELDS_BYTES).ok_or(damaged("it is too short"))?;
         let crc = Cursor::new(&block[FIELDS_BYTES..]).u32();
         if crc != Some(crc32c::crc32c(fields)) {

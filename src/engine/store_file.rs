@@ -51,6 +51,9 @@ impl StoreFile {
         if version > VERSION {
             return Err(OpenError::Newer { file: dir.join(NAME), found: version, supported: VERSION });
         }
+        if version < VERSION {
+            return Err(damaged("it has a version that there never was"));
+        }
         let crc =
             block.get(HEADER_BYTES..HEADER_BYTES + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
         if crc != Some(crc32c::crc32c(&block[..HEADER_BYTES])) {

@@ -41,7 +41,7 @@ fn a_store_is_the_same_after_any_number_of_checkpoints() {
         let (disk, mut state) = (SimulatedDisk::new(seed), State::new());
         // A third of the stores is encrypted; whether pages are compressed changes with each opening.
         let plain = if seed % 3 == 0 { encrypted(1) } else { config() };
-        let configs = [Config { checkpoint_compression: Compression::Lz4, ..plain.clone() }, plain];
+        let configs = [Config { checkpoint_compression: Some(Compression::Lz4), ..plain.clone() }, plain];
         let mut opened = open_with(&disk, configs[0].clone()).unwrap();
         for _ in 0..30 {
             for _ in 0..random.usize(0..4) {

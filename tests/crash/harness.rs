@@ -48,7 +48,7 @@ pub(super) fn config() -> Config {
 
 /// The same, with pages that are compressed and encrypted: what pages can be besides plain.
 pub(super) fn sealed_pages() -> Config {
-    Config { checkpoint_compression: Compression::Lz4, ..encrypted(1) }
+    Config { checkpoint_compression: Some(Compression::Lz4), ..encrypted(1) }
 }
 
 /// The same for a store that is encrypted; the key is of this byte.
@@ -144,6 +144,8 @@ enum Item {
     Commit(Vec<Write>),
     Void(usize),
     Checkpoint,
+    /// To a disk of its own, which does not fail.
+    BackUp,
 }
 
 /// Commits one after the other, and what the store holds after each.
@@ -232,6 +234,7 @@ impl History {
             Item::Commit(many(200)),
             Item::Void(500),
             Item::Checkpoint,
+            Item::BackUp,
             Item::Commit(vec![put("many100", bytes(102, 4500)), delete("large0"), put("large1", "small")]),
             Item::Commit(large(300).into_iter().skip(2).collect()),
             Item::Checkpoint,
@@ -254,7 +257,7 @@ impl History {
     pub(super) fn writes(&self, number: usize) -> Vec<Write> {
         let mut commits = self.items.iter().filter_map(|item| match item {
             Item::Commit(writes) => Some(writes),
-            Item::Void(_) | Item::Checkpoint => None,
+            Item::Void(_) | Item::Checkpoint | Item::BackUp => None,
         });
         commits.nth(number - 1).expect("there is such a commit").clone()
     }
@@ -267,6 +270,11 @@ impl History {
                 Item::Commit(writes) => opened.commit(writes, Durability::Sync).map(drop),
                 Item::Void(payload_bytes) => opened.leave_void(*payload_bytes),
                 Item::Checkpoint => opened.db.checkpoint().map(drop),
+                Item::BackUp => {
+                    let target: Arc<dyn Device> = Arc::new(SimulatedDisk::new(9));
+                    let made = opened.engine.back_up_on(None, &target);
+                    made.map(drop).map_err(|cause| Error::Backup { cause: Box::new(cause) })
+                }
             };
             match done {
                 Ok(()) => acknowledged += usize::from(matches!(item, Item::Commit(_))),

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn compressed() -> Config {
-    Config { checkpoint_compression: Compression::Lz4, ..config() }
+    Config { checkpoint_compression: Some(Compression::Lz4), ..config() }
 }
 
 /// A store with checkpoints, and its files.

@@ -1,6 +1,6 @@
 //! `put`: one document is inserted, or replaces the one with its id.
 
-use crate::args::{CompressionArg, PutArgs};
+use crate::args::PutArgs;
 use crate::error::CliError;
 use crate::ids;
 use crate::output::{Output, Style};
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &PutArgs, style: Style) -> Result<(), CliError> {
     let text = read(&args.file).map_err(|error| CliError::file("read", &args.file, error))?;
     // All that can be wrong with it, before the store is touched.
     let (id, raw) = prepare(&text, id, &Limits::default()).map_err(refused)?;
-    let (db, collection) = store::create_collection(&args.target, CompressionArg::None)?;
+    let (db, collection) = store::create_collection(&args.target, None)?;
     collection.upsert(raw)?;
     db.close()?;
     Output::report(style, &format!("{id} put into `{}`", args.target.collection), &json!({ "put": id }))

@@ -10,7 +10,7 @@ use serde_json::json;
 pub(crate) fn run(args: &RotateKeyArgs, style: Style) -> Result<(), CliError> {
     let new = KeySource::new(args.new_key_file.as_ref(), args.new_key_env.as_ref());
     let new = new.expect("one of the two is required");
-    let db = store::open(&args.store)?;
+    let db = store::open_for_pages(&args.store, args.pages.compression)?;
     let taken = db.rotate_key(&new)?;
     db.close()?;
     let human = format!(

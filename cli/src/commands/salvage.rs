@@ -10,7 +10,10 @@ use skipstone::{Salvaged, UncertainKey};
 use std::fmt::Write;
 
 pub(crate) fn run(args: &SalvageArgs, style: Style) -> Result<(), CliError> {
-    let made = skipstone::salvage(&args.old, &args.new)?;
+    let made = match args.key.source() {
+        Some(source) => skipstone::salvage_encrypted(&args.old, &args.new, source)?,
+        None => skipstone::salvage(&args.old, &args.new)?,
+    };
     let json = json!({
         "complete": made.is_complete(),
         "keyspaces": made.keyspaces.iter().map(|space| json!({

@@ -45,7 +45,14 @@ fn each_command_takes_the_key_from_a_file_or_the_environment() {
 #[test]
 fn a_key_that_is_missing_wrong_or_not_wanted_has_a_code_of_its_own() {
     let place = place();
-    for args in [&["get", "s", "c", "1"][..], &["verify", "s"], &["stats", "s"], &["count", "s", "c"]] {
+    let commands = [
+        &["get", "s", "c", "1"][..],
+        &["verify", "s"],
+        &["stats", "s"],
+        &["count", "s", "c"],
+        &["salvage", "s", "new"],
+    ];
+    for args in commands {
         place.run(args).expect_saying(9, &["the store at `s` is encrypted", "key"]);
         let wrong = [args, &["--key-file", "other"]].concat();
         place.run(&wrong).expect_saying(9, &["the key is not the one of this store", "s/keys"]);
@@ -88,4 +95,56 @@ fn damage_is_not_taken_for_a_wrong_key() {
     place.run(&["get", "s", "c", "1", "--key-file", "key"]).expect_saying(5, &["s/keys", "checksum"]);
     fs::remove_file(place.path("s/keys")).unwrap();
     place.run(&["get", "s", "c", "1", "--key-file", "key"]).expect_saying(5, &["s/keys", "missing"]);
+}
+
+#[test]
+fn a_chain_of_backups_is_restored_with_the_key() {
+    let place = place();
+    let run = |args: &[&str]| place.run(&[args, &["--key-file", "key"]].concat());
+    run(&["backup", "s", "full"]).expect(0);
+    let position = run(&["stats", "s"]).expect(0).value()["position"].to_string();
+    place.run_with(&["put", "s", "c", "--key-file", "key"], r#"{"_id": 2, "secret": "thyme"}"#).expect(0);
+    run(&["backup", "s", "more", "--since", "full"]).expect(0);
+    run(&["restore", "full", "more", "end"]).expect(0);
+    run(&["restore", "full", "more", "at", "--to-position", &position]).expect(0);
+    assert_eq!(run(&["count", "end", "c"]).expect(0).value()["count"], 2);
+    assert_eq!(run(&["count", "at", "c"]).expect(0).value()["count"], 1);
+    place.run(&["restore", "full", "more", "x"]).expect_saying(9, &["encrypted"]);
+    let wrong = place.run(&["restore", "full", "more", "x", "--key-file", "other"]);
+    wrong.expect_saying(9, &["the key is not the one"]);
+    run(&["rotate-key", "s", "--new-key-file", "other"]).expect(0);
+    let since = place.run(&["backup", "s", "next", "--since", "more", "--key-file", "other"]);
+    since.expect_saying(4, &["`more`", "key", "full"]);
+}
+
+#[test]
+fn a_damaged_store_is_verified_and_salvaged_with_the_key() {
+    let place = place();
+    let run = |args: &[&str]| place.run(&[args, &["--key-file", "key"]].concat());
+    run(&["checkpoint", "s"]).expect(0);
+    assert_eq!(run(&["salvage", "s", "whole"]).expect(0).value()["complete"], true);
+    assert!(run(&["get", "whole", "c", "1"]).expect(0).out.contains("sesame"));
+    place.run(&["get", "whole", "c", "1"]).expect_saying(9, &["encrypted"]);
+    let mut pages = fs::read(place.path("s/pages-000000000000")).unwrap();
+    let leaf = pages.chunks(8_192).position(|page| page[4] == 3 && page[28] == 1).unwrap();
+    pages[leaf * 8_192 + 100] ^= 1;
+    place.write("s/pages-000000000000", &pages);
+    run(&["verify", "s"]).expect_saying(5, &["pages-000000000000"]);
+    run(&["salvage", "s", "new"]).expect_saying(5, &["not everything of `s`"]);
+}
+
+/// What rotating writes anew is compressed as it was, without being told.
+#[test]
+fn compression_lasts() {
+    let place = place();
+    let run = |args: &[&str]| place.run(&[args, &["--key-file", "key"]].concat());
+    let lines: String =
+        (10..2_000).map(|n| format!("{{\"_id\":{n},\"text\":\"{}\"}}\n", "abc ".repeat(50))).collect();
+    place.run_with(&["import", "s", "c", "-", "--key-file", "key"], lines).expect(0);
+    let before = run(&["checkpoint", "s", "--compression", "lz4"]).expect(0).value()["pages"].as_u64();
+    let rotated = run(&["rotate-key", "s", "--new-key-file", "other"]).expect(0).value();
+    assert!(rotated["pages"].as_u64() <= before.map(|pages| pages + 5), "{rotated} {before:?}");
+    let plain = ["rotate-key", "s", "--key-file", "other", "--new-key-file", "key", "--compression", "none"];
+    let plain = place.run(&plain).expect(0).value();
+    assert!(plain["pages"].as_u64() > before.map(|pages| pages * 3), "{plain} {before:?}");
 }
