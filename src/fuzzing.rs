@@ -36,7 +36,10 @@ pub fn frames(input: &[u8]) {
     });
     let device: Arc<dyn Device> = Arc::new(Memory::default());
     let segments = Segments::new(device, STORE, GEOMETRY, files.collect(), Vec::new());
-    let strict = reader::read(&segments, Start::OF_LOG, &mut |_| Ok(()));
+    let strict = reader::read(&segments, Start::OF_LOG, &mut |_| Ok(())).and_then(|(end, behind)| {
+        let cut_bytes = behind.cut_bytes()?;
+        Ok(reader::End { cut_bytes, ..end })
+    });
     let mut gaps = 0;
     let mut streams = Streams::new(&segments, Start::OF_LOG, Lsn::ZERO);
     let mut commits = |frames: &Frames<'_>| -> Result<(), LogError> {

@@ -9,6 +9,7 @@ use super::seal::Binding;
 use super::walk::{Entry, Fault, Visit, walk_tree};
 use crate::io::Device;
 use crate::sync::Arc;
+use rayon::ThreadPoolBuilder;
 
 /// Opens the pages of a checkpoint.
 pub(crate) fn open(
@@ -36,6 +37,22 @@ impl<V: FnMut(Entry<'_>), F: Fn(u32, usize) -> V + Sync> Visit for Load<F> {
     }
 }
 
+/// Threads for each core: while some wait for the disk, others build.
+const THREADS_PER_CORE: usize = 3;
+/// Fewer pages are read before the threads have started.
+const OWN_THREADS_PAGES: u64 = 1024;
+
+/// Does the work on more threads than the caller has, if there is much of it, and the threads can be had.
+fn overlapping<T: Send>(pages: &Pages, work: impl FnOnce() -> T + Send) -> T {
+    let threads = THREADS_PER_CORE * rayon::current_num_threads();
+    let pool =
+        || ThreadPoolBuilder::new().num_threads(threads).thread_name(|_| "skipstone-load".into()).build();
+    match (pages.usable_count() >= OWN_THREADS_PAGES).then(pool) {
+        Some(Ok(pool)) => pool.install(work),
+        Some(Err(_)) | None => work(),
+    }
+}
+
 /// Hands out every entry: on several threads, each of which has runs of entries in order. `begin` is asked what takes a run: of a keyspace, with a
 /// number; its keys are behind those of the runs with lower numbers. Returns which pages are in use, as the free map says too.
 pub(crate) fn load<V: FnMut(Entry<'_>)>(
@@ -43,10 +60,13 @@ pub(crate) fn load<V: FnMut(Entry<'_>)>(
     manifest: &Manifest,
     begin: impl Fn(u32, usize) -> V + Sync,
 ) -> Result<PageSet, CheckpointError> {
-    let (mut used, load) = (PageSet::default(), Load(begin));
-    for tree in &manifest.trees {
-        walk_tree((pages, manifest.position), tree, &mut used, &load)?;
-    }
-    free_map::check(pages, manifest, &mut used)?;
-    Ok(used)
+    let load = Load(begin);
+    overlapping(pages, || {
+        let mut used = PageSet::default();
+        for tree in &manifest.trees {
+            walk_tree((pages, manifest.position), tree, &mut used, &load)?;
+        }
+        free_map::check(pages, manifest, &mut used)?;
+        Ok(used)
+    })
 }

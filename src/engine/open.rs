@@ -9,7 +9,7 @@ use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages;
 use crate::crypt::{self, Keyring, KeysError};
 use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
-use crate::log::reader::{self, End, Frames, LogError, Start};
+use crate::log::reader::{self, Behind, End, Frames, LogError, Start};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
 use crate::lsn::Lsn;
 use crate::sync::Arc;
@@ -210,14 +210,16 @@ pub(super) fn missing_segment(dir: &Path, index: u64) -> OpenError {
     OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
 }
 
-/// Reads the log behind the checkpoint to its end, and hands its frames to `visit`.
-pub(super) fn read_log(
-    files: &Files,
+/// Reads the log behind the checkpoint to its end, and hands its frames to `visit`. What is behind the end is to be looked at yet.
+pub(super) fn read_log<'f>(
+    files: &'f Files,
     dir: &Path,
     visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
-) -> Result<End, OpenError> {
-    let end = reader::read(&files.segments, files.log_start(), visit)?;
+) -> Result<(End, Behind<'f>), OpenError> {
+    let (end, behind) = reader::read(&files.segments, files.log_start(), visit)?;
     if let Some(index) = end.missing_segment {
+        // What proves that the end is damage says more.
+        behind.cut_bytes()?;
         return Err(missing_segment(dir, index));
     }
     // It was durable up to there before there was a manifest.
@@ -226,7 +228,7 @@ pub(super) fn read_log(
         let what = "the log ends before the position of the checkpoint";
         return Err(OpenError::Damaged { file: dir.join(file_name(index)), what });
     }
-    Ok(end)
+    Ok((end, behind))
 }
 
 /// A log or a checkpoint without its store file is damage, and never overwritten.

@@ -9,6 +9,7 @@ use super::config::Config;
 use super::error::OpenError;
 use super::open::{Files, read_log};
 use super::rotation::Rotation;
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::loader;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::pages::Pages;
@@ -95,32 +96,15 @@ pub(super) fn recover(
 ) -> Result<Recovered, OpenError> {
     let started = Instant::now();
     let mut replay = Replay::new(&files.segments, files.log_start(), files.manifest.as_ref());
-    let end = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
-    let Files { binding, manifest, segments, .. } = &files;
+    let (mut end, behind) = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
+    let Files { manifest, segments, .. } = &files;
     let log_end = Arc::new(LogEnd::new(end.lsn));
     let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
-    let (pages, used) = match manifest {
-        Some(manifest) => {
-            let pages = loader::open(device, binding, manifest)?;
-            make_room(&store, &manifest.trees, pages.entries_max(), &replay.shards);
-            let loading: HashMap<u32, Loading<'_>> =
-                manifest.trees.iter().map(|tree| (tree.space, store.space(tree.space).load())).collect();
-            let used = loader::load(&pages, manifest, |space, number| {
-                let (replay, mut run) = (&replay, loading[&space].run(number));
-                move |entry| {
-                    if !replay.overrides(space, entry.key) {
-                        run.push(entry.key, entry.lsn, entry.value);
-                    }
-                }
-            })?;
-            (pages, used)
-        }
-        None => {
-            make_room(&store, &[], 0, &replay.shards);
-            let extent_pages = config.extent_bytes / PAGE_BYTES as u64;
-            (Pages::open(Arc::clone(device), binding.clone(), extent_pages, 0)?, PageSet::default())
-        }
-    };
+    // The one waits for the disk, the other builds.
+    let (cut_bytes, loaded) =
+        rayon::join(|| behind.cut_bytes(), || load(device, &files, config, (&store, &replay)));
+    end.cut_bytes = cut_bytes?;
+    let (pages, used) = loaded?;
     let (shards, writes) = (replay.shards, replay.writes);
     install(shards, manifest.as_ref().map_or(&[], |manifest| &manifest.trees), &store);
     log::settle(segments, end.durable, end.lsn, end.cut_bytes)?;
@@ -143,6 +127,34 @@ pub(super) fn recover(
     let rotation = segments.keys().and_then(|keys| Rotation::unfinished(keys, end.lsn));
     let kept = Kept::new(pages, used, files.manifest, rotation);
     Ok(Recovered { store, log, kept, recovery })
+}
+
+/// Loads the checkpoint, but for what the log overrides: its pages, and which of them are in use.
+fn load(
+    device: &Arc<dyn Device>,
+    Files { binding, manifest, .. }: &Files,
+    config: &Config,
+    (store, replay): (&Store, &Replay<'_>),
+) -> Result<(Pages, PageSet), CheckpointError> {
+    let Some(manifest) = manifest else {
+        make_room(store, &[], 0, &replay.shards);
+        let extent_pages = config.extent_bytes / PAGE_BYTES as u64;
+        let pages = Pages::open(Arc::clone(device), binding.clone(), extent_pages, 0)?;
+        return Ok((pages, PageSet::default()));
+    };
+    let pages = loader::open(device, binding, manifest)?;
+    make_room(store, &manifest.trees, pages.entries_max(), &replay.shards);
+    let loading: HashMap<u32, Loading<'_>> =
+        manifest.trees.iter().map(|tree| (tree.space, store.space(tree.space).load())).collect();
+    let used = loader::load(&pages, manifest, |space, number| {
+        let mut run = loading[&space].run(number);
+        move |entry| {
+            if !replay.overrides(space, entry.key) {
+                run.push(entry.key, entry.lsn, entry.value);
+            }
+        }
+    })?;
+    Ok((pages, used))
 }
 
 /// Makes each keyspace with room for what is coming, as far as the pages can hold it: a directory that grows while it is filled is filled twice.

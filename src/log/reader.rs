@@ -129,14 +129,30 @@ impl Start {
 
 pub(super) type Visit<'v> = &'v mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>;
 
-/// Reads from `start` to the end, and hands the frames to `visit`.
-pub(crate) fn read(segments: &Segments, start: Start, visit: Visit<'_>) -> Result<End, LogError> {
+/// Reads from `start` to the end, and hands the frames to `visit`. What is behind the end is to be looked at yet.
+pub(crate) fn read<'s>(
+    segments: &'s Segments,
+    start: Start,
+    visit: Visit<'_>,
+) -> Result<(End, Behind<'s>), LogError> {
     let mut window = Window::new(segments, start.lsn, None);
     let mut end = start.end();
     let next = read_frames(&mut window, &mut end, visit)?;
     end.missing_segment = window.missing_segment(next);
-    end.cut_bytes = window.look_behind(&end)?;
-    Ok(end)
+    Ok((end, Behind { window, end }))
+}
+
+/// What is behind the end of a log that was read: zeros, what was in flight when the power went, or the proof that the end is damage.
+pub(crate) struct Behind<'s> {
+    window: Window<'s>,
+    end: End,
+}
+
+impl Behind<'_> {
+    /// How far the bytes are not zero. Reads the files to their end.
+    pub(crate) fn cut_bytes(mut self) -> Result<u64, LogError> {
+        self.window.look_behind(&self.end)
+    }
 }
 
 /// Reads from `start` up to `limit`, where a frame ends, of a log that is being written behind that. All of it is durable.
