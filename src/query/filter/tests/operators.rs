@@ -149,6 +149,8 @@ fn the_builder_matches() {
         (field("name").contains("(spa)"), false),
         (field("name").regex_with("\\(spa\\)$", "i"), true),
         (field("name").regex("(?i)^AACHEN"), true),
+        (field("name").regex("^\\w+ \\("), true),
+        (field("name").regex("^\\Aachen"), false),
         (field("people").type_("int").and(field("people").type_("string").not()), true),
         (field("tags").all(["cathedral", "spa"]), true),
         (field("tags").all(["cathedral", "sea"]), false),

@@ -17,7 +17,7 @@ fn scalar() -> impl Strategy<Value = Bson> {
         1 => number(),
         3 => "[ab]{0,2}".prop_map(Bson::String),
         1 => "[ab]{0,1}".prop_map(Bson::Symbol),
-        2 => prop_oneof![Just(Bson::Null), Just(Bson::Undefined)],
+        4 => prop_oneof![Just(Bson::Null), Just(Bson::Undefined)],
         1 => prop_oneof![Just(Bson::MinKey), Just(Bson::MaxKey), Just(Bson::Double(f64::NAN))],
         1 => any::<bool>().prop_map(Bson::Boolean),
         1 => regex(),
@@ -34,7 +34,7 @@ fn regex() -> impl Strategy<Value = Bson> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop_oneof![3 => "[ab]", 1 => "[01]"]
+    prop_oneof![4 => Just("a"), 1 => Just("b"), 2 => Just("0")].prop_map(str::to_owned)
 }
 
 fn object(value: impl Strategy<Value = Bson>) -> impl Strategy<Value = Document> {
@@ -112,7 +112,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn a_filter_matches_what_the_model_matches(filter in filter(), documents in vec(object(value()), 1..4)) {
+    fn a_filter_matches_what_the_model_matches(filter in filter(), documents in vec(object(value()), 8)) {
         let read = read(&filter);
         for document in documents {
             let expected = model::matches(&filter, &document);
@@ -121,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn writing_and_reading_again_changes_nothing(filter in filter(), documents in vec(object(value()), 1..4)) {
+    fn writing_and_reading_again_changes_nothing(filter in filter(), documents in vec(object(value()), 8)) {
         let filter = read(&filter);
         let document = written(&filter);
         let again = read(&document);
