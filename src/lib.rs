@@ -47,6 +47,8 @@ mod lsn;
 mod map;
 mod mvcc;
 mod options;
+#[cfg(not(any(loom, shuttle)))]
+mod query;
 mod sync;
 mod txn;
 
@@ -78,6 +80,8 @@ pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Compression, Durability, Isolation, TransactionOptions};
+#[cfg(not(any(loom, shuttle)))]
+pub use query::filter::{Filter, FilterError, FilterField, element, field};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -3,6 +3,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | `codec` | bytes in and out: limits, validation, JSON, serde, the `_id` field |
+//! | `find` | one field of an object |
 //! | `id` | what identifies a document, and its key |
 //! | [`order_key`] | the order of values, and keys whose byte order is that order |
 //! | `path` | naming a field inside a document, finding it in place |
@@ -14,6 +15,7 @@
 
 mod codec;
 mod error;
+mod find;
 mod id;
 pub mod order_key;
 mod patch;
@@ -21,13 +23,16 @@ mod path;
 mod raw;
 pub(crate) mod stored;
 #[cfg(all(test, not(any(loom, shuttle))))]
-mod test_values;
+pub(crate) mod test_values;
 
 pub use codec::{
     ID_FIELD, IntoDocument, Json, Limits, Serde, from_serde, json_to_raw, raw_to_json, take_or_generate_id,
     to_serde, validate, with_id,
 };
 pub use error::DocumentError;
+pub(crate) use find::find_field;
 pub use id::{DocumentId, MAX_KEY_BYTES};
 pub use patch::Patch;
+pub(crate) use path::parse_index;
 pub use path::{FieldPath, get};
+pub(crate) use raw::type_name;

@@ -7,6 +7,7 @@ use bson::{RawBsonRef, RawDocument};
 
 use super::DocumentError;
 use super::codec::Limits;
+use super::find_field;
 
 /// The way to a field: names from the outside in, and for elements of arrays their positions from 0.
 ///
@@ -80,7 +81,7 @@ impl fmt::Display for FieldPath {
 }
 
 /// An array position as a path says it: decimal, without sign and leading zeros.
-pub(super) fn parse_index(segment: &str) -> Option<usize> {
+pub(crate) fn parse_index(segment: &str) -> Option<usize> {
     let canonical = segment == "0" || !segment.starts_with(['0', '+']);
     segment.parse().ok().filter(|_| canonical)
 }
@@ -93,7 +94,7 @@ pub fn get<'a>(document: &'a RawDocument, path: &FieldPath) -> Option<RawBsonRef
     let mut value = RawBsonRef::Document(document);
     for segment in &path.segments {
         value = match value {
-            RawBsonRef::Document(inner) => inner.get(segment).ok().flatten()?,
+            RawBsonRef::Document(inner) => find_field(inner, segment)?,
             RawBsonRef::Array(array) => array.get(parse_index(segment)?).ok().flatten()?,
             _ => return None,
         };

@@ -5,11 +5,11 @@ use bson::{Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, RawDocumen
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-pub(super) fn decimal(text: &str) -> Bson {
+pub(crate) fn decimal(text: &str) -> Bson {
     Bson::Decimal128(text.parse().expect("a decimal"))
 }
 
-pub(super) fn db_pointer(namespace: &str, id: [u8; 12]) -> Bson {
+pub(crate) fn db_pointer(namespace: &str, id: [u8; 12]) -> Bson {
     let mut bytes = vec![0, 0, 0, 0, 0x0c, b'v', 0];
     bytes.extend_from_slice(&(namespace.len() as u32 + 1).to_le_bytes());
     bytes.extend_from_slice(namespace.as_bytes());
@@ -23,7 +23,7 @@ pub(super) fn db_pointer(namespace: &str, id: [u8; 12]) -> Bson {
 }
 
 /// Numbers where exactness is at stake: the edges of each type, and neighbours of doubles written in other types.
-pub(super) fn number() -> impl Strategy<Value = Bson> {
+pub(crate) fn number() -> impl Strategy<Value = Bson> {
     let around = prop_oneof![
         Just(0.0),
         Just(-0.0),
@@ -61,7 +61,7 @@ pub(super) fn number() -> impl Strategy<Value = Bson> {
 }
 
 /// A decimal of 17 digits that is close to a double, moved by as much as a unit in the last digit.
-pub(super) fn near_decimal(double: f64, by: i8) -> Bson {
+pub(crate) fn near_decimal(double: f64, by: i8) -> Bson {
     let text = format!("{double:.16e}");
     let (mantissa, exponent) = text.split_once('e').expect("scientific");
     let digits: i64 = mantissa.replace('.', "").parse().expect("17 digits and a sign");
@@ -69,7 +69,7 @@ pub(super) fn near_decimal(double: f64, by: i8) -> Bson {
     decimal(&format!("{}E{}", digits + i64::from(by), exponent - 16))
 }
 
-pub(super) fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         vec(prop_oneof![Just('\0'), Just('a'), Just('b'), Just('\u{1}'), Just('ÿ')], 0..5)
             .prop_map(|chars| chars.into_iter().collect()),
@@ -77,11 +77,11 @@ pub(super) fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-pub(super) fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     "[a-cÿ]{0,2}"
 }
 
-pub(super) fn leaf() -> impl Strategy<Value = Bson> {
+pub(crate) fn leaf() -> impl Strategy<Value = Bson> {
     prop_oneof![
         6 => number(),
         4 => text().prop_map(Bson::String),
@@ -106,11 +106,11 @@ pub(super) fn leaf() -> impl Strategy<Value = Bson> {
     ]
 }
 
-pub(super) fn document(value: impl Strategy<Value = Bson>) -> impl Strategy<Value = Document> {
+pub(crate) fn document(value: impl Strategy<Value = Bson>) -> impl Strategy<Value = Document> {
     vec((name(), value), 0..3).prop_map(|fields| fields.into_iter().collect())
 }
 
-pub(super) fn value() -> impl Strategy<Value = Bson> {
+pub(crate) fn value() -> impl Strategy<Value = Bson> {
     leaf().prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..3).prop_map(Bson::Array),

@@ -143,6 +143,11 @@ impl Rank {
     }
 }
 
+/// Whether two values are of one type as the order sees it: numbers of all types are, strings and symbols too.
+pub(crate) fn same_rank(a: RawBsonRef<'_>, b: RawBsonRef<'_>) -> bool {
+    Rank::of(a) == Rank::of(b)
+}
+
 /// Appends the key of a value. Calls one after the other make a composite key.
 ///
 /// Costs the bytes written; a decimal that is not a small integer some microseconds more.
