@@ -4,9 +4,10 @@ use super::error::CheckpointError;
 use super::loader;
 use super::manifest::Manifest;
 use super::newer;
-use super::page::{Link, PageId};
+use super::packer::Packer;
+use super::page::{Kind, Link, PageId};
 use super::pages::Pages;
-use super::tree::{Tree, Update};
+use super::tree::{Child, Root, Tree, Update};
 use super::writer::Writing;
 use super::{Binding, Pace, PageSet};
 use crate::crypt::{Keyring, MasterKey};
@@ -225,6 +226,27 @@ fn a_free_map_that_says_something_else_than_the_trees_is_damage() {
         let (_, found, what) = with_map(&grown, |map| assert!(map.insert(page)));
         assert_eq!((found, &*what), (page.0 % EXTENT_PAGES, "is marked as in use, and nothing leads to it"));
     }
+}
+
+/// A branch with one page below it above the root: no update makes such a level.
+#[test]
+fn a_root_with_one_page_below_it_is_damage() {
+    let mut grown = Grown::new(Compression::None);
+    grown.update((0..1_000).map(|n| (key(n, 100), Some(vec![1; 100]))).collect());
+    let (hurry, nobody, position) = (AtomicBool::new(false), PageSet::default(), grown.position.plus(8));
+    let pace = Pace::new(None, &hurry);
+    let writing =
+        Writing::new(&grown.pages, (&grown.used, &nobody), position, Compression::None, pace).unwrap();
+    let root = grown.tree.root.unwrap();
+    let mut packer = Packer::new(&writing, Kind::Branch, SPACE);
+    packer.push_branch(&Child { low: Box::default(), page: root.page }).unwrap();
+    let above = packer.finish().unwrap().children.pop().unwrap().page;
+    grown.pages.flush().unwrap();
+    let height = root.height + 1;
+    let tree = Tree { root: Some(Root { page: above, height }), ..grown.tree };
+    let manifest = Manifest { position, trees: vec![tree], ..grown.manifest() };
+    let error = loader::load(&grown.pages, &manifest, |_, _| |_| {}).map(drop).unwrap_err();
+    assert!(error.to_string().contains("with one page below it"), "{error}");
 }
 
 #[test]

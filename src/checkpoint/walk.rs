@@ -145,8 +145,15 @@ impl<V: Visit> Walk<'_, V> {
             return Ok(level);
         }
         self.take_all(&mut level)?;
-        for _ in 0..root.height {
+        for above in 0..root.height {
             level = self.level_below(&level)?;
+            if above == 0 && level.len() == 1 && level[0].page.is_some() {
+                self.fault(
+                    self.source.bad(root.page, "is the root of a tree, with one page below it"),
+                    &level,
+                    0,
+                )?;
+            }
             self.take_all(&mut level)?;
         }
         Ok(level)
