@@ -223,19 +223,19 @@ impl Engine {
         catalog::find(&self.store.snapshot(), &self.store, kind, name)
     }
 
-    /// The number of a name, which is added if it is not there.
-    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed<'_>> {
+    /// The number of a name, which is added if it is not there; none if there is no number left for it.
+    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<Option<u32>, Failed<'_>> {
         if let Some(number) = self.find(kind, name) {
-            return Ok(number);
+            return Ok(Some(number));
         }
         let _alone = lock(&self.naming);
         if let Some(number) = self.find(kind, name) {
-            return Ok(number);
+            return Ok(Some(number));
         }
         let mut txn = self.begin(Isolation::Snapshot);
-        let number = catalog::add(&mut txn, &self.store, kind, name);
+        let Some(number) = catalog::add(&mut txn, &self.store, kind, name) else { return Ok(None) };
         self.commit(txn, self.config.durability)?;
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// Prunes every record, now.

@@ -20,6 +20,7 @@ mod flipped_bytes;
 mod foreign_headers;
 mod frame_fields;
 mod harness;
+mod hostile_catalog;
 mod hostile_frames;
 mod hostile_keys;
 mod hostile_pages;
