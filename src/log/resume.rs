@@ -50,7 +50,8 @@ pub(crate) fn read_on(
         let was_changed = changed.is_some();
         let damage = |end: &End| changed.unwrap_or_else(|| damaged(segments, end.lsn));
         let missing = if limit.is_none() && !was_changed { window.missing_segment(next) } else { None };
-        let found = find_frame(segments, &end, limit)?;
+        let behind_changed = was_changed.then(|| window.end_of_frame(end.lsn)).flatten();
+        let found = whole_frame(segments, end.lsn.plus(Lsn::ALIGN), &end, (limit, behind_changed))?;
         if let Some(header) = &found {
             let why = missing.map_or_else(|| Why::Damaged(damage(&end)), Why::MissingSegment);
             gap(Gap { from: end.lsn, to: Some(header.lsn), why });
@@ -71,7 +72,7 @@ pub(crate) fn read_on(
 /// Where reading begins if nobody knows: at the first whole frame.
 pub(crate) fn first_frame(segments: &Segments) -> Result<Option<Start>, LogError> {
     let nowhere = Start::OF_LOG.end();
-    let found = match whole_frame(segments, Lsn::ZERO, &nowhere, None)? {
+    let found = match whole_frame(segments, Lsn::ZERO, &nowhere, (None, None))? {
         Some(header) => header,
         None => return Ok(None),
     };
@@ -94,20 +95,19 @@ fn is_readable(segments: &Segments, header: &Header, last: Option<Session>) -> b
     segments.keys().is_none() || header.kind == Kind::Open || is_known()
 }
 
-/// The first whole frame behind the log's end that proves that the end is none.
-fn find_frame(segments: &Segments, end: &End, limit: Option<Lsn>) -> Result<Option<Header>, LogError> {
-    whole_frame(segments, end.lsn.plus(Lsn::ALIGN), end, limit)
-}
-
+/// The first whole frame from `from` on, if the log's end is none.
+///
+/// That is proved by a frame which says that the end was durable; by a `limit`, below which all is; and by a frame that begins right behind one that was
+/// changed, and was whole before that.
 fn whole_frame(
     segments: &Segments,
     from: Lsn,
     end: &End,
-    limit: Option<Lsn>,
+    (limit, behind_changed): (Option<Lsn>, Option<Lsn>),
 ) -> Result<Option<Header>, LogError> {
     let geometry = segments.geometry();
-    // In flight are frames behind a torn end that nothing depends on. One that says that the place was durable proves damage, and so the first one.
-    let (mut first, mut is_proved) = (None, end.session.is_none());
+    // Without proof it may have been in flight, behind a torn end, and nothing depends on it.
+    let (mut first, mut is_proved) = (None::<Header>, end.session.is_none() || limit.is_some());
     let mut at = from;
     while let Some(there) = segments.next_from(geometry.index_of(at)) {
         at = at.max(geometry.first(there));
@@ -117,7 +117,8 @@ fn whole_frame(
             let later = |header: &Header| is_later(last, header.session);
             let readable = |header: &Header| later(header) && is_readable(segments, header, end.session);
             first = first.or_else(|| window.first_whole(readable));
-            is_proved |= window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
+            is_proved |= first.as_ref().is_some_and(|first| Some(first.lsn) == behind_changed)
+                || window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
             if is_proved && first.is_some() {
                 return Ok(first);
             }

@@ -35,6 +35,7 @@ mod sealed;
 mod shared_chain;
 mod stale_frames;
 mod stray_files;
+mod tampered_log;
 mod three_crashes;
 mod verifying;
 mod verifying_open;
