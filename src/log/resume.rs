@@ -105,22 +105,39 @@ fn whole_frame(
     end: &End,
     (limit, behind_changed): (Option<Lsn>, Option<Lsn>),
 ) -> Result<Option<Header>, LogError> {
-    let geometry = segments.geometry();
     // Without proof it may have been in flight, behind a torn end, and nothing depends on it.
     let (mut first, mut is_proved) = (None::<Header>, end.session.is_none() || limit.is_some());
-    let mut at = from;
+    let last = end.session.map(|session| session.number);
+    let later = |header: &Header| is_later(last, header.session);
+    let readable = |header: &Header| later(header) && is_readable(segments, header, end.session);
+    scan(segments, from, limit, |window| {
+        first = first.take().or_else(|| window.first_whole(readable));
+        is_proved |= first.as_ref().is_some_and(|first| Some(first.lsn) == behind_changed)
+            || window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
+        if is_proved { first.take() } else { None }
+    })
+}
+
+/// The first whole frame of all, whether it can be read or not.
+pub(crate) fn first_whole_frame(segments: &Segments) -> Result<Option<Lsn>, LogError> {
+    scan(segments, Lsn::ZERO, None, |window| window.first_whole(|_| true).map(|header| header.lsn))
+}
+
+/// Goes through what is there of the log from `from` on, a part at a time, until `look` has found something.
+fn scan<T>(
+    segments: &Segments,
+    from: Lsn,
+    limit: Option<Lsn>,
+    mut look: impl FnMut(&Window<'_>) -> Option<T>,
+) -> Result<Option<T>, LogError> {
+    let (geometry, mut at) = (segments.geometry(), from);
     while let Some(there) = segments.next_from(geometry.index_of(at)) {
         at = at.max(geometry.first(there));
         let mut window = Window::growing(segments, at, limit);
         while window.load()? {
-            let last = end.session.map(|session| session.number);
-            let later = |header: &Header| is_later(last, header.session);
-            let readable = |header: &Header| later(header) && is_readable(segments, header, end.session);
-            first = first.or_else(|| window.first_whole(readable));
-            is_proved |= first.as_ref().is_some_and(|first| Some(first.lsn) == behind_changed)
-                || window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
-            if is_proved && first.is_some() {
-                return Ok(first);
+            let found = look(&window);
+            if found.is_some() {
+                return Ok(found);
             }
             window.keep_tail();
         }
