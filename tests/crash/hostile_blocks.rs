@@ -4,12 +4,12 @@
 use super::harness::*;
 use super::salvaging::{Written, salvage};
 use super::verifying::verify;
-use crate::{Compression, Lost};
 use crate::checkpoint::PAGE_BYTES;
 use crate::checkpoint::error::CheckpointError;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
 use crate::io::SimulatedDisk;
+use crate::{Compression, Lost};
 use bson::doc;
 
 const HEADER: usize = 56;
@@ -140,7 +140,8 @@ fn leaves() {
         let cut = |by: usize| made(bytes, &block[..block.len() - by]);
         let whole = [made(bytes + 1, block), made(bytes - 1, block), made(0, block), made(16, block)];
         let cut_off = [cut(1), cut(block.len() / 2), cut(block.len()), vec![1], Vec::new()];
-        let longer = [[&made(bytes, block)[..], &[0]].concat(), [&made(bytes, block)[..], &[0x10, 9]].concat()];
+        let longer =
+            [[&made(bytes, block)[..], &[0]].concat(), [&made(bytes, block)[..], &[0x10, 9]].concat()];
         let nowhere = [
             made(300, &[0x1f, b'x', 0, 0, 255, 20, 0]),
             made(300, &[0x1f, b'x', 9, 0, 255, 20, 0]),

@@ -11,11 +11,7 @@ use crate::{Compression, Durability};
 use std::path::PathBuf;
 
 fn with_key(key: u8) -> Config {
-    Config {
-        checkpoint_compression: Some(Compression::Lz4),
-        backup_log_bytes: u64::MAX,
-        ..encrypted(key)
-    }
+    Config { checkpoint_compression: Some(Compression::Lz4), backup_log_bytes: u64::MAX, ..encrypted(key) }
 }
 
 /// What is done, in order.

@@ -43,11 +43,7 @@ pub(super) fn salvage(old: &SimulatedDisk, context: &str) -> Option<(Salvaged, H
 }
 
 /// The same with the key of both, if they have one.
-pub(super) fn salvage_with(
-    old: &SimulatedDisk,
-    config: &Config,
-    context: &str,
-) -> Option<(Salvaged, Held)> {
+pub(super) fn salvage_with(old: &SimulatedDisk, config: &Config, context: &str) -> Option<(Salvaged, Held)> {
     let before = contents(old);
     let (disk, device) = (SimulatedDisk::new(2), Arc::new(old.clone()) as Arc<dyn Device>);
     let target = open_with(&disk, config.clone()).unwrap();

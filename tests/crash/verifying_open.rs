@@ -185,9 +185,8 @@ fn a_frame_that_is_wrong_in_the_midst_of_one_flush_hides_none_behind_it() {
         let disk = SimulatedDisk::new(1);
         let opened = open_with(&disk, config).unwrap();
         opened.commit(&[put("a", "1")], Durability::Sync).unwrap();
-        let commits: Vec<Lsn> = (0..8_u8)
-            .map(|n| opened.commit(&[put([n], [n; 50])], Durability::None).unwrap())
-            .collect();
+        let commits: Vec<Lsn> =
+            (0..8_u8).map(|n| opened.commit(&[put([n], [n; 50])], Durability::None).unwrap()).collect();
         let whole = opened.db.verify().unwrap();
         assert!(whole.is_sound(), "{:#?}", whole.findings);
         disk.corrupt("log-000000000000", BLOCK as u64 + commits[3].get() + 40, 1);
