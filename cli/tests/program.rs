@@ -6,6 +6,8 @@ mod backups;
 mod bad_input;
 #[path = "program/bad_stores.rs"]
 mod bad_stores;
+#[path = "program/damage.rs"]
+mod damage;
 #[path = "program/demo.rs"]
 mod demo;
 #[path = "program/documents.rs"]

@@ -134,14 +134,15 @@ impl Builder {
         self
     }
 
-    /// Whether closing the store takes a checkpoint, if the log has grown by 4 MiB or more since the last. Default true.
+    /// Whether closing the store takes a checkpoint, if the log has grown by 4 MiB or more since the last, or another compression was asked for. Default
+    /// true.
     pub fn checkpoint_at_close(mut self, checkpoint: bool) -> Builder {
         self.0.checkpoint_at_close = checkpoint;
         self
     }
 
-    /// How checkpoints compress their pages, from now on: the store keeps it, also when it is opened without this. Default: not at all. Pages that are there
-    /// stay as they are until a checkpoint rewrites them.
+    /// How checkpoints compress their pages, from now on: the store keeps it, from the next checkpoint on also when it is opened without this. Default: not
+    /// at all. Pages that are there stay as they are until a checkpoint rewrites them.
     pub fn checkpoint_compression(mut self, compression: Compression) -> Builder {
         self.0.checkpoint_compression = Some(compression);
         self

@@ -77,7 +77,7 @@ impl Database {
     /// The collection of this name, created if there is none.
     ///
     /// # Errors
-    /// [`Error::Name`]; [`Error::ReadOnly`] if it would have to be created.
+    /// [`Error::Name`]; [`Error::ReadOnly`] or [`Error::NoNumberLeft`] if it would have to be created.
     pub fn collection(&self, name: &str) -> Result<Collection> {
         self.named(Kind::Collection, name).map(Collection)
     }
@@ -85,7 +85,7 @@ impl Database {
     /// The keyspace of this name, created if there is none.
     ///
     /// # Errors
-    /// [`Error::Name`]; [`Error::ReadOnly`] if it would have to be created.
+    /// [`Error::Name`]; [`Error::ReadOnly`] or [`Error::NoNumberLeft`] if it would have to be created.
     pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
         self.named(Kind::Keyspace, name).map(Keyspace)
     }
@@ -112,6 +112,7 @@ impl Database {
             return Err(Error::Name { name: name.to_owned(), max: NAME_BYTES_MAX });
         }
         let number = self.engine.find_or_add(kind, name).map_err(super::failed)?;
+        let number = number.ok_or_else(|| Error::NoNumberLeft { name: name.to_owned() })?;
         Ok(SpaceHandle::new(self.engine.clone(), name, number))
     }
 

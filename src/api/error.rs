@@ -124,6 +124,16 @@ pub enum Error {
         /// The longest name that is allowed, in bytes.
         max: usize,
     },
+    /// The greatest number that a collection or keyspace can have is given to another name.
+    #[error(
+        "`{name}` cannot be added: the catalog has given away the greatest number there is; run `skipstone verify`, and export \
+         what is there into a new store"
+    )]
+    #[non_exhaustive]
+    NoNumberLeft {
+        /// The name that was to be added.
+        name: String,
+    },
     /// A key of a keyspace is too long.
     #[error("the key has {len} bytes, and {max} are allowed")]
     #[non_exhaustive]

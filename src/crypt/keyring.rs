@@ -158,6 +158,13 @@ impl Keyring {
         Ok(())
     }
 
+    /// Whether the file is what was written there last.
+    pub(crate) fn check_file(&self, device: &dyn Device) -> Result<(), KeysError> {
+        let found = keys_file::read(device, &self.store)?;
+        let is_same = found == *lock(&self.wrapped);
+        if is_same { Ok(()) } else { Err(KeysError::Damaged("it is not what was written there last")) }
+    }
+
     /// Tells what the file holds from what it held before the key was changed, or after.
     pub(crate) fn fingerprint(&self) -> u32 {
         keys_file::fingerprint(&self.store, &lock(&self.wrapped))

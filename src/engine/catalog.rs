@@ -50,13 +50,15 @@ pub(crate) fn find(snapshot: &Snapshot, store: &Store, kind: Kind, name: &str) -
     snapshot.get(space(store), &key(kind, name)).and_then(|seen| number(seen.value))
 }
 
-/// Gives a new name the next number. The caller commits, and holds off others who add names meanwhile.
-pub(crate) fn add<'s>(txn: &mut Txn<'s>, store: &'s Store, kind: Kind, name: &str) -> u32 {
+/// Gives a new name the next number; none if the greatest one is given away, as no program does. The caller commits, and holds off others who add
+/// names meanwhile.
+pub(crate) fn add<'s>(txn: &mut Txn<'s>, store: &'s Store, kind: Kind, name: &str) -> Option<u32> {
     let catalog = space(store);
     let taken = txn.scan(catalog, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
-    let next = taken.filter_map(|entry| number(&entry.value)).max().unwrap_or(CATALOG_SPACE) + 1;
+    let greatest = taken.filter_map(|entry| number(&entry.value)).max().unwrap_or(CATALOG_SPACE);
+    let next = greatest.checked_add(1)?;
     txn.put(catalog, &key(kind, name), Some(&next.to_le_bytes()));
-    next
+    Some(next)
 }
 
 /// All names of a kind with their numbers, in order.

@@ -233,7 +233,7 @@ fn check(members: &[(&Path, &Descriptor)]) -> Result<(), ChainError> {
             return Err(ChainError::OtherStore { path });
         }
         if next.keys != before.keys {
-            return Err(ChainError::OtherKey { path });
+            return Err(ChainError::OtherKey { path: before_path.to_path_buf() });
         }
         if next.timeline != before.timeline {
             return Err(ChainError::OtherTimeline { path });

@@ -215,6 +215,12 @@ impl Checkpointer {
         log_end.load().get() - position.get()
     }
 
+    /// Whether another compression was asked for than the last checkpoint has, which is where the next opening knows it from.
+    pub(super) fn is_compression_new(&self) -> bool {
+        let last = lock(&self.kept).manifest.as_ref().map(|last| last.compression);
+        self.compression.is_some_and(|wanted| wanted != last.unwrap_or_default())
+    }
+
     /// The last checkpoint that this process took, and why the last attempt failed, if it did.
     pub(super) fn last(&self) -> (Option<Checkpoint>, Option<CheckpointError>) {
         let last = lock(&self.last);

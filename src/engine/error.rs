@@ -229,7 +229,7 @@ pub enum ChainError {
         path: PathBuf,
     },
     /// The key of the store was changed since the backup was made.
-    #[error("the key of the store was changed since `{}` was backed up: take a full backup", .path.display())]
+    #[error("the key of the store was changed since `{}` was backed up, and no backup goes on from it: take a full backup, or name one that was taken since", .path.display())]
     #[non_exhaustive]
     OtherKey {
         /// The backup.

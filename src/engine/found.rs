@@ -18,6 +18,7 @@ use crate::io::{BLOCK, BlockFile, Device, Remains};
 use crate::log::reader::Start;
 use crate::log::resume;
 use crate::log::segment::{Geometry, Segments, file_name, parse_file_name, read_header};
+use crate::lsn::Lsn;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,6 +82,17 @@ impl Found {
             None if self.segments.get(0).is_some() || self.segments.count() == 0 => Ok(Some(Start::OF_LOG)),
             None => Ok(resume::first_frame(&self.segments)?),
         }
+    }
+
+    /// From where to where the log cannot be read because no manifest is left: in an encrypted store the frames of a session need what its first one
+    /// says, or the manifest.
+    pub(super) fn log_without_session(&self) -> Result<Option<(Lsn, Option<Lsn>)>, OpenError> {
+        if self.manifest.is_some() || self.segments.keys().is_none() {
+            return Ok(None);
+        }
+        let start = self.log_start()?.map(|start| start.lsn);
+        let first = resume::first_whole_frame(&self.segments)?;
+        Ok(first.filter(|first| start.is_none_or(|start| *first < start)).map(|first| (first, start)))
     }
 
     /// Whether the log has everything from its beginning on, so that no checkpoint is needed.

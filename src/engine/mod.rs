@@ -223,19 +223,19 @@ impl Engine {
         catalog::find(&self.store.snapshot(), &self.store, kind, name)
     }
 
-    /// The number of a name, which is added if it is not there.
-    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<u32, Failed<'_>> {
+    /// The number of a name, which is added if it is not there; none if there is no number left for it.
+    pub(crate) fn find_or_add(&self, kind: Kind, name: &str) -> Result<Option<u32>, Failed<'_>> {
         if let Some(number) = self.find(kind, name) {
-            return Ok(number);
+            return Ok(Some(number));
         }
         let _alone = lock(&self.naming);
         if let Some(number) = self.find(kind, name) {
-            return Ok(number);
+            return Ok(Some(number));
         }
         let mut txn = self.begin(Isolation::Snapshot);
-        let number = catalog::add(&mut txn, &self.store, kind, name);
+        let Some(number) = catalog::add(&mut txn, &self.store, kind, name) else { return Ok(None) };
         self.commit(txn, self.config.durability)?;
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// Prunes every record, now.
@@ -255,31 +255,38 @@ impl Engine {
         previous: Option<&Path>,
         target: &Path,
     ) -> Result<Option<Backup>, BackupError> {
-        if self.disk.is_none() {
-            return Ok(None);
-        }
+        let Some(disk) = &self.disk else { return Ok(None) };
         let previous = previous.map(|path| Ok::<_, ChainError>((path, chain::read_descriptor(path)?)));
         let previous = previous.transpose()?;
+        let previous = previous.as_ref().map(|(path, previous)| (*path, previous));
+        check_previous(disk, previous)?;
         // Locked until the backup is whole.
         let Opened { device, lock: _lock } = open::open_empty_directory(target, self.config.device)?;
-        self.back_up_on(previous.as_ref().map(|(path, previous)| (*path, previous)), &device)
+        self.copy_to(disk, previous, &device).map(Some)
     }
 
     /// The same, to a device.
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn back_up_on(
         &self,
         previous: Option<(&Path, &Descriptor)>,
         target: &Arc<dyn Device>,
     ) -> Result<Option<Backup>, BackupError> {
         let Some(disk) = &self.disk else { return Ok(None) };
-        if let Some(previous) = previous {
-            let keys = backup::fingerprint(&disk.log);
-            backup::check_previous(previous, (&disk.store_file, keys), disk.log.durable())?;
-        }
+        check_previous(disk, previous)?;
+        self.copy_to(disk, previous, target).map(Some)
+    }
+
+    fn copy_to(
+        &self,
+        disk: &Disk,
+        previous: Option<(&Path, &Descriptor)>,
+        target: &Arc<dyn Device>,
+    ) -> Result<Backup, BackupError> {
         let log_from = previous.map(|(_, previous)| previous.end);
         let pinned = disk.checkpointer.run_and_pin(&self.store, &disk.log, log_from)?;
         let source = (&disk.store_file, &*disk.log, &pinned);
-        backup::make(source, previous, target, &disk.checkpointer.pace()).map(Some)
+        backup::make(source, previous, target, &disk.checkpointer.pace())
     }
 
     /// Makes `provider`'s key the store's, and writes everything anew with a new data key.
@@ -304,10 +311,14 @@ impl Engine {
         self.disk.as_ref().map_or((None, None), |disk| disk.checkpointer.last())
     }
 
-    /// So that the next opening has little to replay.
+    /// So that the next opening has little to replay, and goes on with the compression that was asked for.
     fn checkpoint_at_close(&self) -> Result<(), CheckpointError> {
-        let since = self.disk.as_ref().map_or(0, |disk| disk.checkpointer.log_grown(self.store.end()));
-        if self.config.checkpoint_at_close && since >= CLOSING_LOG_BYTES && self.failure().is_none() {
+        let Some(disk) = self.disk.as_ref().filter(|_| self.config.checkpoint_at_close) else {
+            return Ok(());
+        };
+        let is_due = disk.checkpointer.log_grown(self.store.end()) >= CLOSING_LOG_BYTES
+            || disk.checkpointer.is_compression_new();
+        if is_due && self.failure().is_none() {
             self.checkpoint()?;
         }
         Ok(())
@@ -328,6 +339,14 @@ impl Engine {
         flushed?;
         Ok(checkpointed?)
     }
+}
+
+/// Refuses a backup that the store does not go on from, before anything is made for another one.
+fn check_previous(disk: &Disk, previous: Option<(&Path, &Descriptor)>) -> Result<(), ChainError> {
+    previous.map_or(Ok(()), |previous| {
+        let keys = backup::fingerprint(&disk.log);
+        backup::check_previous(previous, (&disk.store_file, keys), disk.log.durable())
+    })
 }
 
 impl Drop for Engine {

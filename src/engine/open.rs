@@ -149,14 +149,19 @@ pub(super) fn open_keys(
         (Some(_), false) => return Err(OpenError::NotEncrypted { path: path() }),
         (Some(encryption), true) => &encryption.0,
     };
+    let keyring = Keyring::open(&**device, &store.id, &provider.key()?);
+    Ok(Some(Arc::new(keyring.map_err(|error| of_keys(dir, error))?)))
+}
+
+/// What is wrong with the file of the data keys, in a caller's terms.
+pub(super) fn of_keys(dir: &Path, error: KeysError) -> OpenError {
     let file = dir.join(crypt::FILE_NAME);
-    let keyring = Keyring::open(&**device, &store.id, &provider.key()?).map_err(|error| match error {
+    match error {
         KeysError::Io(error) => OpenError::Io(error),
         KeysError::Damaged(what) => OpenError::Damaged { file, what },
         KeysError::Newer(found) => OpenError::Newer { file, found, supported: crypt::VERSION },
         KeysError::WrongKey => OpenError::WrongKey { file },
-    })?;
-    Ok(Some(Arc::new(keyring)))
+    }
 }
 
 /// The segments from the first one that is needed on, and those right before it that are kept for backups. The others are there to be used again.

@@ -217,6 +217,11 @@ pub(super) fn check_found_log(
         let lost = Lost::Positions { from: position, to: None };
         check.add(FindingKind::Segment, Some(place(&found.segments, end.lsn)), what, lost);
     }
+    if let Some((from, to)) = found.log_without_session()? {
+        let what = "the log from here on cannot be read without the manifest, which says what its session began with";
+        let lost = Lost::Positions { from, to };
+        check.add(FindingKind::Frame, Some(place(&found.segments, from)), what.to_owned(), lost);
+    }
     if found.has_lost_checkpoint && found.log_start()? == Some(Start::OF_LOG) && !log.has_gaps {
         // All of it is in the log.
         for finding in check.findings.list.iter_mut().filter(|finding| finding.lost == Lost::Checkpoint) {

@@ -15,7 +15,7 @@ use super::check::{Check, Place};
 use super::checkpointer::{Kept, on_own_threads};
 use super::error::OpenError;
 use super::finding::{FindingKind, Lost};
-use super::open::{check_segment, missing_segment};
+use super::open::{check_segment, missing_segment, of_keys};
 use super::store_file::{self, StoreFile};
 use super::verify::{Verified, check_log, check_pages};
 use crate::checkpoint::error::CheckpointError;
@@ -101,6 +101,9 @@ impl<'a> Open<'a> {
             Err(error) => add(error)?,
         }
         let (segments, mut damaged) = (disk.log.segments(), Vec::new());
+        if let Some(Err(error)) = segments.keys().map(|keys| keys.check_file(&**device)) {
+            add(of_keys(self.dir, error))?;
+        }
         let first = segments.geometry().index_of(kept.start().lsn);
         for index in first..=segments.last().unwrap_or(first) {
             let checked =

@@ -296,6 +296,11 @@ impl<'a> Window<'a> {
             .filter(|header| header.bytes as usize <= FRAME_BYTES_MAX)
     }
 
+    /// Where the frame at this place ends, by what its header says.
+    pub(super) fn end_of_frame(&self, lsn: Lsn) -> Option<Lsn> {
+        self.header_at(lsn).map(|header| header.end())
+    }
+
     fn is_intact(&self, header: &Header) -> bool {
         let at = (header.lsn.get() - self.start.get()) as usize;
         frame::is_intact(&self.bytes[at..at + HEADER_BYTES], payload(&self.bytes, self.start, header))

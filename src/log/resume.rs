@@ -50,7 +50,8 @@ pub(crate) fn read_on(
         let was_changed = changed.is_some();
         let damage = |end: &End| changed.unwrap_or_else(|| damaged(segments, end.lsn));
         let missing = if limit.is_none() && !was_changed { window.missing_segment(next) } else { None };
-        let found = find_frame(segments, &end, limit)?;
+        let behind_changed = was_changed.then(|| window.end_of_frame(end.lsn)).flatten();
+        let found = whole_frame(segments, end.lsn.plus(Lsn::ALIGN), &end, (limit, behind_changed))?;
         if let Some(header) = &found {
             let why = missing.map_or_else(|| Why::Damaged(damage(&end)), Why::MissingSegment);
             gap(Gap { from: end.lsn, to: Some(header.lsn), why });
@@ -71,7 +72,7 @@ pub(crate) fn read_on(
 /// Where reading begins if nobody knows: at the first whole frame.
 pub(crate) fn first_frame(segments: &Segments) -> Result<Option<Start>, LogError> {
     let nowhere = Start::OF_LOG.end();
-    let found = match whole_frame(segments, Lsn::ZERO, &nowhere, None)? {
+    let found = match whole_frame(segments, Lsn::ZERO, &nowhere, (None, None))? {
         Some(header) => header,
         None => return Ok(None),
     };
@@ -94,32 +95,49 @@ fn is_readable(segments: &Segments, header: &Header, last: Option<Session>) -> b
     segments.keys().is_none() || header.kind == Kind::Open || is_known()
 }
 
-/// The first whole frame behind the log's end that proves that the end is none.
-fn find_frame(segments: &Segments, end: &End, limit: Option<Lsn>) -> Result<Option<Header>, LogError> {
-    whole_frame(segments, end.lsn.plus(Lsn::ALIGN), end, limit)
-}
-
+/// The first whole frame from `from` on, if the log's end is none.
+///
+/// That is proved by a frame which says that the end was durable; by a `limit`, below which all is; and by a frame that begins right behind one that was
+/// changed, and was whole before that.
 fn whole_frame(
     segments: &Segments,
     from: Lsn,
     end: &End,
-    limit: Option<Lsn>,
+    (limit, behind_changed): (Option<Lsn>, Option<Lsn>),
 ) -> Result<Option<Header>, LogError> {
-    let geometry = segments.geometry();
-    // In flight are frames behind a torn end that nothing depends on. One that says that the place was durable proves damage, and so the first one.
-    let (mut first, mut is_proved) = (None, end.session.is_none());
-    let mut at = from;
+    // Without proof it may have been in flight, behind a torn end, and nothing depends on it.
+    let (mut first, mut is_proved) = (None::<Header>, end.session.is_none() || limit.is_some());
+    let last = end.session.map(|session| session.number);
+    let later = |header: &Header| is_later(last, header.session);
+    let readable = |header: &Header| later(header) && is_readable(segments, header, end.session);
+    scan(segments, from, limit, |window| {
+        first = first.take().or_else(|| window.first_whole(readable));
+        is_proved |= first.as_ref().is_some_and(|first| Some(first.lsn) == behind_changed)
+            || window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
+        if is_proved { first.take() } else { None }
+    })
+}
+
+/// The first whole frame of all, whether it can be read or not.
+pub(crate) fn first_whole_frame(segments: &Segments) -> Result<Option<Lsn>, LogError> {
+    scan(segments, Lsn::ZERO, None, |window| window.first_whole(|_| true).map(|header| header.lsn))
+}
+
+/// Goes through what is there of the log from `from` on, a part at a time, until `look` has found something.
+fn scan<T>(
+    segments: &Segments,
+    from: Lsn,
+    limit: Option<Lsn>,
+    mut look: impl FnMut(&Window<'_>) -> Option<T>,
+) -> Result<Option<T>, LogError> {
+    let (geometry, mut at) = (segments.geometry(), from);
     while let Some(there) = segments.next_from(geometry.index_of(at)) {
         at = at.max(geometry.first(there));
         let mut window = Window::growing(segments, at, limit);
         while window.load()? {
-            let last = end.session.map(|session| session.number);
-            let later = |header: &Header| is_later(last, header.session);
-            let readable = |header: &Header| later(header) && is_readable(segments, header, end.session);
-            first = first.or_else(|| window.first_whole(readable));
-            is_proved |= window.first_whole(|header| later(header) && header.durable > end.lsn).is_some();
-            if is_proved && first.is_some() {
-                return Ok(first);
+            let found = look(&window);
+            if found.is_some() {
+                return Ok(found);
             }
             window.keep_tail();
         }

@@ -1,8 +1,9 @@
 //! Each bit of a small store's files flipped in turn: verifying reports it, or opening does, or what is read is right; never wrong data, never a
 //! panic. And whatever is flipped, salvaging brings over nothing that was not written.
 
-use super::harness::{config, contents, copy, open_with};
-use super::salvaging::{Written, held, salvage};
+use super::harness::{config, contents, copy, encrypted, open_with};
+use super::salvaging::{Written, held, salvage_with};
+use crate::Compression;
 use crate::engine::config::Config;
 use crate::engine::verify::verify_on;
 use crate::io::{BLOCK, Device, SimulatedDisk};
@@ -14,9 +15,17 @@ fn tiny() -> Config {
     Config { segment_bytes: 3 * BLOCK as u64, ..config() }
 }
 
+fn compressed() -> Config {
+    Config { checkpoint_compression: Some(Compression::Lz4), ..tiny() }
+}
+
+fn sealed() -> Config {
+    Config { encryption: encrypted(1).encryption, ..compressed() }
+}
+
 /// A branch, leaves, a value on a page of its own, a catalog, pages that are free again, and a log behind.
-fn store() -> Written {
-    Written::on(tiny(), |opened, look| {
+fn store(config: &Config) -> Written {
+    Written::on(config.clone(), |opened, look| {
         let towns = opened.db.collection("towns").unwrap();
         towns.insert(doc! { "_id": 0, "text": "older" }).unwrap();
         look(opened);
@@ -69,29 +78,54 @@ fn with_each_bit_flipped(
     flips.len()
 }
 
-#[test]
-fn verifying_or_opening_reports_it_or_what_is_read_is_right() {
-    let written = store();
-    let flips = with_each_bit_flipped(&written.disk, 1, |disk, context| {
+/// Of some of the bits it is told, or what is read is right.
+fn none_is_taken_for_what_was_written(config: &Config, step: usize) -> usize {
+    let written = store(config);
+    with_each_bit_flipped(&written.disk, step, |disk, context| {
         let device: Arc<dyn Device> = Arc::new(disk.clone());
         let is_reported =
-            verify_on(&device, Path::new("disk"), &config()).map_or(true, |found| !found.is_sound());
+            verify_on(&device, Path::new("disk"), config).map_or(true, |found| !found.is_sound());
         // Whether it is reported or not, opening never reads anything else; of those that are reported, some bits will do.
         let is_tried = !is_reported || context.ends_with("0x4");
-        if is_tried && let Ok(opened) = open_with(&copy(disk), tiny()) {
+        if is_tried && let Ok(opened) = open_with(&copy(disk), config.clone()) {
             assert!(held(&opened) == written.now, "{context}, reported: {is_reported}");
         }
-    });
+    })
+}
+
+fn nothing_else_is_brought_over(config: &Config, step: usize) -> usize {
+    let written = store(config);
+    with_each_bit_flipped(&written.disk, step, |disk, context| {
+        if let Some((_, held)) = salvage_with(disk, config, context) {
+            written.assert_written(&held, context);
+        }
+    })
+}
+
+#[test]
+fn verifying_or_opening_reports_it_or_what_is_read_is_right() {
+    let flips = none_is_taken_for_what_was_written(&tiny(), 1);
     assert!(flips > 15_000, "{flips}");
 }
 
 #[test]
+fn so_it_is_with_compressed_pages_and_with_those_that_are_encrypted_too() {
+    for config in [compressed(), sealed()] {
+        let flips = none_is_taken_for_what_was_written(&config, 11);
+        assert!(flips > 1_400, "{flips}");
+    }
+}
+
+#[test]
 fn salvaging_brings_over_nothing_that_was_not_written() {
-    let written = store();
-    let flips = with_each_bit_flipped(&written.disk, 29, |disk, context| {
-        if let Some((_, held)) = salvage(disk, context) {
-            written.assert_written(&held, context);
-        }
-    });
+    let flips = nothing_else_is_brought_over(&tiny(), 29);
     assert!(flips > 500, "{flips}");
+}
+
+#[test]
+fn so_it_does_with_compressed_pages_and_with_those_that_are_encrypted_too() {
+    for config in [compressed(), sealed()] {
+        let flips = nothing_else_is_brought_over(&config, 59);
+        assert!(flips > 250, "{flips}");
+    }
 }

@@ -7,7 +7,7 @@ use crate::io::{BLOCK, CrashOutcome, SimulatedDisk};
 use crate::log::frame::{HEADER_BYTES, Kind};
 use crate::{Durability, LogError, Lsn};
 
-const FILE: &str = "log-000000000000";
+pub(super) const FILE: &str = "log-000000000000";
 const CRC: std::ops::Range<usize> = 28..32;
 
 /// A log that is not closed, in one segment, each frame flushed alone: of all kinds but `Close`.
@@ -28,23 +28,23 @@ fn store() -> (SimulatedDisk, State) {
 
 /// A frame as it lies in the file.
 #[derive(Clone, Debug)]
-struct Raw {
-    offset: usize,
-    kind: u8,
-    bytes: Vec<u8>,
+pub(super) struct Raw {
+    pub(super) offset: usize,
+    pub(super) kind: u8,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Raw {
-    fn payload_bytes(&self) -> usize {
+    pub(super) fn payload_bytes(&self) -> usize {
         u32::from_le_bytes(self.bytes[24..28].try_into().unwrap()) as usize
     }
 
-    fn lsn(&self) -> Lsn {
+    pub(super) fn lsn(&self) -> Lsn {
         Lsn::new((self.offset - BLOCK) as u64)
     }
 
     /// Makes the checksum right.
-    fn sealed(mut self) -> Raw {
+    pub(super) fn sealed(mut self) -> Raw {
         let payload = &self.bytes[HEADER_BYTES..HEADER_BYTES + self.payload_bytes()];
         let crc = crc32c::crc32c_append(crc32c::crc32c(payload), &self.bytes[..CRC.start]);
         self.bytes[CRC].copy_from_slice(&crc.to_le_bytes());
@@ -52,7 +52,7 @@ impl Raw {
     }
 }
 
-fn frames(disk: &SimulatedDisk) -> Vec<Raw> {
+pub(super) fn frames(disk: &SimulatedDisk) -> Vec<Raw> {
     let (file, mut frames, mut offset) = (&contents(disk)[FILE], Vec::new(), BLOCK);
     while file[offset..offset + 4] != [0; 4] {
         let len = u32::from_le_bytes(file[offset..offset + 4].try_into().unwrap()) as usize;
@@ -62,7 +62,7 @@ fn frames(disk: &SimulatedDisk) -> Vec<Raw> {
     frames
 }
 
-fn with(disk: &SimulatedDisk, frame: &Raw) -> SimulatedDisk {
+pub(super) fn with(disk: &SimulatedDisk, frame: &Raw) -> SimulatedDisk {
     let (disk, mut file) = (copy(disk), contents(disk)[FILE].clone());
     file[frame.offset..frame.offset + frame.bytes.len()].copy_from_slice(&frame.bytes);
     overwrite(&disk, FILE, 0, &file);

@@ -1,7 +1,7 @@
 //! What is brought out of a store that lost something: everything else, nothing that was not written, and a list of what is not there.
 
-use super::harness::{Opened, config, contents, copy, open, open_with};
-use super::verifying::verify;
+use super::harness::{Opened, config, contents, copy, open_with};
+use super::verifying::{verify, verify_with};
 use crate::engine::config::Config;
 use crate::engine::salvage::{Salvaged, salvage_on};
 use crate::io::{Device, SimulatedDisk};
@@ -39,16 +39,21 @@ pub(super) fn held(opened: &Opened) -> Held {
 
 /// Salvages, and says what is in the new store, which is sound; the old one is as it was.
 pub(super) fn salvage(old: &SimulatedDisk, context: &str) -> Option<(Salvaged, Held)> {
+    salvage_with(old, &config(), context)
+}
+
+/// The same with the key of both, if they have one.
+pub(super) fn salvage_with(old: &SimulatedDisk, config: &Config, context: &str) -> Option<(Salvaged, Held)> {
     let before = contents(old);
     let (disk, device) = (SimulatedDisk::new(2), Arc::new(old.clone()) as Arc<dyn Device>);
-    let target = open(&disk).unwrap();
+    let target = open_with(&disk, config.clone()).unwrap();
     let salvaged = salvage_on(&device, Path::new("disk"), &target.engine).ok()?;
     assert!(contents(old) == before, "the old store was changed: {context}");
     let found = target.db.verify().unwrap();
     assert!(found.is_sound(), "{:#?}: {context}", found.findings);
     let held = held(&target);
     drop(target);
-    let found = verify(&disk);
+    let found = verify_with(&disk, config);
     assert!(found.is_sound(), "{:#?}: {context}", found.findings);
     Some((salvaged, held))
 }

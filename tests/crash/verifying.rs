@@ -15,8 +15,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn verify(disk: &SimulatedDisk) -> Verified {
+    verify_with(disk, &config())
+}
+
+pub(super) fn verify_with(disk: &SimulatedDisk, config: &Config) -> Verified {
     let device: Arc<dyn Device> = Arc::new(disk.clone());
-    verify_on(&device, Path::new("disk"), &config()).unwrap_or_else(|error| panic!("{error}"))
+    verify_on(&device, Path::new("disk"), config).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn documents(opened: &Opened) -> Collection {

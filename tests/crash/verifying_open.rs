@@ -1,17 +1,23 @@
 //! Verifying a store that is open: what is wrong in memory, on the disk, or between the two is found.
 
-use super::harness::{History, Opened, config, open, open_with};
+use super::harness::{
+    History, Opened, config, contents, open, open_with, overwrite, provider, put, sealed_pages,
+};
 use crate::engine::config::Config;
-use crate::io::{CrashOutcome, SimulatedDisk};
+use crate::io::{BLOCK, CrashOutcome, Device, SimulatedDisk};
 use crate::mvcc::chain::{ANY_BASE, Record};
 use crate::mvcc::version::Version;
 use crate::sync::epoch;
-use crate::{Database, Durability, Finding, FindingKind, Lsn};
+use crate::{Database, Durability, Finding, FindingKind, Lost, Lsn};
 use bson::doc;
 
 /// A checkpoint in between, so that both pages and log have something that counts.
 fn opened(disk: &SimulatedDisk) -> Opened {
-    let opened = open_with(disk, Config { retained_bytes: 1 << 30, ..config() }).unwrap();
+    opened_with(disk, config())
+}
+
+fn opened_with(disk: &SimulatedDisk, config: Config) -> Opened {
+    let opened = open_with(disk, Config { retained_bytes: 1 << 30, ..config }).unwrap();
     let documents = opened.db.collection("documents").unwrap();
     for round in 0..3 {
         for id in 0..200 {
@@ -132,9 +138,13 @@ fn versions_out_of_order_are_found() {
 
 #[test]
 fn damage_on_the_disk_is_found_while_the_store_is_open() {
+    [config(), sealed_pages()].into_iter().for_each(damage_on_the_disk_is_found);
+}
+
+fn damage_on_the_disk_is_found(config: Config) {
     let disk = SimulatedDisk::new(1);
-    let opened = opened(&disk);
-    let files = super::harness::contents(&disk);
+    let opened = opened_with(&disk, config);
+    let files = contents(&disk);
     let page = |kind: u8| {
         let of_pages = files.iter().filter(|(name, _)| name.starts_with("pages-"));
         let all = of_pages.flat_map(|(name, bytes)| {
@@ -159,11 +169,53 @@ fn damage_on_the_disk_is_found_while_the_store_is_open() {
         assert!(found.len() == 1 && found[0].file.as_ref() == Some(name), "{name}: {found:#?}");
         disk.corrupt(name, 40, 1);
     }
-    opened.commit(&[super::harness::put("a", "b")], Durability::Sync).unwrap();
+    opened.commit(&[put("a", "b")], Durability::Sync).unwrap();
     let log = files[segment].iter().rposition(|&byte| byte != 0).unwrap() as u64;
     disk.corrupt(segment, log - 60, 1);
     let found = findings(&opened);
     assert!(found.len() == 1 && found[0].kind == FindingKind::Frame, "{found:#?}");
     disk.corrupt(segment, log - 60, 1);
+    assert_eq!(findings(&opened), []);
+}
+
+/// Nothing behind it says that it was durable; that the store waited for it does.
+#[test]
+fn a_frame_that_is_wrong_in_the_midst_of_one_flush_hides_none_behind_it() {
+    for config in [config(), sealed_pages()] {
+        let disk = SimulatedDisk::new(1);
+        let opened = open_with(&disk, config).unwrap();
+        opened.commit(&[put("a", "1")], Durability::Sync).unwrap();
+        let commits: Vec<Lsn> =
+            (0..8_u8).map(|n| opened.commit(&[put([n], [n; 50])], Durability::None).unwrap()).collect();
+        let whole = opened.db.verify().unwrap();
+        assert!(whole.is_sound(), "{:#?}", whole.findings);
+        disk.corrupt("log-000000000000", BLOCK as u64 + commits[3].get() + 40, 1);
+        let found = opened.db.verify().unwrap();
+        assert_eq!(found.findings.len(), 1, "{:#?}", found.findings);
+        let lost = Lost::Positions { from: commits[3], to: Some(commits[4]) };
+        assert_eq!((found.findings[0].kind, &found.findings[0].lost), (FindingKind::Frame, &lost));
+        assert_eq!(found.commits, whole.commits - 1);
+    }
+}
+
+/// An older file of the data keys in the place of the last one, and one that is gone: the next opening would not succeed.
+#[test]
+fn another_file_of_keys_is_found() {
+    let disk = SimulatedDisk::new(1);
+    let opened = opened_with(&disk, sealed_pages());
+    let old = contents(&disk)["keys"].clone();
+    opened.db.rotate_key(&provider(2)).unwrap();
+    assert_eq!(findings(&opened), []);
+    overwrite(&disk, "keys", 0, &old);
+    let is_told = |words: &str| {
+        let found = findings(&opened);
+        assert!(found.len() == 1 && found[0].file.as_deref() == Some("keys"), "{found:#?}");
+        assert!(found[0].kind == FindingKind::Store && found[0].what.contains(words), "{}", found[0]);
+    };
+    is_told("not what was written there last");
+    disk.remove("keys").unwrap();
+    is_told("missing");
+    // It is written again whenever the key is changed.
+    opened.db.rotate_key(&provider(3)).unwrap();
     assert_eq!(findings(&opened), []);
 }

@@ -2,7 +2,7 @@
 
 use crate::{DEVICES, Place, contents, fill, things};
 use skipstone::bson::doc;
-use skipstone::{Builder, Checkpoint, Database, DeviceChoice, Durability, Lsn, Stats};
+use skipstone::{Builder, Checkpoint, Compression, Database, DeviceChoice, Durability, Lsn, Stats};
 use std::time::{Duration, Instant};
 
 const SEGMENT_BYTES: u64 = 1 << 16;
@@ -261,4 +261,34 @@ fn closing_takes_one_if_there_is_much_to_replay() {
         assert_eq!(recovery.writes == 0, is_taken, "{recovery:?}");
         assert!(contents(&db) == expected);
     }
+}
+
+/// Also if nothing else would take a checkpoint.
+#[test]
+fn a_compression_that_was_asked_for_lasts() {
+    let place = Place::new();
+    let open = |compression: Option<Compression>| {
+        let builder = place.builder().durability(Durability::Buffered);
+        compression.into_iter().fold(builder, Builder::checkpoint_compression).open().unwrap()
+    };
+    let db = open(Some(Compression::Lz4));
+    let many = (0..1_000).map(|id| doc! { "_id": id, "text": "abc ".repeat(50) });
+    things(&db).insert_many(many).unwrap();
+    db.close().unwrap();
+    let pages = |db: &Database| {
+        for id in 0..1_000 {
+            things(db).update(id, |document| drop(document.insert("more", "def ".repeat(50)))).unwrap();
+        }
+        take(db).pages
+    };
+    let compressed = open(None);
+    assert!(compressed.recovery().checkpoint > Lsn::ZERO, "closing took one");
+    let few = pages(&compressed);
+    compressed.close().unwrap();
+    let before = open(Some(Compression::Lz4));
+    let position = before.recovery().checkpoint;
+    before.close().unwrap();
+    assert_eq!(open(None).recovery().checkpoint, position, "it is no other than before");
+    open(Some(Compression::None)).close().unwrap();
+    assert!(pages(&open(None)) > few * 3, "{few}");
 }

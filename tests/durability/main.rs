@@ -4,6 +4,7 @@ mod backups;
 mod checkpoint_damage;
 mod checkpoints;
 mod damage;
+mod encrypted;
 mod large;
 mod missing_segments;
 mod reopen;

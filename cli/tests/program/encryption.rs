@@ -2,6 +2,7 @@
 
 use crate::support::Place;
 use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const OTHER: &str = "f00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -109,12 +110,54 @@ fn a_chain_of_backups_is_restored_with_the_key() {
     run(&["restore", "full", "more", "at", "--to-position", &position]).expect(0);
     assert_eq!(run(&["count", "end", "c"]).expect(0).value()["count"], 2);
     assert_eq!(run(&["count", "at", "c"]).expect(0).value()["count"], 1);
+    // The time is noted once a second, and when a store is closed.
+    std::thread::sleep(Duration::from_millis(50));
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
+    std::thread::sleep(Duration::from_millis(50));
+    run(&["delete", "s", "c", "1"]).expect(0);
+    run(&["backup", "s", "last", "--since", "more"]).expect(0);
+    let chain = ["restore", "full", "more", "last"];
+    let then = [&chain[..], &["then", "--to-time", &time, "--key-env", "STORE_KEY"]].concat();
+    let then = place.command(&then).env("STORE_KEY", KEY).output().unwrap();
+    assert!(then.status.success(), "{then:?}");
+    assert_eq!(run(&["count", "then", "c"]).expect(0).value()["count"], 2);
+    run(&[&chain[..], &["now"]].concat()).expect(0);
+    assert_eq!(run(&["count", "now", "c"]).expect(0).value()["count"], 1);
+    for restored in ["end", "at", "then", "now"] {
+        assert_eq!(run(&["verify", restored]).expect(0).value()["sound"], true, "{restored}");
+        place.run(&["count", restored, "c"]).expect_saying(9, &["is encrypted"]);
+        let wrong = place.run(&["count", restored, "c", "--key-file", "other"]);
+        wrong.expect_saying(9, &["the key is not the one", &format!("{restored}/keys")]);
+    }
     place.run(&["restore", "full", "more", "x"]).expect_saying(9, &["encrypted"]);
     let wrong = place.run(&["restore", "full", "more", "x", "--key-file", "other"]);
     wrong.expect_saying(9, &["the key is not the one"]);
-    run(&["rotate-key", "s", "--new-key-file", "other"]).expect(0);
-    let since = place.run(&["backup", "s", "next", "--since", "more", "--key-file", "other"]);
-    since.expect_saying(4, &["`more`", "key", "full"]);
+    assert!(!place.path("x").exists());
+}
+
+#[test]
+fn after_a_change_of_the_key_a_full_backup_comes_first() {
+    let place = place();
+    let with = |key: &str, args: &[&str]| place.run(&[args, &["--key-file", key]].concat());
+    with("key", &["backup", "s", "full"]).expect(0);
+    place.run_with(&["put", "s", "c", "--key-file", "key"], r#"{"_id": 2}"#).expect(0);
+    with("key", &["backup", "s", "more", "--since", "full"]).expect(0);
+    with("key", &["rotate-key", "s", "--new-key-file", "other"]).expect(0);
+    place.run_with(&["put", "s", "c", "--key-file", "other"], r#"{"_id": 3}"#).expect(0);
+    let since = with("other", &["backup", "s", "next", "--since", "more"]);
+    since.expect_saying(4, &["no backup was made", "the key", "`more`", "take a full backup"]);
+    with("other", &["backup", "s", "next"]).expect(0);
+    place.run_with(&["put", "s", "c", "--key-file", "other"], r#"{"_id": 4}"#).expect(0);
+    with("other", &["backup", "s", "after", "--since", "next"]).expect(0);
+    with("key", &["restore", "full", "more", "old"]).expect(0);
+    with("other", &["restore", "next", "after", "new"]).expect(0);
+    assert_eq!(with("key", &["count", "old", "c"]).expect(0).value()["count"], 2);
+    assert_eq!(with("other", &["count", "new", "c"]).expect(0).value()["count"], 4);
+    with("other", &["restore", "full", "more", "x"])
+        .expect_saying(9, &["the key is not the one", "full/keys"]);
+    with("key", &["restore", "next", "x"]).expect_saying(9, &["the key is not the one", "next/keys"]);
+    let mixed = with("key", &["restore", "full", "after", "x"]);
+    mixed.expect_saying(4, &["the key of the store was changed since `full` was backed up"]);
 }
 
 #[test]
