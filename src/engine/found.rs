@@ -110,7 +110,11 @@ impl Found {
         }
         let first =
             self.manifest.as_ref().map_or(0, |manifest| self.store.geometry.index_of(manifest.log_from));
-        let is_missing = |index: &u64| self.segments.get(*index).is_none() && !self.has_lost_checkpoint;
+        if self.has_lost_checkpoint {
+            // From where on the log was needed, nobody knows.
+            return Ok(());
+        }
+        let is_missing = |index: &u64| self.segments.get(*index).is_none();
         let missing = (first..self.segments.last().unwrap_or(first)).filter(is_missing);
         for index in missing.take(MISSING_MAX) {
             let name = file_name(index);
@@ -221,8 +225,13 @@ fn find_segments(
     let indexes = device.list()?;
     let indexes = indexes.iter().filter_map(|name| parse_file_name(name));
     let needed = |index: &u64| first.is_none_or(|first| *index >= first);
-    for index in indexes.filter(|index| needed(index) && store.geometry.may_have(*index)) {
+    for index in indexes.filter(needed) {
         let name = file_name(index);
+        if !store.geometry.may_have(index) {
+            let what = "its number is greater than any log reaches";
+            findings.add_error(OpenError::Damaged { file: dir.join(name), what }, Lost::Nothing)?;
+            continue;
+        }
         let file = match device.open(&name) {
             Ok(file) => file,
             Err(error) => {
