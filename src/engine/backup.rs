@@ -9,7 +9,7 @@
 //! copied up to where it is durable by then. The file that makes a directory a backup is written when all is there, and last of all the one that makes a full one a
 //! store. So a backup is there wholly or not at all.
 
-use super::checkpointer::Pinned;
+use super::checkpointer::{Pinned, on_own_threads};
 use super::descriptor::Descriptor;
 use super::error::{BackupError, ChainError};
 use super::open;
@@ -154,7 +154,7 @@ fn copy_pages(
     copies.flush()?;
     if previous.is_none() {
         // A checksum vouches for a page alone, not for what it links to. (An incremental one has the trees walked above.)
-        loader::load(&copies, manifest, |_, _| |_| ())?;
+        on_own_threads(|| loader::load(&copies, manifest, |_, _| |_| ()))?;
     }
     Ok(copied * PAGE_BYTES as u64)
 }
