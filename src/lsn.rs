@@ -20,6 +20,9 @@ impl Lsn {
     /// Every position is a multiple of this many bytes, which leaves the low bits free for tags.
     pub(crate) const ALIGN: u64 = 8;
 
+    /// Beyond all logs, and so far below the greatest number that what is counted from a position does not overflow.
+    pub(crate) const MAX: Lsn = Lsn(1 << 62);
+
     /// The position at this many bytes.
     ///
     /// Meant for positions that were taken from [`Lsn::get`] and kept elsewhere.

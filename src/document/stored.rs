@@ -3,10 +3,13 @@
 use super::{DocumentError, DocumentId, ID_FIELD, Limits, validate};
 use bson::RawDocument;
 
-const VERSION_BYTES: usize = 8;
+pub(super) const VERSION_BYTES: usize = 8;
+
+/// The longest value of a store, a document with its version or any other: pages say lengths in 31 bits.
+pub(crate) const VALUE_BYTES_MAX: usize = i32::MAX as usize;
 
 /// Whatever limits a store was written with, no document is beyond these.
-const LIMITS: Limits = Limits { max_document_bytes: i32::MAX as usize, max_depth: Limits::DEPTH_CEILING };
+const LIMITS: Limits = Limits { max_document_bytes: Limits::BYTES_CEILING, max_depth: Limits::DEPTH_CEILING };
 
 /// What a store writes, version and BSON joined.
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -21,9 +21,6 @@ const MAGIC: &[u8; 8] = b"SKIPBACK";
 pub(crate) const VERSION: u32 = 1;
 const FIELDS_BYTES: usize = 8 + 4 + 4 + 4 * 16 + 6 * 8 + 2 * 18 + 4;
 
-/// Beyond all logs, and so far below the greatest number that what is counted from a position does not overflow.
-const POSITION_MAX: Lsn = Lsn::new(1 << 62);
-
 /// What tells one backup from another.
 pub(crate) type BackupId = [u8; 16];
 
@@ -149,7 +146,7 @@ impl Descriptor {
         self.store.geometry.is_sound()
             && self.checkpoint <= self.end
             && self.log_from.lsn <= self.end
-            && self.end <= POSITION_MAX
+            && self.end <= Lsn::MAX
     }
 
     /// The backup whose files are on `device`; `dir` is what messages call it.

@@ -8,10 +8,8 @@
 //! `chunks` says how a stream lies in frames.
 
 use crate::document::MAX_KEY_BYTES;
+use crate::document::stored::VALUE_BYTES_MAX;
 use crate::format::{Cursor, put_bytes, put_varint};
-
-/// A document with its version is no longer, nor is any other value.
-const VALUE_BYTES_MAX: usize = i32::MAX as usize;
 
 /// One write, borrowed from wherever it lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -51,9 +51,6 @@ pub(crate) struct Geometry {
     pub(crate) segment_bytes: u64,
 }
 
-/// More than any log grows to, and so far below the greatest number that what is counted from a position does not overflow.
-const POSITION_MAX: u64 = 1 << 62;
-
 impl Geometry {
     /// Whether a store may have segments of this length.
     pub(crate) fn is_sound(self) -> bool {
@@ -74,7 +71,7 @@ impl Geometry {
 
     /// Whether there can be a segment of this number: positions beyond are not counted.
     pub(crate) fn may_have(self, index: u64) -> bool {
-        index < POSITION_MAX / self.data_bytes()
+        index < self.index_of(Lsn::MAX)
     }
 
     pub(crate) fn offset_of(self, lsn: Lsn) -> u64 {

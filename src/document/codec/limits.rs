@@ -1,6 +1,6 @@
 //! How large and how deep a document may be.
 
-use crate::document::DocumentError;
+use crate::document::{DocumentError, stored};
 
 /// The largest and deepest document that is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Limits {
 
     /// No limit on bytes can be set above this, 2 GiB − 9: BSON's own length fields say no more than 2 GiB − 1, nor do the store's pages, and a
     /// document has its version in front.
-    pub const BYTES_CEILING: usize = i32::MAX as usize - 8;
+    pub const BYTES_CEILING: usize = stored::VALUE_BYTES_MAX - stored::VERSION_BYTES;
 
     /// The limit on bytes that is in force.
     pub(crate) fn bytes_max(&self) -> usize {
