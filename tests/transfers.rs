@@ -13,7 +13,7 @@ const CENTS_EACH: i64 = 1_000;
 /// What one run is to do.
 struct Run {
     threads: u64,
-    /// At least; they go on until the checkpoints are taken.
+    /// At least; they go on until the checkpoints are taken and somebody has looked.
     transfers_each: u64,
     isolation: Isolation,
     durability: Durability,
@@ -52,8 +52,19 @@ fn transfer(db: &Database, accounts: &Collection, options: TransactionOptions) {
     .unwrap();
 }
 
-/// Looks at the total over and over, at moments that only go forward; returns how often.
-fn watch(db: &Database, accounts: &Collection, done: &AtomicBool) -> u64 {
+/// Sets a flag when it goes, also by a panic: nobody waits for what does not come.
+struct SetAtEnd<'f>(&'f AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        // Relaxed: see `watch`.
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Looks at the total over and over, at moments that only go forward; returns how often. Sets `looked` after the first time.
+fn watch(db: &Database, accounts: &Collection, looked: &AtomicBool, done: &AtomicBool) -> u64 {
+    let _looked = SetAtEnd(looked);
     let (mut looks, mut latest) = (0, 0);
     // Relaxed: it ends the loop, and nothing is read because of it.
     while !done.load(Ordering::Relaxed) {
@@ -64,6 +75,8 @@ fn watch(db: &Database, accounts: &Collection, done: &AtomicBool) -> u64 {
         assert!(versions >= latest, "time went back at {}", snapshot.position());
         assert_eq!(totals(&snapshot, accounts), (cents, versions), "a snapshot changed");
         (looks, latest) = (looks + 1, versions);
+        // Relaxed: as above.
+        looked.store(true, Ordering::Relaxed);
     }
     looks
 }
@@ -85,11 +98,12 @@ fn run(db: &Database, run: &Run) -> u64 {
     let accounts = db.collection("accounts").unwrap();
     accounts.insert_many((0..ACCOUNTS).map(|id| doc! { "_id": id, "cents": CENTS_EACH })).unwrap();
     let options = TransactionOptions::new().isolation(run.isolation).durability(run.durability);
-    let (enough, done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let [enough, looked, done] = [false; 3].map(AtomicBool::new);
     // Relaxed: as in `watch`.
-    let goes_on = |moved| moved < run.transfers_each || !enough.load(Ordering::Relaxed);
+    let is_over = || enough.load(Ordering::Relaxed) && looked.load(Ordering::Relaxed);
+    let goes_on = |moved| moved < run.transfers_each || !is_over();
     let transfers = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(db, &accounts, &done));
+        let watcher = scope.spawn(|| watch(db, &accounts, &looked, &done));
         let taker = scope.spawn(|| take_checkpoints(db, run.checkpoints));
         let mover =
             || (0..).take_while(|&moved| goes_on(moved)).map(|_| transfer(db, &accounts, options)).count();
