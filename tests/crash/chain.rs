@@ -40,9 +40,18 @@ pub(super) fn restore(
     target: &SimulatedDisk,
     until: Until,
 ) -> Result<Restored, RestoreError> {
+    restore_with(backups, target, until, &config())
+}
+
+pub(super) fn restore_with<'b>(
+    backups: impl IntoIterator<Item = &'b SimulatedDisk>,
+    target: &SimulatedDisk,
+    until: Until,
+    config: &Config,
+) -> Result<Restored, RestoreError> {
     let name = |index| PathBuf::from(format!("backup-{index}"));
-    let chain = backups.iter().enumerate().map(|(index, disk)| (name(index), device(disk))).collect();
-    restore_on(chain, &device(target), until, &config())
+    let chain = backups.into_iter().enumerate().map(|(index, disk)| (name(index), device(disk))).collect();
+    restore_on(chain, &device(target), until, config)
 }
 
 /// Keeps all of its log, so that there are no gaps.

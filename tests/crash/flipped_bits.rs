@@ -1,9 +1,8 @@
 //! Each bit of a small store's files flipped in turn: verifying reports it, or opening does, or what is read is right; never wrong data, never a
 //! panic. And whatever is flipped, salvaging brings over nothing that was not written.
 
-use super::harness::{config, contents, copy, encrypted, open_with};
+use super::harness::{compressed, config, contents, copy, open_with, sealed_pages};
 use super::salvaging::{Written, held, salvage_with};
-use crate::Compression;
 use crate::engine::config::Config;
 use crate::engine::verify::verify_on;
 use crate::io::{BLOCK, Device, SimulatedDisk};
@@ -11,16 +10,8 @@ use bson::doc;
 use std::path::Path;
 use std::sync::Arc;
 
-fn tiny() -> Config {
-    Config { segment_bytes: 3 * BLOCK as u64, ..config() }
-}
-
-fn compressed() -> Config {
-    Config { checkpoint_compression: Some(Compression::Lz4), ..tiny() }
-}
-
-fn sealed() -> Config {
-    Config { encryption: encrypted(1).encryption, ..compressed() }
+fn tiny(config: Config) -> Config {
+    Config { segment_bytes: 3 * BLOCK as u64, ..config }
 }
 
 /// A branch, leaves, a value on a page of its own, a catalog, pages that are free again, and a log behind.
@@ -104,13 +95,13 @@ fn nothing_else_is_brought_over(config: &Config, step: usize) -> usize {
 
 #[test]
 fn verifying_or_opening_reports_it_or_what_is_read_is_right() {
-    let flips = none_is_taken_for_what_was_written(&tiny(), 1);
+    let flips = none_is_taken_for_what_was_written(&tiny(config()), 1);
     assert!(flips > 15_000, "{flips}");
 }
 
 #[test]
 fn so_it_is_with_compressed_pages_and_with_those_that_are_encrypted_too() {
-    for config in [compressed(), sealed()] {
+    for config in [tiny(compressed()), tiny(sealed_pages())] {
         let flips = none_is_taken_for_what_was_written(&config, 11);
         assert!(flips > 1_400, "{flips}");
     }
@@ -118,13 +109,13 @@ fn so_it_is_with_compressed_pages_and_with_those_that_are_encrypted_too() {
 
 #[test]
 fn salvaging_brings_over_nothing_that_was_not_written() {
-    let flips = nothing_else_is_brought_over(&tiny(), 29);
+    let flips = nothing_else_is_brought_over(&tiny(config()), 29);
     assert!(flips > 500, "{flips}");
 }
 
 #[test]
 fn so_it_does_with_compressed_pages_and_with_those_that_are_encrypted_too() {
-    for config in [compressed(), sealed()] {
+    for config in [tiny(compressed()), tiny(sealed_pages())] {
         let flips = nothing_else_is_brought_over(&config, 59);
         assert!(flips > 250, "{flips}");
     }

@@ -48,7 +48,17 @@ pub(super) fn config() -> Config {
 
 /// The same, with pages that are compressed and encrypted: what pages can be besides plain.
 pub(super) fn sealed_pages() -> Config {
-    Config { checkpoint_compression: Some(Compression::Lz4), ..encrypted(1) }
+    sealed_pages_of(1)
+}
+
+/// The same with the key of this byte.
+pub(super) fn sealed_pages_of(key: u8) -> Config {
+    Config { encryption: encrypted(key).encryption, ..compressed() }
+}
+
+/// The same with pages that are compressed.
+pub(super) fn compressed() -> Config {
+    Config { checkpoint_compression: Some(Compression::Lz4), ..config() }
 }
 
 /// The same for a store that is encrypted; the key is of this byte.

@@ -4,12 +4,11 @@
 use super::harness::*;
 use super::salvaging::{Written, salvage};
 use super::verifying::verify;
+use crate::Lost;
 use crate::checkpoint::PAGE_BYTES;
 use crate::checkpoint::error::CheckpointError;
-use crate::engine::config::Config;
 use crate::engine::error::OpenError;
 use crate::io::SimulatedDisk;
-use crate::{Compression, Lost};
 use bson::doc;
 
 const HEADER: usize = 56;
@@ -18,10 +17,6 @@ const OVERFLOW: u8 = 4;
 const FREE_MAP: u8 = 5;
 /// A leaf has so many bytes at most when it is unpacked.
 const RAW_MAX: usize = 32_768;
-
-fn compressed() -> Config {
-    Config { checkpoint_compression: Some(Compression::Lz4), ..config() }
-}
 
 /// Leaves that are compressed, and a value that is, on pages of its own.
 fn store() -> Written {
@@ -66,6 +61,13 @@ impl Raw {
         page.bytes[HEADER..HEADER + body.len()].copy_from_slice(body);
         let free = u16::try_from(PAGE_BYTES - HEADER - body.len()).unwrap();
         page.bytes[24..26].copy_from_slice(&free.to_le_bytes());
+        page
+    }
+
+    /// With another byte.
+    fn with_byte(&self, at: usize, byte: u8) -> Raw {
+        let mut page = self.clone();
+        page.bytes[at] = byte;
         page
     }
 
@@ -163,9 +165,7 @@ fn leaves() {
         refused(&written, &page.with_body(&made(RAW_MAX as u16, &zeros)), "zeros");
         // Its flag says that it is not compressed, or its slots are others.
         for (at, byte) in [(5, 0), (5, 2), (6, 0), (7, 255)] {
-            let mut changed = page.clone();
-            changed.bytes[at] = byte;
-            refused(&written, &changed, &format!("byte {at}"));
+            refused(&written, &page.with_byte(at, byte), &format!("byte {at}"));
         }
     }
 }
@@ -259,9 +259,7 @@ fn free_maps() {
     refused(&written, &map.with_body(&[]), "nothing");
     // A part of a value, or a leaf, in its place.
     for (at, byte) in [(4, OVERFLOW), (4, LEAF), (4, 1), (4, 0), (5, 1), (28, 1), (24, 0xff)] {
-        let mut changed = map.clone();
-        changed.bytes[at] = byte;
-        refused(&written, &changed, &format!("byte {at} is {byte}"));
+        refused(&written, &map.with_byte(at, byte), &format!("byte {at} is {byte}"));
     }
 }
 

@@ -35,6 +35,12 @@ pub(super) struct Raw {
 }
 
 impl Raw {
+    /// The frame at this offset of a file.
+    pub(super) fn read(file: &[u8], offset: usize) -> Raw {
+        let len = u32::from_le_bytes(file[offset..offset + 4].try_into().unwrap()) as usize;
+        Raw { offset, kind: file[offset + 4], bytes: file[offset..offset + len].to_vec() }
+    }
+
     pub(super) fn payload_bytes(&self) -> usize {
         u32::from_le_bytes(self.bytes[24..28].try_into().unwrap()) as usize
     }
@@ -55,9 +61,8 @@ impl Raw {
 pub(super) fn frames(disk: &SimulatedDisk) -> Vec<Raw> {
     let (file, mut frames, mut offset) = (&contents(disk)[FILE], Vec::new(), BLOCK);
     while file[offset..offset + 4] != [0; 4] {
-        let len = u32::from_le_bytes(file[offset..offset + 4].try_into().unwrap()) as usize;
-        frames.push(Raw { offset, kind: file[offset + 4], bytes: file[offset..offset + len].to_vec() });
-        offset += len;
+        frames.push(Raw::read(file, offset));
+        offset += frames.last().expect("just pushed").bytes.len();
     }
     frames
 }

@@ -3,21 +3,17 @@
 //! such change is made sense of.
 
 use super::harness::{
-    History, bytes, config, contents, copy, manifest_end, open_with, overwrite, put, seal_manifest,
-    seal_page, sealed_pages,
+    History, bytes, compressed, config, contents, copy, manifest_end, open_with, overwrite, put,
+    seal_manifest, seal_page, sealed_pages,
 };
+use crate::Durability;
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::config::Config;
 use crate::engine::error::OpenError;
 use crate::engine::verify::verify_on;
 use crate::io::{Device, SimulatedDisk};
-use crate::{Compression, Durability};
 use std::path::Path;
 use std::sync::Arc;
-
-fn compressed() -> Config {
-    Config { checkpoint_compression: Some(Compression::Lz4), ..config() }
-}
 
 /// A store with checkpoints, and its files.
 fn store(history: &History, config: &Config) -> SimulatedDisk {

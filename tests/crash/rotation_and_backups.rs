@@ -1,17 +1,16 @@
 //! A crash in each operation of a history in which the key is changed between backups, with pages that are compressed and encrypted: nothing is lost, one key
 //! opens the store, each backup that was made is restored with the key of its time, and the next one goes on from it or says that it cannot.
 
-use super::chain::{back_up, device};
+use super::chain::{back_up, restore_with};
 use super::harness::*;
+use crate::Durability;
 use crate::engine::config::Config;
 use crate::engine::error::{BackupError, ChainError, OpenError};
-use crate::engine::restore::{Until, restore_on};
+use crate::engine::restore::Until;
 use crate::io::{CrashOutcome, SimulatedDisk};
-use crate::{Compression, Durability};
-use std::path::PathBuf;
 
 fn with_key(key: u8) -> Config {
-    Config { checkpoint_compression: Some(Compression::Lz4), backup_log_bytes: u64::MAX, ..encrypted(key) }
+    Config { backup_log_bytes: u64::MAX, ..sealed_pages_of(key) }
 }
 
 /// What is done, in order.
@@ -115,11 +114,8 @@ fn run(opened: &Opened, before: &State) -> Ran {
 /// The store that the backups from the last full one on are restored to.
 fn restored(backups: &[Made], key: u8) -> Result<State, String> {
     let from = backups.iter().rposition(|made| made.is_full).expect("the first one is");
-    let name = |index| PathBuf::from(format!("backup-{index}"));
-    let chain = backups[from..].iter().enumerate().map(|(index, made)| (name(index), device(&made.disk)));
-    let target = SimulatedDisk::new(60);
-    restore_on(chain.collect(), &device(&target), Until::End, &with_key(key))
-        .map_err(|error| error.to_string())?;
+    let (chain, target) = (backups[from..].iter().map(|made| &made.disk), SimulatedDisk::new(60));
+    restore_with(chain, &target, Until::End, &with_key(key)).map_err(|error| error.to_string())?;
     let target = target.after_crash(CrashOutcome::DropAll);
     let opened = open_with(&target, with_key(key)).map_err(|error| error.to_string())?;
     assert!(opened.db.verify().unwrap().is_sound());

@@ -1,34 +1,25 @@
 //! An encrypted store with compressed pages, and everything that is done to stores: backups and what they are restored to, verifying, salvage, changes of the
 //! key.
 
-use super::chain::{Chained, back_up, descriptor, device, keeping_log};
+use super::chain::{Chained, back_up, descriptor, device, keeping_log, restore_with};
 use super::harness::*;
+use super::hostile_frames::{FILE, Raw, with};
 use crate::checkpoint::PAGE_BYTES;
 use crate::engine::config::Config;
 use crate::engine::error::{BackupError, ChainError};
-use crate::engine::restore::{Restored, Until, restore_on};
+use crate::engine::restore::Until;
 use crate::engine::salvage::salvage_on;
-use crate::io::{Fault, SimulatedDisk};
+use crate::io::{BLOCK, Fault, SimulatedDisk};
+use crate::log::frame::HEADER_BYTES;
 use crate::{Durability, Lsn};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn sealed() -> Config {
-    Config { backup_log_bytes: u64::MAX, ..sealed_pages() }
+    with_key(1)
 }
 
 fn with_key(key: u8) -> Config {
-    Config { encryption: encrypted(key).encryption, ..sealed() }
-}
-
-fn restore(
-    backups: &[&SimulatedDisk],
-    target: &SimulatedDisk,
-    until: Until,
-    config: &Config,
-) -> Result<Restored, String> {
-    let name = |index| PathBuf::from(format!("backup-{index}"));
-    let chain = backups.iter().enumerate().map(|(index, disk)| (name(index), device(disk))).collect();
-    restore_on(chain, &device(target), until, config).map_err(|error| error.to_string())
+    Config { backup_log_bytes: u64::MAX, ..sealed_pages_of(key) }
 }
 
 #[test]
@@ -37,13 +28,12 @@ fn a_chain_is_restored_to_each_commit() {
     chained.commit(&[put("more", bytes(3, 30_000))]);
     chained.back_up();
     let covered = chained.made[0].checkpoint..=chained.made.last().unwrap().position;
-    let backups: Vec<_> = chained.backups.iter().collect();
     let mut restored = 0;
     for (lsn, state) in &chained.states {
         let position = Lsn::new(lsn.get() + 8);
         if covered.contains(&position) {
             let target = SimulatedDisk::new(77);
-            restore(&backups, &target, Until::Position(position), &sealed()).unwrap();
+            restore_with(&chained.backups, &target, Until::Position(position), &sealed()).unwrap();
             assert!(open_with(&copy(&target), config()).is_err(), "it needs the key");
             let found = open_with(&target, sealed()).unwrap();
             assert!(found.state() == *state, "{position}");
@@ -73,9 +63,9 @@ fn after_a_change_of_the_key_the_next_backup_is_a_full_one() {
         assert_ne!(descriptor(&full).keys, descriptor(&other).keys);
         for (backup, key, state) in [(&full, 1, before), (&other, 2, opened.state())] {
             let target = SimulatedDisk::new(77);
-            let wrong = restore(&[backup], &SimulatedDisk::new(78), Until::End, &with_key(3 - key));
-            assert!(wrong.unwrap_err().contains("key"));
-            restore(&[backup], &target, Until::End, &with_key(key)).unwrap();
+            let wrong = restore_with([backup], &SimulatedDisk::new(78), Until::End, &with_key(3 - key));
+            assert!(wrong.unwrap_err().to_string().contains("key"));
+            restore_with([backup], &target, Until::End, &with_key(key)).unwrap();
             assert!(open_with(&target, with_key(key)).unwrap().state() == state);
         }
     }
@@ -127,23 +117,15 @@ fn what_is_behind_the_wanted_position_is_nobodys_business() {
         chained.commit(&[put("c", bytes(2, 100))]);
         chained.back_up();
         let disk = chained.backups.last().unwrap();
-        let name = "log-000000000000";
-        let mut log = contents(disk)[name].clone();
-        let at = 4096 + last.get() as usize;
-        let payload_bytes = u32::from_le_bytes(log[at + 24..at + 28].try_into().unwrap()) as usize;
-        log[at + 32 + 20] ^= 1;
-        if is_sealed {
-            let payload = crc32c::crc32c(&log[at + 32..at + 32 + payload_bytes]);
-            let crc = crc32c::crc32c_append(payload, &log[at..at + 28]);
-            log[at + 28..at + 32].copy_from_slice(&crc.to_le_bytes());
-        }
-        overwrite(disk, name, 0, &log);
-        let backups: Vec<_> = chained.backups.iter().collect();
-        let made = restore(&backups, &SimulatedDisk::new(77), Until::Position(wanted), &config).unwrap();
+        let mut changed = Raw::read(&contents(disk)[FILE], BLOCK + last.get() as usize);
+        changed.bytes[HEADER_BYTES + 20] ^= 1;
+        let changed = if is_sealed { changed.sealed() } else { changed };
+        *chained.backups.last_mut().unwrap() = with(disk, &changed);
+        let restored = |until| restore_with(&chained.backups, &SimulatedDisk::new(77), until, &config);
+        let made = restored(Until::Position(wanted)).unwrap();
         assert_eq!(made.position, wanted, "sealed: {is_sealed}");
-        let beyond = Until::Position(Lsn::new(last.get() + 8));
-        let refused = restore(&backups, &SimulatedDisk::new(78), beyond, &config).unwrap_err();
-        assert!(refused.contains(name), "{refused}");
+        let refused = restored(Until::Position(Lsn::new(last.get() + 8))).unwrap_err().to_string();
+        assert!(refused.contains(FILE), "{refused}");
     }
 }
 

@@ -249,6 +249,7 @@ fn what_was_acknowledged_by_a_time_is_there_or_the_time_is_not_covered() {
                 let n = acknowledged.len() as u64;
                 written.put_with(&n.to_be_bytes(), &[1; 1_000], Durability::Buffered).unwrap();
                 acknowledged.push(SystemTime::now());
+                // As much log as makes copying it take long, and no more.
                 std::thread::sleep(Duration::from_micros(100));
             }
             acknowledged

@@ -17,6 +17,7 @@ fn chain() -> (Place, String, String) {
     place.run_with(&["put", "s", "c"], "{\"_id\":3}").expect(0);
     let position = place.run(&["stats", "s"]).expect(0).value()["position"].to_string();
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
+    // What comes next is to be later, by the log's clock of milliseconds too.
     std::thread::sleep(Duration::from_millis(50));
     place.run(&["delete", "s", "c", "1"]).expect(0);
     let more = place.run(&["backup", "s", "more", "--since", "full"]).expect(0).value();

@@ -123,8 +123,8 @@ fn a_commit_that_somebody_changed() {
     let mut log = fs::read(place.path(&path)).unwrap();
     let payload_bytes = u32::from_le_bytes(log[at + 24..at + 28].try_into().unwrap()) as usize;
     log[at + 40] ^= 1;
-    let payload = crc32c(0, &log[at + 32..at + 32 + payload_bytes]);
-    let crc = crc32c(payload, &log[at..at + 28]);
+    let payload = crc32c::crc32c(&log[at + 32..at + 32 + payload_bytes]);
+    let crc = crc32c::crc32c_append(payload, &log[at..at + 28]);
     log[at + 28..at + 32].copy_from_slice(&crc.to_le_bytes());
     place.write(&path, &log);
     let place_of = format!("`{file}` at byte {at}");
@@ -134,12 +134,4 @@ fn a_commit_that_somebody_changed() {
     assert!(found["findings"][0]["lost"]["to_position"].as_u64() > Some(at as u64 - 4_096), "{found}");
     assert_salvaged(&run(&["salvage", "s", "new"]), "frame");
     assert_eq!(run(&["count", "new", "c"]).expect(0).value()["count"], 790, "one batch of ten is lost");
-}
-
-/// CRC-32C, a bit at a time, going on from that of what comes before.
-fn crc32c(before: u32, bytes: &[u8]) -> u32 {
-    let by_byte = bytes.iter().fold(!before, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 })
-    });
-    !by_byte
 }
