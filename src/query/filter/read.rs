@@ -1,6 +1,6 @@
 //! Reading MongoDB's query syntax. What comes in has passed the check of documents, so its depth is limited.
 
-use bson::raw::RawBson;
+use bson::raw::{RawBson, RawRegexRef};
 use bson::{RawArray, RawBsonRef, RawDocument};
 
 use super::FilterError;
@@ -33,14 +33,8 @@ fn read_entry(name: &str, value: RawBsonRef<'_>) -> Result<Tree, FilterError> {
     }
     let path = usable_path(name.parse().map_err(FilterError::from_path)?)?;
     match value {
-        RawBsonRef::Document(operators)
-            if first_name(operators).is_some_and(|name| name.starts_with('$')) =>
-        {
-            read_operators(Some(&path), operators)
-        }
-        RawBsonRef::RegularExpression(regex) => {
-            read_pattern(Some(&path), regex.pattern.as_str(), regex.options.as_str())
-        }
+        RawBsonRef::Document(object) if is_operators(object) => read_operators(Some(&path), object),
+        RawBsonRef::RegularExpression(regex) => read_expression(Some(&path), regex),
         value => compare(Some(&path), Comparison::Equal, value),
     }
 }
@@ -141,6 +135,10 @@ fn read_pattern(path: Option<&FieldPath>, source: &str, options: &str) -> Result
     Tree::test(path, Operator::Regex(Pattern::new(source, options)?), 0)
 }
 
+fn read_expression(path: Option<&FieldPath>, regex: RawRegexRef<'_>) -> Result<Tree, FilterError> {
+    read_pattern(path, regex.pattern.as_str(), regex.options.as_str())
+}
+
 fn read_regex(
     path: Option<&FieldPath>,
     operand: RawBsonRef<'_>,
@@ -155,9 +153,7 @@ fn read_regex(
     };
     match (operand, options) {
         (RawBsonRef::String(source), options) => read_pattern(path, source, options.unwrap_or_default()),
-        (RawBsonRef::RegularExpression(regex), None) => {
-            read_pattern(path, regex.pattern.as_str(), regex.options.as_str())
-        }
+        (RawBsonRef::RegularExpression(regex), None) => read_expression(path, regex),
         (RawBsonRef::RegularExpression(regex), Some(options)) if regex.options.is_empty() => {
             read_pattern(path, regex.pattern.as_str(), options)
         }
@@ -174,7 +170,7 @@ fn read_in(path: Option<&FieldPath>, operand: RawBsonRef<'_>) -> Result<Tree, Fi
     for (index, value) in array(operand, "a list of values")?.into_iter().enumerate() {
         match value.map_err(unreadable)? {
             RawBsonRef::RegularExpression(regex) => {
-                let pattern = read_pattern(path, regex.pattern.as_str(), regex.options.as_str());
+                let pattern = read_expression(path, regex);
                 patterns.push(pattern.map_err(|error| error.within(&index.to_string()))?);
             }
             RawBsonRef::Document(object) if is_operators(object) => {
@@ -199,9 +195,7 @@ fn read_all(path: Option<&FieldPath>, operand: RawBsonRef<'_>) -> Result<Tree, F
     let mut tree = None;
     for (index, value) in array(operand, "a list of values")?.into_iter().enumerate() {
         let next = match value.map_err(unreadable)? {
-            RawBsonRef::RegularExpression(regex) => {
-                read_pattern(path, regex.pattern.as_str(), regex.options.as_str())
-            }
+            RawBsonRef::RegularExpression(regex) => read_expression(path, regex),
             RawBsonRef::Document(object) if first_name(object) == Some("$elemMatch") => {
                 read_operators(path, object)
             }
@@ -262,9 +256,7 @@ fn subject(condition: &RawDocument) -> Option<Subject> {
 
 fn read_not(path: Option<&FieldPath>, operand: RawBsonRef<'_>) -> Result<Tree, FilterError> {
     let condition = match operand {
-        RawBsonRef::RegularExpression(regex) => {
-            read_pattern(path, regex.pattern.as_str(), regex.options.as_str())?
-        }
+        RawBsonRef::RegularExpression(regex) => read_expression(path, regex)?,
         RawBsonRef::Document(operators) if !operators.is_empty() => read_operators(path, operators)?,
         other => {
             return Err(FilterError::operand(

@@ -139,15 +139,14 @@ impl Tree {
             }
             (one, other) => one.or(other),
         };
-        let inner_depth = |is_join: bool, depth: usize| if is_join { depth - JOIN_LEVELS } else { depth };
         let (mut nodes, depth) = match parts(self.node) {
-            Ok(nodes) => (nodes, inner_depth(true, self.depth)),
+            Ok(nodes) => (nodes, self.depth - JOIN_LEVELS),
             Err(node) => (vec![node], self.depth),
         };
         let other_depth = match parts(other.node) {
             Ok(more) => {
                 nodes.extend(more);
-                inner_depth(true, other.depth)
+                other.depth - JOIN_LEVELS
             }
             Err(node) => {
                 nodes.push(node);
