@@ -41,6 +41,7 @@ mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod index;
 mod io;
 mod log;
 mod lsn;
@@ -56,7 +57,7 @@ pub use bson;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
-    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, KeyValue,
+    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, IndexInfo, KeyValue,
     KeyValueScan, Keyspace, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats,
     Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
     TransactionKeyspace,
@@ -71,10 +72,15 @@ pub use engine::{
     checkpointer::Checkpoint,
     error::{BackupError, ChainError, Covered, OpenError, RestoreError, RotateKeyError, SalvageError},
     finding::{Finding, FindingKind, Lost},
+    indexing::IndexError,
     recovery::Recovery,
     restore::{Restored, Until, restore, restore_encrypted},
     salvage::{Salvaged, SalvagedKeyspace, UncertainKey, salvage, salvage_encrypted},
     verify::{Verified, verify, verify_encrypted},
+};
+pub use index::{
+    definition::{Index, IndexField},
+    entry::IndexEntryError,
 };
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;

@@ -8,7 +8,10 @@ use super::space::SpaceHandle;
 use super::value::{DocRef, Document};
 use super::{Database, Result};
 use crate::document::{DocumentId, IntoDocument, Patch, take_or_generate_id};
+use crate::index::definition::Index;
+use crate::index::set::{Indexes, Kept};
 use crate::options::Isolation;
+use crate::sync::atomic::Ordering;
 use crate::txn::{self, Txn};
 use std::borrow::Cow;
 
@@ -30,6 +33,26 @@ use std::borrow::Cow;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Collection(pub(super) SpaceHandle);
+
+/// An index of a collection, and how far it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct IndexInfo {
+    /// Its definition, with its name.
+    pub index: Index,
+    /// Whether it holds every document, and queries use it.
+    pub is_ready: bool,
+    /// So many documents its build has looked at, since the store was opened.
+    pub built: u64,
+}
+
+impl IndexInfo {
+    fn of(kept: &Kept) -> IndexInfo {
+        // Relaxed: a count.
+        let built = kept.built.load(Ordering::Relaxed);
+        IndexInfo { index: kept.definition.clone(), is_ready: kept.ready.is_some(), built }
+    }
+}
 
 impl Collection {
     /// The name.
@@ -201,6 +224,36 @@ impl Collection {
     pub fn delete_if(&self, id: impl Into<DocumentId>, version: u64) -> Result<()> {
         let target = Target::new(id)?;
         self.alone(|documents, txn| documents.delete(txn, &target, Some(version)).map(drop))
+    }
+
+    /// Creates an index, and returns when it holds every document. Readers and writers go on meanwhile: who writes keeps it from the beginning,
+    /// queries use it once it is complete. A crash before that leaves nothing of it.
+    ///
+    /// Reads all documents, on several threads, and logs an entry for each.
+    ///
+    /// # Errors
+    /// [`IndexError`](crate::IndexError): a name that is taken, documents that have no place in it. Then nothing is left of it.
+    pub fn create_index(&self, index: Index) -> Result<()> {
+        super::check_open(&self.0.engine)?;
+        let name = index.name();
+        super::database::check_name(&name)?;
+        let created = self.0.engine.create_index(self.0.space(), index.named(name));
+        created.map_err(|error| super::index_error(self.name(), error))
+    }
+
+    /// Drops an index, and returns when nothing is left of it. Queries stop to use it at once.
+    ///
+    /// # Errors
+    /// [`IndexError::NotFound`](crate::IndexError::NotFound).
+    pub fn drop_index(&self, name: &str) -> Result<()> {
+        super::check_open(&self.0.engine)?;
+        let dropped = self.0.engine.drop_index(self.0.space(), name);
+        dropped.map_err(|error| super::index_error(self.name(), error))
+    }
+
+    /// The indexes that there are now.
+    pub fn indexes(&self) -> Vec<IndexInfo> {
+        Indexes::of(self.0.space()).current().iter().map(|kept| IndexInfo::of(kept)).collect()
     }
 
     /// How many documents there are now. Walks all of them.

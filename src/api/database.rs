@@ -17,8 +17,15 @@ use crate::options::TransactionOptions;
 use crate::sync::Arc;
 use std::path::Path;
 
-/// The longest name of a collection or keyspace, in bytes.
+/// The longest name of a collection, keyspace or index, in bytes.
 const NAME_BYTES_MAX: usize = 255;
+
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(Error::Name { name: name.to_owned(), max: NAME_BYTES_MAX });
+    }
+    Ok(())
+}
 
 /// An open store.
 ///
@@ -108,9 +115,7 @@ impl Database {
 
     fn named(&self, kind: Kind, name: &str) -> Result<SpaceHandle> {
         super::check_open(&self.engine)?;
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-            return Err(Error::Name { name: name.to_owned(), max: NAME_BYTES_MAX });
-        }
+        check_name(name)?;
         let number = self.engine.find_or_add(kind, name).map_err(super::failed)?;
         let number = number.ok_or_else(|| Error::NoNumberLeft { name: name.to_owned() })?;
         Ok(SpaceHandle::new(self.engine.clone(), name, number))

@@ -4,6 +4,8 @@ use super::value::{DocRef, encode};
 use super::{Error, Result};
 use crate::document::stored::decode;
 use crate::document::{DocumentError, DocumentId, ID_FIELD, Limits, Patch, with_id};
+use crate::engine::indexing::maintain::{self, Changed};
+use crate::index::set::Indexes;
 use crate::mvcc::store::Space;
 use crate::txn::{Change, Txn};
 use bson::{RawDocument, RawDocumentBuf};
@@ -51,7 +53,7 @@ impl<'s> Documents<'s> {
 
     pub(super) fn insert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<()> {
         let target = Target::new(document.id.clone())?;
-        txn.modify(self.space, &target.key, |found| match found {
+        self.write(txn, &target, |found| match found {
             None => Ok((encode(1, &*document.raw), ())),
             Some(_) => Err(Error::AlreadyExists {
                 collection: self.space.name().to_owned(),
@@ -63,7 +65,7 @@ impl<'s> Documents<'s> {
     /// Returns the new version.
     pub(super) fn upsert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<u64> {
         let target = Target::new(document.id.clone())?;
-        txn.modify(self.space, &target.key, |found| {
+        self.write(txn, &target, |found| {
             let version = match found {
                 Some(value) => self.decode(value, &target)?.0 + 1,
                 None => 1,
@@ -128,7 +130,7 @@ impl<'s> Documents<'s> {
         if_version: Option<u64>,
         change: impl FnOnce(&RawDocument) -> Result<Next>,
     ) -> Result<u64> {
-        txn.modify(self.space, &target.key, |found| {
+        self.write(txn, target, |found| {
             let (collection, id) = (|| self.space.name().to_owned(), || target.id.clone());
             let value = found.ok_or_else(|| Error::NotFound { collection: collection(), id: id() })?;
             let (version, raw) = self.decode(value, target)?;
@@ -145,6 +147,38 @@ impl<'s> Documents<'s> {
                 Next::Delete => (Change::Delete, version),
             })
         })
+    }
+
+    /// Replaces what is under an id by what `change` makes of it, in the indexes too. Nothing is written if it fails.
+    fn write<'c, T>(
+        &self,
+        txn: &mut Txn<'s>,
+        target: &Target,
+        change: impl FnOnce(Option<&[u8]>) -> Result<(Change<'c>, T)>,
+    ) -> Result<T> {
+        let (era, base) = (self.space.era().current(), txn.statement_base());
+        let indexes = Indexes::of(self.space).current();
+        let found = txn.get(self.space, &target.key);
+        let old = found.as_ref().map(|found| &*found.value);
+        let (change, result) = change(old)?;
+        let entries = match indexes {
+            [] => Vec::new(),
+            _ => {
+                let old = old.map(|value| self.decode(value, target)).transpose()?.map(|(_, raw)| raw);
+                let new = match &change {
+                    Change::Put { body, .. } => RawDocument::from_bytes(body).ok(),
+                    Change::Delete => None,
+                };
+                let changed = Changed { key: &target.key, old, new };
+                let planned = maintain::plan(txn, self.space, indexes, changed);
+                planned.map_err(|error| super::index_error(self.space.name(), error))?
+            }
+        };
+        drop(found);
+        txn.rely_on(self.space, era);
+        txn.put_change(self.space, &target.key, &change, base);
+        maintain::apply(txn, self.space, entries, &target.key, base);
+        Ok(result)
     }
 
     fn decode<'v>(&self, value: &'v [u8], target: &Target) -> Result<(u64, &'v RawDocument)> {

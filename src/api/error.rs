@@ -2,6 +2,7 @@
 
 use crate::checkpoint::error::CheckpointError;
 use crate::document::{DocumentError, DocumentId};
+use crate::engine::indexing::IndexError;
 use crate::engine::error::{BackupError, OpenError, RotateKeyError};
 use crate::io::IoError;
 use crate::lsn::Lsn;
@@ -55,6 +56,15 @@ pub enum Error {
         expected: u64,
         /// The version that it has.
         found: u64,
+    },
+    /// An index could not be created or dropped, or a document has no place in one: it would be there twice in a unique one, for example.
+    #[error("in `{collection}`: {cause}")]
+    #[non_exhaustive]
+    Index {
+        /// The collection.
+        collection: String,
+        /// What is wrong.
+        cause: Box<IndexError>,
     },
     /// The document, id, path or patch cannot be stored or applied.
     #[error(transparent)]

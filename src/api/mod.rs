@@ -19,7 +19,7 @@ mod transaction;
 mod value;
 
 pub use builder::Builder;
-pub use collection::Collection;
+pub use collection::{Collection, IndexInfo};
 pub use commit_handle::CommitHandle;
 pub use database::Database;
 pub use error::{Error, Result};
@@ -30,7 +30,8 @@ pub use stats::Stats;
 pub use transaction::{Savepoint, Transaction, TransactionCollection, TransactionKeyspace};
 pub use value::{DocRef, Document};
 
-use crate::engine::Engine;
+use crate::engine::indexing::IndexError;
+use crate::engine::{Engine, NotCommitted};
 use crate::txn::commit::Failed;
 
 #[inline]
@@ -39,11 +40,24 @@ fn check_open(engine: &Engine) -> Result<()> {
 }
 
 /// A failed commit in a caller's terms.
-fn failed(failed: Failed<'_>) -> Error {
+fn failed<'s>(failed: impl Into<NotCommitted<'s>>) -> Error {
+    let failed = match failed.into() {
+        NotCommitted::Failed(failed) => failed,
+        NotCommitted::Index { collection, error } => return index_error(collection.name(), error),
+    };
     match failed {
         Failed::Log(cause) => Error::ReadOnly { cause },
         Failed::Conflict { space, conflict } => {
             Error::Conflict { keyspace: space.name().to_owned(), conflict, attempts: 1 }
         }
+    }
+}
+
+/// What is wrong with an index, in a caller's terms.
+fn index_error(collection: &str, error: IndexError) -> Error {
+    match error {
+        IndexError::Log(cause) => Error::ReadOnly { cause },
+        IndexError::Closed => Error::Closed,
+        cause => Error::Index { collection: collection.to_owned(), cause: Box::new(cause) },
     }
 }

@@ -68,7 +68,7 @@ impl Names {
         match self.get(space) {
             Some((Kind::Collection, _)) => stored::check(key, value)
                 .map_err(|error| (FindingKind::Document, format!("this is no document: {error}"))),
-            Some((Kind::Keyspace, _)) | None => Ok(()),
+            Some((Kind::Keyspace | Kind::Index, _)) | None => Ok(()),
         }
     }
 }

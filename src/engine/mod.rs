@@ -3,7 +3,8 @@
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records.
 //! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check`, and report by `finding`. `salvage`: what is
 //!   left of a damaged store, into a new one.
-//! - `catalog`: names. `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
+//! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
+//! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
 pub(crate) mod backup;
@@ -16,6 +17,7 @@ pub(crate) mod descriptor;
 pub(crate) mod error;
 pub(crate) mod finding;
 mod found;
+pub(crate) mod indexing;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
@@ -43,6 +45,7 @@ use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
 use descriptor::Descriptor;
 use error::{BackupError, ChainError, CloseError, OpenError, RotateKeyError};
+use indexing::{IndexError, maintain};
 use maintenance::Maintenance;
 use open::Opened;
 use recovery::{Recovered, Recovery};
@@ -58,6 +61,8 @@ pub(crate) struct Engine {
     closed: AtomicBool,
     /// Held while a name is added.
     naming: Mutex<()>,
+    /// Held while an index is created or dropped.
+    indexing: Mutex<()>,
     maintenance: Maintenance,
     store: Arc<Store>,
     /// None in memory.
@@ -72,6 +77,28 @@ struct Disk {
     store_file: StoreFile,
     log: Arc<Log>,
     checkpointer: Arc<Checkpointer>,
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+pub(crate) enum NotCommitted<'s> {
+    Failed(Failed<'s>),
+    /// A collection got an index meanwhile in which one of the documents has no place.
+    Index { collection: &'s Space, error: IndexError },
+}
+
+impl<'s> From<Failed<'s>> for NotCommitted<'s> {
+    fn from(failed: Failed<'s>) -> NotCommitted<'s> {
+        NotCommitted::Failed(failed)
+    }
+}
+
+/// Writes entries by the indexes that there are now, if they have changed since the documents were written.
+fn index_anew<'s>(txn: &mut Txn<'s>) -> Result<(), NotCommitted<'s>> {
+    for collection in txn.outdated() {
+        maintain::anew(txn, collection).map_err(|error| NotCommitted::Index { collection, error })?;
+    }
+    Ok(())
 }
 
 /// Less log than this since the last checkpoint is replayed as fast as it is loaded.
@@ -102,7 +129,9 @@ impl Engine {
         let name = device.name();
         let checkpointer = Checkpointer::new(device, &config, kept);
         let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
-        Ok(Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock))
+        let engine = Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock);
+        engine.attach_indexes();
+        Ok(engine)
     }
 
     fn start(
@@ -120,6 +149,7 @@ impl Engine {
             device_name,
             closed: AtomicBool::new(false),
             naming: Mutex::new(()),
+            indexing: Mutex::new(()),
             maintenance,
             store,
             disk,
@@ -160,14 +190,29 @@ impl Engine {
     }
 
     /// Commits, and returns when that is acknowledged at `durability`.
-    pub(crate) fn commit<'s>(&self, txn: Txn<'s>, durability: Durability) -> Result<Committed, Failed<'s>> {
+    pub(crate) fn commit<'s>(
+        &'s self,
+        mut txn: Txn<'s>,
+        durability: Durability,
+    ) -> Result<Committed, NotCommitted<'s>> {
+        index_anew(&mut txn)?;
+        Ok(self.commit_as_is(txn, durability)?)
+    }
+
+    /// The same of a transaction that wrote no documents.
+    pub(crate) fn commit_as_is<'s>(
+        &self,
+        txn: Txn<'s>,
+        durability: Durability,
+    ) -> Result<Committed, Failed<'s>> {
         let committed = txn.commit()?;
         self.acknowledge(committed, durability).map_err(Failed::Log)?;
         Ok(committed)
     }
 
     /// Commits, and sees to it that the commit becomes durable, without waiting for that.
-    pub(crate) fn commit_async<'s>(&self, txn: Txn<'s>) -> Result<Committed, Failed<'s>> {
+    pub(crate) fn commit_async<'s>(&'s self, mut txn: Txn<'s>) -> Result<Committed, NotCommitted<'s>> {
+        index_anew(&mut txn)?;
         let committed = txn.commit()?;
         if let Some(log) = self.log()
             && log.durable() < committed.end
@@ -234,7 +279,7 @@ impl Engine {
         }
         let mut txn = self.begin(Isolation::Snapshot);
         let Some(number) = catalog::add(&mut txn, &self.store, kind, name) else { return Ok(None) };
-        self.commit(txn, self.config.durability)?;
+        self.commit_as_is(txn, self.config.durability)?;
         Ok(Some(number))
     }
 

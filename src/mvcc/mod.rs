@@ -3,12 +3,14 @@
 //! - `version`, `state`, `chain`: a record is a chain of versions; a version is stamped with its position, or points to the state
 //!   of the transaction that is about to decide.
 //! - `active`, `horizon`: live snapshots, and how far pruning may go.
+//! - `era`: what must be the same at a commit's position as when it was written.
 //! - `superseded`, `prune`, `garbage`, `pool`: when and what to unlink, reclaiming and recycling versions.
 //!
 //! Nothing here knows the log: positions come from a [`crate::lsn::LogEnd`].
 
 pub(crate) mod active;
 pub(crate) mod chain;
+pub(crate) mod era;
 pub(crate) mod garbage;
 pub(crate) mod horizon;
 mod pool;

@@ -2,6 +2,7 @@
 
 use super::active::{Active, Gone};
 use super::chain::Record;
+use super::era::Era;
 use super::garbage;
 use super::horizon::Horizon;
 use super::prune::{self, Pruned};
@@ -13,6 +14,7 @@ use crate::map::{self, Key, Map, Node, Towards};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Mutex, lock};
+use std::any::Any;
 use std::fmt;
 use std::ops::Bound;
 use std::ptr::NonNull;
@@ -24,9 +26,18 @@ pub(crate) struct Space {
     /// For messages. Recovery makes spaces before it knows their names.
     name: OnceLock<Box<str>>,
     records: Map<Record>,
+    /// Of the rules by which it is written.
+    era: Era,
+    /// What a layer above keeps with the space.
+    attached: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Space {
+    fn new(id: u32, records: usize) -> Space {
+        let records = Map::with_room(records);
+        Space { id, name: OnceLock::new(), records, era: Era::default(), attached: OnceLock::new() }
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
@@ -41,6 +52,16 @@ impl Space {
     /// What its user calls it; empty before anybody uses it. One load.
     pub(crate) fn name(&self) -> &str {
         self.name.get().map_or("", |name| name)
+    }
+
+    pub(crate) fn era(&self) -> &Era {
+        &self.era
+    }
+
+    /// What a layer above keeps with the space, always of the same type; made when it is asked for first.
+    pub(crate) fn attached<T: Default + Send + Sync + 'static>(&self) -> &T {
+        let attached = self.attached.get_or_init(|| Box::new(T::default()));
+        attached.downcast_ref().expect("one type is attached to a space")
     }
 
     pub(crate) fn records(&self) -> &Map<Record> {
@@ -184,7 +205,7 @@ impl Store {
         let space = match spaces.iter().find(|space| space.id == id) {
             Some(space) => NonNull::from(&**space),
             None => {
-                spaces.push(Box::new(Space { id, name: OnceLock::new(), records: Map::with_room(records) }));
+                spaces.push(Box::new(Space::new(id, records)));
                 NonNull::from(&**spaces.last().expect("pushed right above"))
             }
         };

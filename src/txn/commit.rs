@@ -20,6 +20,7 @@ use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::Key;
 use crate::mvcc::chain::{Record, Refused};
+use crate::mvcc::era::EraNumber;
 use crate::mvcc::garbage::{self, OwnState};
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::state::{Interrupted, Phase};
@@ -41,6 +42,8 @@ pub(crate) struct Commit<'a, 's> {
     pub(crate) snapshot: Snapshot,
     /// What must still be as it was read; none below serializable.
     pub(crate) reads: Option<&'a ReadSet<'s>>,
+    /// What must still be the era of spaces that were written by its rules.
+    pub(crate) eras: &'a [(&'s Space, EraNumber)],
 }
 
 /// Why nothing was changed, or why it is not known to last.
@@ -169,6 +172,7 @@ impl<'s> Commit<'_, 's> {
                 Err(Undecided::Interrupted(Interrupted::Killed)) => {
                     Some(about_first(writes, ConflictKind::Overtaken))
                 }
+                Err(Undecided::EraEnded(space)) => Some(conflict(ConflictKind::Indexes, space, &[], None)),
                 Err(Undecided::Stale(stale)) => {
                     Some(conflict(stale.kind, stale.space, &stale.key, stale.winner))
                 }
@@ -185,6 +189,9 @@ impl<'s> Commit<'_, 's> {
     }
 
     fn decide_at(&self, state: &OwnState, before: Lsn, lsn: Lsn) -> Result<(), Undecided<'s>> {
+        if let Some((space, _)) = self.eras.iter().find(|(space, era)| space.era().current() != *era) {
+            return Err(Undecided::EraEnded(space));
+        }
         let Some(reads) = self.reads else {
             return Ok(state.commit(Phase::Positioning(before), lsn)?);
         };
@@ -220,6 +227,7 @@ impl<'s> Commit<'_, 's> {
 enum Undecided<'s> {
     Interrupted(Interrupted),
     Stale(Stale<'s>),
+    EraEnded(&'s Space),
 }
 
 impl From<Interrupted> for Undecided<'_> {
@@ -258,7 +266,7 @@ fn about_first<'s>(writes: &SortedWrites<'s>, kind: ConflictKind) -> Failed<'s> 
     conflict(kind, write.space, key, None)
 }
 
-fn conflict<'s>(kind: ConflictKind, space: &'s Space, key: &Key, winner: Option<Lsn>) -> Failed<'s> {
+fn conflict<'s>(kind: ConflictKind, space: &'s Space, key: &[u8], winner: Option<Lsn>) -> Failed<'s> {
     Failed::Conflict { space, conflict: Conflict { kind, key: key.to_vec(), winner } }
 }
 

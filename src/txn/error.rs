@@ -19,6 +19,8 @@ pub enum ConflictKind {
     Undecided,
     /// Serializable: readers came in between too often while the reads were being validated.
     Starved,
+    /// An index of the collection was created or dropped just while this was being committed.
+    Indexes,
 }
 
 /// A conflict with another transaction. Nothing was changed; trying again may succeed.
@@ -45,6 +47,7 @@ impl fmt::Display for Sentence<'_> {
             ConflictKind::Read => "it was read, and another transaction changed it",
             ConflictKind::Range => "it lies in a range that was read, and another transaction changed it",
             ConflictKind::Undecided => "it was read, and another transaction is about to change it",
+            ConflictKind::Indexes => "its collection got or lost an index while it was being committed",
             ConflictKind::Starved => "readers came in between too often while it was being committed",
         };
         write!(f, "conflict on key `{}`: {what}", key.escape_ascii())?;

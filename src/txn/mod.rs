@@ -15,10 +15,12 @@ mod write_set;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::chain::ANY_BASE;
+use crate::mvcc::era::EraNumber;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::epoch;
+use smallvec::SmallVec;
 use commit::{Commit, Committed, Failed, Ground};
 use read_set::{ReadSet, Walk};
 use scan::{Base, StatementScan};
@@ -52,6 +54,7 @@ pub(crate) struct Txn<'s> {
     snapshot: Snapshot,
     writes: WriteSet<'s>,
     reads: RefCell<ReadSet<'s>>,
+    eras: SmallVec<[(&'s Space, EraNumber); 1]>,
 }
 
 impl<'s> Txn<'s> {
@@ -63,6 +66,7 @@ impl<'s> Txn<'s> {
             snapshot: ground.store.snapshot(),
             writes: WriteSet::default(),
             reads: RefCell::default(),
+            eras: SmallVec::new(),
         }
     }
 
@@ -118,33 +122,73 @@ impl<'s> Txn<'s> {
             Isolation::ReadCommitted => ANY_BASE,
             _ => self.snapshot.position(),
         };
-        self.put_at(space, key, value.map(|value| [value, &[]]), base);
+        self.put_based(space, key, value, base);
+    }
+
+    /// The same; what is committed under the key at or above `base` is a conflict.
+    pub(crate) fn put_based(&mut self, space: &'s Space, key: &[u8], value: Option<&[u8]>, base: Lsn) {
+        self.put_parts(space, key, value.map(|value| [value, &[]]), base);
     }
 
     /// Writes a value in two parts, or deletes.
-    fn put_at(&mut self, space: &'s Space, key: &[u8], value: Option<[&[u8]; 2]>, base: Lsn) {
+    fn put_parts(&mut self, space: &'s Space, key: &[u8], value: Option<[&[u8]; 2]>, base: Lsn) {
         self.writes.put((space.id(), key.into()), PendingWrite::new(space, value, base));
     }
 
-    /// Replaces what is under `key` by what `change` makes of it: a value, or a deletion.
+    /// What a statement that begins now may take as known: what is committed at or above is a conflict for what it writes.
     ///
-    /// Never loses a change of another transaction, under read committed neither.
-    pub(crate) fn modify<'c, T, E>(
-        &mut self,
-        space: &'s Space,
-        key: &[u8],
-        change: impl FnOnce(Option<&[u8]>) -> Result<(Change<'c>, T), E>,
-    ) -> Result<T, E> {
-        let base = match self.isolation {
+    /// Under read committed each statement sees what there is now, and loses no change of another transaction all the same.
+    pub(crate) fn statement_base(&self) -> Lsn {
+        match self.isolation {
             Isolation::ReadCommitted => self.ground.store.end().load(),
             _ => self.snapshot.position(),
-        };
-        let (change, result) = change(self.get(space, key).as_ref().map(|found| &*found.value))?;
-        match change {
-            Change::Put { head, body } => self.put_at(space, key, Some([&head, &body]), base),
-            Change::Delete => self.put_at(space, key, None, base),
         }
-        Ok(result)
+    }
+
+    /// Writes what became of a value that was read after the base was taken.
+    pub(crate) fn put_change(&mut self, space: &'s Space, key: &[u8], change: &Change<'_>, base: Lsn) {
+        match change {
+            Change::Put { head, body } => self.put_parts(space, key, Some([head, body]), base),
+            Change::Delete => self.put_parts(space, key, None, base),
+        }
+    }
+
+    /// The space is written by rules that were read after this was its era. The first one counts.
+    pub(crate) fn rely_on(&mut self, space: &'s Space, era: EraNumber) {
+        if !self.eras.iter().any(|(known, _)| std::ptr::eq(*known, space)) {
+            self.eras.push((space, era));
+        }
+    }
+
+    /// The spaces whose rules have changed since they were written.
+    pub(crate) fn outdated(&self) -> Vec<&'s Space> {
+        let ended = |(space, era): &&(&'s Space, EraNumber)| space.era().current() != *era;
+        self.eras.iter().filter(ended).map(|(space, _)| *space).collect()
+    }
+
+    /// Forgets what a space was written by, for it is going to be written anew.
+    pub(crate) fn rely_anew(&mut self, space: &'s Space, era: EraNumber) {
+        self.eras.retain(|(known, _)| !std::ptr::eq(*known, space));
+        self.eras.push((space, era));
+    }
+
+    /// The transaction's own writes of a space. `None` deletes.
+    pub(crate) fn own_writes(&self, space: &Space) -> impl Iterator<Item = (&Key, Option<&[u8]>)> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        self.writes.range(space.id(), all, Towards::Greater).map(|(key, write)| (key, write.value()))
+    }
+
+    /// Takes back all writes of a space: before a commit, for savepoints do not know of it.
+    pub(crate) fn forget_writes(&mut self, space: &Space) {
+        self.writes.forget(space.id());
+    }
+
+    /// What lies under the transaction's own write of a key: what it replaces, if nobody comes in between.
+    pub(crate) fn beneath<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Cow<'t, [u8]>> {
+        if self.isolation == Isolation::ReadCommitted {
+            return newest(space, key, |_, value| Cow::Owned(value.to_vec()));
+        }
+        self.snapshot.get(space, key).map(|seen| Cow::Borrowed(seen.value))
     }
 
     pub(crate) fn mark(&mut self) -> Mark {
@@ -169,7 +213,8 @@ impl<'s> Txn<'s> {
             return Ok(Committed { lsn: self.position(), end: self.position() });
         }
         let reads = (self.isolation == Isolation::Serializable).then(|| self.reads.into_inner());
-        let commit = Commit { ground: self.ground, snapshot: self.snapshot, reads: reads.as_ref() };
+        let (reads, eras) = (reads.as_ref(), &*self.eras);
+        let commit = Commit { ground: self.ground, snapshot: self.snapshot, reads, eras };
         commit.run(self.writes.into_sorted())
     }
 }
@@ -184,7 +229,7 @@ pub(crate) fn put_alone<'s>(
     // The table is cold mostly; its line comes while the version is made.
     space.records().prefetch(key, &epoch::pin());
     let write = PendingWrite::new(space, value.map(|value| [value, &[]]), ANY_BASE);
-    let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None };
+    let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None, eras: &[] };
     commit.run(SortedWrites::from_buf([((space.id(), key.into()), write)]))
 }
 

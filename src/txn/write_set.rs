@@ -140,6 +140,13 @@ impl<'s> WriteSet<'s> {
         }
     }
 
+    /// Takes the writes of a keyspace out: before a commit, for savepoints do not know of it.
+    pub(crate) fn forget(&mut self, space: u32) {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let keys: Vec<_> = self.range(space, all, Towards::Greater).map(|(key, _)| key.clone()).collect();
+        keys.into_iter().for_each(|key| self.writes.remove(&(space, key)));
+    }
+
     /// Opens a savepoint.
     pub(crate) fn mark(&mut self) -> Mark {
         let mark = Mark(fastrand::u64(..));

@@ -1,0 +1,116 @@
+//! The entries of the documents that are there already, while others change them.
+//!
+//! The build reads at one snapshot, behind the position from which on every writer keeps the index, and puts an entry only where nothing was committed
+//! since: what is newer was put, or taken away, by who wrote the document, and is right. Writers do not look at what the build put below them.
+//!
+//! With a unique index that is not enough. A writer may have taken a key that a document has whose entry was not there yet. So where the build
+//! finds something newer, it looks at the document again, and at what is under the key now.
+
+use super::super::Engine;
+use super::IndexError;
+use super::maintain::{self, duplicate};
+use crate::document::stored;
+use crate::index::entry;
+use crate::index::set::Kept;
+use crate::lsn::Lsn;
+use crate::map::Towards;
+use crate::mvcc::snapshot::{Seen, Snapshot};
+use crate::mvcc::store::Space;
+use crate::options::Isolation;
+use crate::sync::atomic::Ordering;
+use crate::txn::commit::Failed;
+use crate::txn::error::Conflict;
+use rayon::prelude::*;
+use std::ops::Bound;
+
+/// So many documents are one transaction.
+const DOCUMENTS: usize = 512;
+
+struct Build<'b> {
+    engine: &'b Engine,
+    collection: &'b Space,
+    space: &'b Space,
+    index: &'b Kept,
+    snapshot: &'b Snapshot,
+}
+
+/// A key of the index, and that of the document which has it.
+type Entry<'d> = (Vec<u8>, &'d [u8]);
+
+/// Builds the index from everything that is committed by now, on several threads.
+pub(super) fn build(engine: &Engine, collection: &Space, index: &Kept) -> Result<(), IndexError> {
+    let snapshot = engine.store().snapshot();
+    let build = Build { engine, collection, space: index.space(collection), index, snapshot: &snapshot };
+    let mut documents = snapshot.scan(collection, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
+    let chunks = std::iter::from_fn(|| {
+        let chunk: Vec<_> = documents.by_ref().take(DOCUMENTS).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    chunks.par_bridge().try_for_each(|chunk| build.add(&chunk))
+}
+
+impl<'b> Build<'b> {
+    fn add(&self, documents: &[(&'b [u8], Seen<'b>)]) -> Result<(), IndexError> {
+        self.engine.go_on()?;
+        let mut entries: Vec<Entry<'_>> = Vec::new();
+        for (id, seen) in documents {
+            entries.extend(self.keys(id, Some(seen.value))?.into_iter().map(|key| (key, *id)));
+        }
+        entries.sort_unstable();
+        let mut unsettled = Vec::new();
+        if self.index.definition.is_unique() {
+            let mut before: Option<Vec<u8>> = None;
+            let again = entries.extract_if(.., |(key, _)| before.replace(key.clone()).as_ref() == Some(key));
+            unsettled.extend(again);
+        }
+        while let Err(conflict) = self.put(&entries, self.snapshot.position())? {
+            // Without a winner it was overtaken, and nothing is decided.
+            if conflict.winner.is_some() {
+                unsettled.extend(entries.extract_if(.., |(key, _)| *key == conflict.key));
+            }
+        }
+        if self.index.definition.is_unique() {
+            unsettled.into_iter().try_for_each(|entry| self.settle(entry))?;
+        }
+        // Relaxed: a count.
+        self.index.built.fetch_add(documents.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn keys(&self, id: &[u8], value: Option<&[u8]>) -> Result<Vec<Vec<u8>>, IndexError> {
+        let document = value.and_then(stored::decode).map(|(_, raw)| raw);
+        maintain::keys(&self.index.definition, &self.index.name, document, id)
+    }
+
+    /// Puts entries where nothing was committed at or above `base`.
+    fn put(&self, entries: &[Entry<'_>], base: Lsn) -> Result<Result<(), Conflict>, IndexError> {
+        let mut txn = self.engine.begin(Isolation::Snapshot);
+        for (key, id) in entries {
+            txn.put_based(self.space, key, Some(entry::value(&self.index.definition, id)), base);
+        }
+        match txn.commit() {
+            Ok(_) => Ok(Ok(())),
+            Err(Failed::Conflict { conflict, .. }) => Ok(Err(conflict)),
+            Err(Failed::Log(error)) => Err(IndexError::Log(error)),
+        }
+    }
+
+    /// An entry of a unique index where there is something newer.
+    fn settle(&self, (key, id): Entry<'_>) -> Result<(), IndexError> {
+        loop {
+            let now = self.engine.store().snapshot();
+            let document = now.get(self.collection, id).map(|seen| seen.value);
+            if self.keys(id, document)?.binary_search(&key).is_err() {
+                return Ok(());
+            }
+            match now.get(self.space, &key).map(|seen| seen.value) {
+                Some(holder) if *holder == *id => return Ok(()),
+                Some(holder) => return Err(duplicate(self.index, id, holder)),
+                None => {}
+            }
+            if self.put(&[(key.clone(), id)], now.position())?.is_ok() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What an index is: fields in an order, and how it treats documents that share them or lack them.
+
+use crate::document::order_key::Direction;
+use crate::document::{DocumentError, FieldPath};
+use bson::{Bson, RawDocument, doc};
+
+/// The most fields that an index may have.
+const FIELDS_MAX: usize = 32;
+
+/// The definition of a secondary index.
+///
+/// Documents are ordered by the fields, one after the other: values of all types, by the order of [`order_key`](crate::document::order_key). A field that a document lacks counts as null.
+/// An array has an entry for each of its elements, and so do the documents within one; an empty one counts as undefined. Only one field of an index may lead through arrays.
+///
+/// ```
+/// use skipstone::Index;
+///
+/// let index = Index::on("country")?.and_descending("people")?;
+/// assert_eq!(index.name(), "country_people_desc");
+/// # Ok::<(), skipstone::DocumentError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Index {
+    name: Option<String>,
+    fields: Vec<IndexField>,
+    unique: bool,
+    sparse: bool,
+}
+
+/// A field of an index.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IndexField {
+    /// Where it is in a document.
+    pub path: FieldPath,
+    /// In which direction the index orders it.
+    pub direction: Direction,
+}
+
+impl Index {
+    /// On a field, smallest first.
+    ///
+    /// # Errors
+    /// A path that names no field.
+    pub fn on(path: &str) -> Result<Index, DocumentError> {
+        Index { name: None, fields: Vec::new(), unique: false, sparse: false }.with(path, Direction::Ascending)
+    }
+
+    /// On a field, largest first.
+    ///
+    /// # Errors
+    /// A path that names no field.
+    pub fn on_descending(path: &str) -> Result<Index, DocumentError> {
+        Index { name: None, fields: Vec::new(), unique: false, sparse: false }
+            .with(path, Direction::Descending)
+    }
+
+    /// Orders what is equal so far by another field, smallest first.
+    ///
+    /// # Errors
+    /// A path that names no field, or one that is there already; more than 32 fields.
+    pub fn and(self, path: &str) -> Result<Index, DocumentError> {
+        self.with(path, Direction::Ascending)
+    }
+
+    /// Orders what is equal so far by another field, largest first.
+    ///
+    /// # Errors
+    /// A path that names no field, or one that is there already; more than 32 fields.
+    pub fn and_descending(self, path: &str) -> Result<Index, DocumentError> {
+        self.with(path, Direction::Descending)
+    }
+
+    fn with(mut self, path: &str, direction: Direction) -> Result<Index, DocumentError> {
+        let field = IndexField { path: path.parse()?, direction };
+        let problem = |reason| Err(DocumentError::Path { path: path.to_owned(), reason });
+        if self.fields.iter().any(|known| known.path == field.path) {
+            return problem("it is in the index already");
+        }
+        if self.fields.len() == FIELDS_MAX {
+            return problem("an index has 32 fields at most");
+        }
+        self.fields.push(field);
+        Ok(self)
+    }
+
+    /// No two documents may have the same values in all fields. A field that is missing is a value too, null; make it sparse to let documents without the fields be.
+    pub fn unique(mut self) -> Index {
+        self.unique = true;
+        self
+    }
+
+    /// Documents that have none of the fields are left out.
+    pub fn sparse(mut self) -> Index {
+        self.sparse = true;
+        self
+    }
+
+    /// Gives it a name, instead of one that is made of its fields.
+    pub fn named(mut self, name: impl Into<String>) -> Index {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The name: what was given, or the paths of its fields, joined by underscores, with `_desc` behind those that are descending.
+    pub fn name(&self) -> String {
+        let of_field = |field: &IndexField| match field.direction {
+            Direction::Ascending => field.path.to_string(),
+            Direction::Descending => format!("{}_desc", field.path),
+        };
+        let made = || self.fields.iter().map(of_field).collect::<Vec<_>>().join("_");
+        self.name.clone().unwrap_or_else(made)
+    }
+
+    /// Its fields, in order.
+    pub fn fields(&self) -> &[IndexField] {
+        &self.fields
+    }
+
+    /// Whether no two documents may have the same values.
+    pub fn is_unique(&self) -> bool {
+        self.unique
+    }
+
+    /// Whether documents that have none of the fields are left out.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
+    /// As the catalog has it, but for the name.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let fields = self.fields.iter().map(|field| {
+            let segments = field.path.segments().iter().map(|segment| Bson::from(segment.as_str()));
+            let descending = field.direction == Direction::Descending;
+            Bson::from(doc! { "path": segments.collect::<Vec<_>>(), "descending": descending })
+        });
+        let fields = fields.collect::<Vec<_>>();
+        let definition = doc! { "fields": fields, "unique": self.unique, "sparse": self.sparse };
+        bson::serialize_to_vec(&definition).expect("a definition is a small document")
+    }
+
+    /// Reads what the catalog has, which may be anything.
+    pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Index> {
+        let raw = RawDocument::from_bytes(bytes).ok()?;
+        let mut fields = Vec::new();
+        for field in raw.get_array("fields").ok()? {
+            let field = field.ok()?.as_document()?;
+            let segments = field.get_array("path").ok()?.into_iter();
+            let segments = segments.map(|segment| Some(segment.ok()?.as_str()?.to_owned()));
+            let path = FieldPath::from_segments(segments.collect::<Option<Vec<_>>>()?).ok()?;
+            let direction = match field.get_bool("descending").ok()? {
+                true => Direction::Descending,
+                false => Direction::Ascending,
+            };
+            fields.push(IndexField { path, direction });
+        }
+        let is_sound = (1..=FIELDS_MAX).contains(&fields.len());
+        is_sound.then_some(Index {
+            name: Some(name.to_owned()),
+            fields,
+            unique: raw.get_bool("unique").ok()?,
+            sparse: raw.get_bool("sparse").ok()?,
+        })
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_what_it_wrote_and_refuses_what_is_cut() {
+        let index = Index::on("a.b").unwrap().and_descending("c").unwrap().unique().sparse().named("x");
+        let bytes = index.encode();
+        assert_eq!(Index::decode("x", &bytes), Some(index));
+        for len in 0..bytes.len() {
+            assert_eq!(Index::decode("x", &bytes[..len]), None, "{len} bytes");
+        }
+        let senseless = bson::serialize_to_vec(&doc! { "fields": [], "unique": false, "sparse": false });
+        assert_eq!(Index::decode("x", &senseless.unwrap()), None);
+    }
+
+    #[test]
+    fn paths_that_name_nothing_or_are_there_twice_are_refused() {
+        assert!(Index::on("").is_err());
+        assert!(Index::on("a").unwrap().and_descending("a").is_err());
+        let many = (0..FIELDS_MAX - 1).try_fold(Index::on("f").unwrap(), |i, n| i.and(&format!("f{n}")));
+        assert!(many.unwrap().and("one_more").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Which indexes a collection has: a list that is replaced as a whole, and read with one load.
+//!
+//! An index goes through these phases, each of which is in the catalog too:
+//!
+//! ```text
+//!   Building ──► Ready ──► Dropping ──► gone
+//!       └──────────────────────▲
+//! ```
+//!
+//! Writers keep those that are building and ready. Readers use those that are ready, if they read behind the position where it became so: an
+//! older snapshot does not see all of its entries.
+
+use super::definition::Index;
+use crate::lsn::Lsn;
+use crate::mvcc::store::Space;
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, lock};
+use std::ptr::{self, NonNull};
+
+/// How far an index is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    Building = b'b' as isize,
+    Ready = b'r' as isize,
+    Dropping = b'd' as isize,
+}
+
+impl Phase {
+    pub(crate) fn from_byte(byte: u8) -> Option<Phase> {
+        [Phase::Building, Phase::Ready, Phase::Dropping].into_iter().find(|phase| *phase as u8 == byte)
+    }
+}
+
+/// An index that is kept.
+pub(crate) struct Kept {
+    pub(crate) definition: Index,
+    pub(crate) name: String,
+    space: NonNull<Space>,
+    /// From which position on it holds everything; none while it is being built.
+    pub(crate) ready: Option<Lsn>,
+    /// Documents that the build has looked at.
+    pub(crate) built: Arc<AtomicU64>,
+}
+
+// SAFETY: a shared reference into the store, which outlives its lists of indexes.
+unsafe impl Send for Kept {}
+// SAFETY: as above.
+unsafe impl Sync for Kept {}
+
+impl Kept {
+    pub(crate) fn new(definition: Index, space: &Space, ready: Option<Lsn>) -> Kept {
+        let (name, space) = (definition.name(), NonNull::from(space));
+        Kept { definition, name, space, ready, built: Arc::default() }
+    }
+
+    /// The same, from a position on ready.
+    pub(crate) fn with_ready(&self, ready: Option<Lsn>) -> Kept {
+        let (definition, built) = (self.definition.clone(), Arc::clone(&self.built));
+        Kept { definition, name: self.name.clone(), space: self.space, ready, built }
+    }
+
+    /// Its entries, as long as those of its collection.
+    pub(crate) fn space<'s>(&self, _collection: &'s Space) -> &'s Space {
+        // SAFETY: spaces live as long as their store, which is the collection's.
+        unsafe { self.space.as_ref() }
+    }
+}
+
+/// The indexes of a collection at one time.
+#[derive(Default)]
+pub(crate) struct IndexSet {
+    pub(crate) indexes: Vec<Arc<Kept>>,
+}
+
+/// The indexes of a collection: attached to its space.
+#[derive(Default)]
+pub(crate) struct Indexes {
+    /// None before the first.
+    current: AtomicPtr<IndexSet>,
+    /// All that ever were current: there are few, and somebody may still look at one.
+    #[expect(clippy::vec_box, reason = "references to the sets outlive the growth of the list")]
+    published: Mutex<Vec<Box<IndexSet>>>,
+}
+
+impl Indexes {
+    pub(crate) fn of(collection: &Space) -> &Indexes {
+        collection.attached()
+    }
+
+    /// Those that are kept now.
+    pub(crate) fn current(&self) -> &[Arc<Kept>] {
+        // Acquire: pairs with `publish`.
+        let current = self.current.load(Ordering::Acquire);
+        // SAFETY: null, or one of `published`, which go with `self`.
+        unsafe { current.as_ref() }.map_or(&[], |set| &set.indexes)
+    }
+
+    /// Replaces the list.
+    pub(crate) fn publish(&self, indexes: Vec<Arc<Kept>>) {
+        let mut set = Box::new(IndexSet { indexes });
+        let current = ptr::from_mut(&mut *set);
+        lock(&self.published).push(set);
+        // Release: publishes the list.
+        self.current.store(current, Ordering::Release);
+    }
+
+    /// Every index that was ever in the list.
+    pub(crate) fn ever(&self) -> Vec<Arc<Kept>> {
+        lock(&self.published).iter().flat_map(|set| &set.indexes).cloned().collect()
+    }
+}
