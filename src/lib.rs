@@ -37,6 +37,7 @@ mod crypt;
 pub mod document;
 #[cfg(not(any(loom, shuttle)))]
 mod engine;
+mod filter;
 mod format;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -48,8 +49,6 @@ mod lsn;
 mod map;
 mod mvcc;
 mod options;
-#[cfg(not(any(loom, shuttle)))]
-mod query;
 mod sync;
 mod txn;
 
@@ -78,6 +77,7 @@ pub use engine::{
     salvage::{Salvaged, SalvagedKeyspace, UncertainKey, salvage, salvage_encrypted},
     verify::{Verified, verify, verify_encrypted},
 };
+pub use filter::{Filter, FilterError, FilterField, element, field};
 pub use index::{
     definition::{Index, IndexField},
     entry::IndexEntryError,
@@ -86,8 +86,6 @@ pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Compression, Durability, Isolation, TransactionOptions};
-#[cfg(not(any(loom, shuttle)))]
-pub use query::filter::{Filter, FilterError, FilterField, element, field};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -35,7 +35,7 @@ use std::borrow::Cow;
 pub struct Collection(pub(super) SpaceHandle);
 
 /// An index of a collection, and how far it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct IndexInfo {
     /// Its definition, with its name.

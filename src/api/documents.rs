@@ -170,14 +170,14 @@ impl<'s> Documents<'s> {
                     Change::Delete => None,
                 };
                 let changed = Changed { key: &target.key, old, new };
-                let planned = maintain::plan(txn, self.space, indexes, changed);
+                let planned = maintain::plan(txn, self.space, indexes, changed, base);
                 planned.map_err(|error| super::index_error(self.space.name(), error))?
             }
         };
         drop(found);
         txn.rely_on(self.space, era);
         txn.put_change(self.space, &target.key, &change, base);
-        maintain::apply(txn, self.space, entries, &target.key, base);
+        maintain::apply(txn, self.space, entries);
         Ok(result)
     }
 

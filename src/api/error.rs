@@ -2,8 +2,8 @@
 
 use crate::checkpoint::error::CheckpointError;
 use crate::document::{DocumentError, DocumentId};
-use crate::engine::indexing::IndexError;
 use crate::engine::error::{BackupError, OpenError, RotateKeyError};
+use crate::engine::indexing::IndexError;
 use crate::io::IoError;
 use crate::lsn::Lsn;
 use crate::txn::error::Conflict;

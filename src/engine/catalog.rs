@@ -6,8 +6,8 @@
 
 use crate::index::definition::Index;
 use crate::index::set::Phase;
-use crate::map::Towards;
 use crate::lsn::Lsn;
+use crate::map::Towards;
 use crate::mvcc::snapshot::{Seen, Snapshot};
 use crate::mvcc::store::{Space, Store};
 use crate::txn::Txn;
@@ -25,6 +25,12 @@ pub(crate) enum Kind {
     Keyspace = b'k' as isize,
     /// Entries of the documents of a collection.
     Index = b'i' as isize,
+    /// Nothing any more: the greatest number whose name was taken out, under the empty name.
+    Retired = b'r' as isize,
+}
+
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::Collection, Kind::Keyspace, Kind::Index, Kind::Retired];
 }
 
 /// An index as the catalog has it.
@@ -39,7 +45,7 @@ pub(crate) struct IndexRecord {
 }
 
 impl IndexRecord {
-    fn key(&self) -> Vec<u8> {
+    pub(super) fn key(&self) -> Vec<u8> {
         let mut key = vec![Kind::Index as u8];
         key.extend_from_slice(&self.collection.to_be_bytes());
         key.extend_from_slice(self.definition.name().as_bytes());
@@ -53,7 +59,7 @@ impl IndexRecord {
         value
     }
 
-    fn parse(key: &[u8], value: &[u8]) -> Option<IndexRecord> {
+    pub(super) fn parse(key: &[u8], value: &[u8]) -> Option<IndexRecord> {
         let (collection, name) = key.strip_prefix(&[Kind::Index as u8])?.split_first_chunk::<4>()?;
         let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?;
         let (own, rest) = value.split_first_chunk::<4>()?;
@@ -71,10 +77,19 @@ impl IndexRecord {
         txn.put(space(store), &self.key(), Some(&self.value()));
     }
 
-    /// Takes it out.
+    /// Takes it out. Its number is not given away again: what the log and older positions have of it stays apart.
     pub(super) fn remove<'s>(&self, txn: &mut Txn<'s>, store: &'s Store) {
-        txn.put(space(store), &self.key(), None);
+        let (catalog, retired) = (space(store), key(Kind::Retired, ""));
+        let before = txn.get(catalog, &retired).and_then(|found| number(&found.value));
+        let greatest = before.unwrap_or(CATALOG_SPACE).max(self.number);
+        txn.put(catalog, &retired, Some(&greatest.to_le_bytes()));
+        txn.put(catalog, &self.key(), None);
     }
+}
+
+/// Whether a key of the catalog is one of an index, or of numbers that are not used any more.
+pub(super) fn is_about_indexes(key: &[u8]) -> bool {
+    key.first().is_some_and(|kind| [Kind::Index, Kind::Retired].into_iter().any(|known| known as u8 == *kind))
 }
 
 /// All indexes, those of a collection next to each other, each with the position since which it is in this phase.
@@ -84,8 +99,8 @@ pub(crate) fn indexes(snapshot: &Snapshot, store: &Store) -> Vec<(IndexRecord, L
         .collect()
 }
 
-/// Behind the kind and the number of its collection.
-const INDEX_NAME_AT: usize = 1 + 4;
+/// Behind the number of its collection.
+const INDEX_NAME_AT: usize = 4;
 
 /// The catalog itself.
 fn space(store: &Store) -> &Space {
@@ -101,14 +116,15 @@ pub(super) fn key(kind: Kind, name: &str) -> Vec<u8> {
 
 /// What an entry of the catalog says: kind, name, number.
 pub(super) fn parse<'k>(key: &'k [u8], value: &[u8]) -> Option<(Kind, &'k str, u32)> {
-    if let Some(index) = IndexRecord::parse(key, value) {
-        let name = std::str::from_utf8(&key[INDEX_NAME_AT..]).ok()?;
-        return (index.number != CATALOG_SPACE).then_some((Kind::Index, name, index.number));
-    }
-    let (kind, name) = key.split_first()?;
-    let kind = [Kind::Collection, Kind::Keyspace].into_iter().find(|known| *known as u8 == *kind)?;
+    let (kind, rest) = key.split_first()?;
+    let kind = Kind::ALL.into_iter().find(|known| *known as u8 == *kind)?;
+    let (name, number) = match kind {
+        Kind::Collection | Kind::Keyspace => (rest, number(value)?),
+        Kind::Index => (rest.get(INDEX_NAME_AT..)?, IndexRecord::parse(key, value)?.number),
+        Kind::Retired => return rest.is_empty().then_some((kind, "", number(value)?)),
+    };
     let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?;
-    Some((kind, name, number(value).filter(|number| *number != CATALOG_SPACE)?))
+    (number != CATALOG_SPACE).then_some((kind, name, number))
 }
 
 fn number(value: &[u8]) -> Option<u32> {
@@ -131,7 +147,7 @@ pub(crate) fn add<'s>(txn: &mut Txn<'s>, store: &'s Store, kind: Kind, name: &st
 /// The number for what is added next: a greater one than any that was ever given away.
 pub(crate) fn next_number<'s>(txn: &Txn<'s>, store: &'s Store) -> Option<u32> {
     let entries = txn.scan(space(store), (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
-    let numbers = entries.filter_map(|entry| first_number(&entry.value));
+    let numbers = entries.filter_map(|entry| Some(parse(&entry.key, &entry.value)?.2));
     numbers.max().unwrap_or(CATALOG_SPACE).checked_add(1)
 }
 

@@ -21,6 +21,10 @@ impl Names {
         self.0.get(&space).map(|(kind, name)| (*kind, &**name))
     }
 
+    pub(super) fn has_indexes(&self) -> bool {
+        self.0.values().any(|(kind, _)| *kind == Kind::Index)
+    }
+
     fn is_unnamed(&self, space: u32) -> bool {
         space != CATALOG_SPACE && !self.0.contains_key(&space)
     }
@@ -52,6 +56,9 @@ impl Names {
         let Some((kind, name, number)) = catalog::parse(key, value) else {
             return Err("an entry of the catalog is no name with a number".to_owned());
         };
+        if kind == Kind::Retired {
+            return Ok(());
+        }
         let other = self.0.insert(number, (kind, name.to_owned()));
         match other.filter(|(other, other_name)| (*other, &**other_name) != (kind, name)) {
             Some((_, other)) => Err(format!("`{name}` and `{other}` have the same number in the catalog")),
@@ -68,7 +75,7 @@ impl Names {
         match self.get(space) {
             Some((Kind::Collection, _)) => stored::check(key, value)
                 .map_err(|error| (FindingKind::Document, format!("this is no document: {error}"))),
-            Some((Kind::Keyspace | Kind::Index, _)) | None => Ok(()),
+            Some((Kind::Keyspace | Kind::Index | Kind::Retired, _)) | None => Ok(()),
         }
     }
 }

@@ -46,6 +46,8 @@ pub enum FindingKind {
     Document,
     /// A segment of the log, as a whole.
     Segment,
+    /// An index, as a whole: it does not hold what the documents say.
+    Index,
     /// A place in the log.
     Frame,
     /// What a commit in the log says.
@@ -67,6 +69,7 @@ impl FindingKind {
             FindingKind::Entry => "entry",
             FindingKind::Document => "document",
             FindingKind::Segment => "segment",
+            FindingKind::Index => "index",
             FindingKind::Frame => "frame",
             FindingKind::Commit => "commit",
             FindingKind::Memory => "memory",

@@ -1,12 +1,13 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records.
-//! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check`, and report by `finding`. `salvage`: what is
+//! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check` and `agreement`, and report by `finding`. `salvage`: what is
 //!   left of a damaged store, into a new one.
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
 //! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
+mod agreement;
 pub(crate) mod backup;
 pub(crate) mod catalog;
 mod chain;
@@ -84,7 +85,10 @@ struct Disk {
 pub(crate) enum NotCommitted<'s> {
     Failed(Failed<'s>),
     /// A collection got an index meanwhile in which one of the documents has no place.
-    Index { collection: &'s Space, error: IndexError },
+    Index {
+        collection: &'s Space,
+        error: IndexError,
+    },
 }
 
 impl<'s> From<Failed<'s>> for NotCommitted<'s> {

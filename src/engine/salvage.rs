@@ -10,12 +10,13 @@
 //! the log. So positions change; ids, values and the version counters of documents do not.
 
 use super::Engine;
-use super::catalog::{self, CATALOG_SPACE, Kind};
+use super::catalog::{self, CATALOG_SPACE, IndexRecord, Kind};
 use super::check::Check;
 use super::config::{Config, Encryption};
 use super::error::{CloseError, OpenError, SalvageError};
-use super::finding::Finding;
+use super::finding::{Finding, FindingKind, Lost};
 use super::found::{self, Found};
+use super::indexing::IndexError;
 use super::open;
 use super::verify::{Walked, catalog_trees, check_found_log, check_trees};
 use crate::checkpoint::pages::{self, Pages};
@@ -23,6 +24,7 @@ use crate::checkpoint::scan::scan;
 use crate::checkpoint::walk::{Entry, KeyRange};
 use crate::crypt::KeyProvider;
 use crate::document::stored;
+use crate::index::set::Phase;
 use crate::io::{Device, DeviceChoice};
 use crate::log::batch::Write;
 use crate::lsn::Lsn;
@@ -179,6 +181,7 @@ fn bring_over(
     });
     read.map_err(SalvageError::Old)?;
     let mut salvaged = writer.finish(&uncertain)?;
+    std::mem::take(&mut salvaged.findings).into_iter().for_each(|finding| check.findings.add(finding));
     check.findings.sort();
     (salvaged.findings, salvaged.more_findings) = (check.findings.list, check.findings.more);
     salvaged.commits = commits;
@@ -310,6 +313,8 @@ struct Writer<'e> {
     target: &'e Engine,
     /// What the new catalog says of each number.
     named: BTreeMap<u32, (Kind, String)>,
+    /// The indexes of the old store, which are built anew in the end.
+    indexes: BTreeMap<u32, IndexRecord>,
     pending: Vec<Pending>,
     pending_bytes: usize,
     failed: Option<SalvageError>,
@@ -317,13 +322,13 @@ struct Writer<'e> {
 
 impl<'e> Writer<'e> {
     fn new(target: &'e Engine) -> Writer<'e> {
-        Writer { target, named: BTreeMap::new(), pending: Vec::new(), pending_bytes: 0, failed: None }
+        let (named, indexes, pending) = Default::default();
+        Writer { target, named, indexes, pending, pending_bytes: 0, failed: None }
     }
 
     /// Writes an entry, with others. A failure is told in the end.
     fn put(&mut self, space: u32, key: &[u8], value: &[u8]) {
-        self.name(space, key, value);
-        self.push(space, key, Some(value));
+        self.write(space, key, Some(value));
         if self.pending_bytes >= BATCH_BYTES {
             self.flush();
         }
@@ -338,12 +343,36 @@ impl<'e> Writer<'e> {
                 continue;
             }
             uncertain.remove(&key);
-            if let Some(value) = write.value {
-                self.name(write.space, write.key, value);
-            }
-            self.push(write.space, write.key, write.value);
+            self.write(write.space, write.key, write.value);
         }
         self.flush();
+    }
+
+    /// Takes a write, unless it is one to an index.
+    fn write(&mut self, space: u32, key: &[u8], value: Option<&[u8]>) {
+        let is_index = match space {
+            CATALOG_SPACE => self.learn_index(key, value),
+            _ => self.indexes.contains_key(&space),
+        };
+        if !is_index {
+            if let Some(value) = value {
+                self.name(space, key, value);
+            }
+            self.push(space, key, value);
+        }
+    }
+
+    /// Whether an entry of the catalog is about an index.
+    fn learn_index(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
+        if let Some(record) = value.and_then(|value| IndexRecord::parse(key, value)) {
+            self.indexes.insert(record.number, record);
+        } else if value.is_none() {
+            self.indexes.values_mut().filter(|record| record.key() == key).for_each(|record| {
+                // Its entries may still come.
+                record.phase = Phase::Dropping;
+            });
+        }
+        catalog::is_about_indexes(key)
     }
 
     fn push(&mut self, space: u32, key: &[u8], value: Option<&[u8]>) {
@@ -381,7 +410,7 @@ impl<'e> Writer<'e> {
             for (space, key, value) in &writes {
                 txn.put(self.target.store().space(*space), key, value.as_deref());
             }
-            match self.target.commit(txn, Durability::None) {
+            match self.target.commit_as_is(txn, Durability::None) {
                 Ok(_) => return,
                 Err(Failed::Log(error)) => self.failed = Some(SalvageError::Write(error)),
                 // Nobody else writes here, but it is how a commit may end.
@@ -390,10 +419,27 @@ impl<'e> Writer<'e> {
         }
     }
 
+    /// Builds an index anew that the old store had. That it cannot be is a finding: something is lost, or was kept that should have gone.
+    fn build_index(&self, record: &IndexRecord) -> Result<Option<Finding>, SalvageError> {
+        // Without a name there is no document either.
+        let Some((_, name)) = self.named.get(&record.collection) else { return Ok(None) };
+        let collection = self.target.store().space(record.collection);
+        let error = match self.target.create_index(collection, record.definition.clone()) {
+            Ok(()) => return Ok(None),
+            Err(IndexError::Log(error)) => return Err(SalvageError::Write(error)),
+            Err(error) => error,
+        };
+        let what = format!("index `{}` of `{name}` was not built anew: {error}", record.definition.name());
+        Ok(Some(Finding { kind: FindingKind::Index, file: None, offset: None, what, lost: Lost::Nothing }))
+    }
+
     /// Makes all of it durable, and counts it.
     fn finish(mut self, uncertain: &Uncertain) -> Result<Salvaged, SalvageError> {
         self.flush();
         self.failed.take().map_or(Ok(()), Err)?;
+        let ready = self.indexes.values().filter(|record| record.phase == Phase::Ready);
+        let findings = ready.filter_map(|record| self.build_index(record).transpose());
+        let findings = findings.collect::<Result<Vec<_>, _>>()?;
         self.target.wait_durable(self.target.store().end().load()).map_err(SalvageError::Write)?;
         let shown = |space: &u32| match self.named.get(space) {
             Some((kind, name)) => (name.clone(), *kind == Kind::Collection),
@@ -405,14 +451,15 @@ impl<'e> Writer<'e> {
             SalvagedKeyspace { name, is_collection, entries: count(self.target, of_space), uncertain: mine }
         });
         let keyspaces = keyspaces.collect();
-        let mut keys: Vec<_> = uncertain.iter().collect();
+        let of_indexes = |space| self.indexes.contains_key(space);
+        let mut keys: Vec<_> = uncertain.iter().filter(|((space, _), _)| !of_indexes(space)).collect();
         keys.sort_unstable();
         keys.truncate(UNCERTAIN_MAX);
         let uncertain = keys.into_iter().map(|((space, key), lsn)| {
             let (keyspace, is_collection) = shown(space);
             UncertainKey { keyspace, is_collection, key: key.to_vec(), position: *lsn }
         });
-        Ok(Salvaged { keyspaces, uncertain: uncertain.collect(), ..Salvaged::default() })
+        Ok(Salvaged { keyspaces, findings, uncertain: uncertain.collect(), ..Salvaged::default() })
     }
 }
 

@@ -4,13 +4,15 @@
 //! behind them give for its position:
 //!
 //! ```text
-//!   records: versions descend, documents decode, scans and point reads see the same
+//!   records: versions descend, documents decode, scans and point reads see the same; indexes hold what the documents say
 //!   log:     the newest write of each key since the checkpoint, with a hash of its value
 //!   pages:   every entry that the log does not override is in the snapshot, value and all
 //!   then     every write of the log is in the snapshot, and there are as many entries as the snapshot sees
 //! ```
 
 use super::Disk;
+use super::agreement::Agreement;
+use super::catalog::{CATALOG_SPACE, IndexRecord};
 use super::check::{Check, Place};
 use super::checkpointer::{Kept, on_own_threads};
 use super::error::OpenError;
@@ -85,7 +87,23 @@ impl<'a> Open<'a> {
             check_chains(&mut self.check, space);
             self.verified.records += check_seen(&mut self.check, &self.snapshot, space);
         }
+        self.indexes();
         self
+    }
+
+    /// Checks that indexes hold what the documents say.
+    fn indexes(&mut self) {
+        let Some(catalog) = self.spaces.get(&CATALOG_SPACE) else { return };
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let records = self.snapshot.scan(catalog, all, Towards::Greater);
+        let records = records.filter_map(|(key, seen)| IndexRecord::parse(key, seen.value));
+        let mut agreement = Agreement::new(records);
+        for number in agreement.spaces() {
+            let space = self.spaces.get(&number).into_iter();
+            let entries = space.flat_map(|space| self.snapshot.scan(space, all, Towards::Greater));
+            entries.for_each(|(key, seen)| agreement.add(number, key, seen.value));
+        }
+        agreement.finish(&self.check.names, &mut self.check.findings);
     }
 
     /// Checks what opening would ask of each file, as a whole.

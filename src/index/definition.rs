@@ -2,6 +2,7 @@
 
 use crate::document::order_key::Direction;
 use crate::document::{DocumentError, FieldPath};
+use crate::filter::{Filter, FilterError};
 use bson::{Bson, RawDocument, doc};
 
 /// The most fields that an index may have.
@@ -10,7 +11,7 @@ const FIELDS_MAX: usize = 32;
 /// The definition of a secondary index.
 ///
 /// Documents are ordered by the fields, one after the other: values of all types, by the order of [`order_key`](crate::document::order_key). A field that a document lacks counts as null.
-/// An array has an entry for each of its elements, and so do the documents within one; an empty one counts as undefined. Only one field of an index may lead through arrays.
+/// An array has an entry for each of its elements, and so do the documents within one; an empty one counts as undefined. Only one field of an index may lead to several values.
 ///
 /// ```
 /// use skipstone::Index;
@@ -19,12 +20,13 @@ const FIELDS_MAX: usize = 32;
 /// assert_eq!(index.name(), "country_people_desc");
 /// # Ok::<(), skipstone::DocumentError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Index {
     name: Option<String>,
     fields: Vec<IndexField>,
     unique: bool,
     sparse: bool,
+    filter: Option<Filter>,
 }
 
 /// A field of an index.
@@ -37,12 +39,14 @@ pub struct IndexField {
 }
 
 impl Index {
+    const EMPTY: Index = Index { name: None, fields: Vec::new(), unique: false, sparse: false, filter: None };
+
     /// On a field, smallest first.
     ///
     /// # Errors
     /// A path that names no field.
     pub fn on(path: &str) -> Result<Index, DocumentError> {
-        Index { name: None, fields: Vec::new(), unique: false, sparse: false }.with(path, Direction::Ascending)
+        Index::EMPTY.with(path, Direction::Ascending)
     }
 
     /// On a field, largest first.
@@ -50,8 +54,7 @@ impl Index {
     /// # Errors
     /// A path that names no field.
     pub fn on_descending(path: &str) -> Result<Index, DocumentError> {
-        Index { name: None, fields: Vec::new(), unique: false, sparse: false }
-            .with(path, Direction::Descending)
+        Index::EMPTY.with(path, Direction::Descending)
     }
 
     /// Orders what is equal so far by another field, smallest first.
@@ -95,6 +98,16 @@ impl Index {
         self
     }
 
+    /// Documents that do not match the filter are left out. A query can use the index if its filter asks for what this one does, and perhaps more.
+    ///
+    /// # Errors
+    /// A filter that was built with a mistake.
+    pub fn partial(mut self, filter: Filter) -> Result<Index, FilterError> {
+        filter.check()?;
+        self.filter = Some(filter);
+        Ok(self)
+    }
+
     /// Gives it a name, instead of one that is made of its fields.
     pub fn named(mut self, name: impl Into<String>) -> Index {
         self.name = Some(name.into());
@@ -126,6 +139,11 @@ impl Index {
         self.sparse
     }
 
+    /// Which documents it holds, if not all.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
     /// As the catalog has it, but for the name.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let fields = self.fields.iter().map(|field| {
@@ -134,7 +152,10 @@ impl Index {
             Bson::from(doc! { "path": segments.collect::<Vec<_>>(), "descending": descending })
         });
         let fields = fields.collect::<Vec<_>>();
-        let definition = doc! { "fields": fields, "unique": self.unique, "sparse": self.sparse };
+        let mut definition = doc! { "fields": fields, "unique": self.unique, "sparse": self.sparse };
+        if let Some(filter) = &self.filter {
+            definition.insert("filter", filter.to_document().expect("it was checked"));
+        }
         bson::serialize_to_vec(&definition).expect("a definition is a small document")
     }
 
@@ -153,12 +174,17 @@ impl Index {
             };
             fields.push(IndexField { path, direction });
         }
+        let filter = match raw.get("filter").ok()? {
+            None => None,
+            Some(filter) => Some(Filter::from_document(filter.as_document()?).ok()?),
+        };
         let is_sound = (1..=FIELDS_MAX).contains(&fields.len());
         is_sound.then_some(Index {
             name: Some(name.to_owned()),
             fields,
             unique: raw.get_bool("unique").ok()?,
             sparse: raw.get_bool("sparse").ok()?,
+            filter,
         })
     }
 }
@@ -170,13 +196,15 @@ mod tests {
     #[test]
     fn reads_back_what_it_wrote_and_refuses_what_is_cut() {
         let index = Index::on("a.b").unwrap().and_descending("c").unwrap().unique().sparse().named("x");
+        let index = index.partial(crate::filter::field("d").ge(1)).unwrap();
         let bytes = index.encode();
-        assert_eq!(Index::decode("x", &bytes), Some(index));
+        let read = Index::decode("x", &bytes).unwrap();
+        assert_eq!((read.name(), read.encode()), (index.name(), bytes.clone()));
         for len in 0..bytes.len() {
-            assert_eq!(Index::decode("x", &bytes[..len]), None, "{len} bytes");
+            assert!(Index::decode("x", &bytes[..len]).is_none(), "{len} bytes");
         }
         let senseless = bson::serialize_to_vec(&doc! { "fields": [], "unique": false, "sparse": false });
-        assert_eq!(Index::decode("x", &senseless.unwrap()), None);
+        assert!(Index::decode("x", &senseless.unwrap()).is_none());
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! From a document to its keys in an index: pure.
 //!
-//! Every value that a filter could find at a path has a key, and some more: a plan looks at the document again.
+//! Every value that a filter could find at a path, as an element of an array too, has a key; of the array itself none is made. A document in which a path leads to no value
+//! has a key all the same, so that an index that leaves nothing out holds every document.
 
 use super::definition::Index;
-use crate::document::order_key;
+use crate::document::order_key::{self, Direction};
 use crate::document::{FieldPath, MAX_KEY_BYTES};
+use crate::filter::walk::{LeafArrays, Walk};
 use bson::{RawBsonRef, RawDocument};
 use smallvec::SmallVec;
+use std::cell::RefCell;
 
 /// Why a document has no place in an index.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexEntryError {
     /// Two fields of the index lead through arrays.
-    #[error("both `{first}` and `{second}` are arrays, and an index takes one only; index them apart")]
+    #[error(
+        "both `{first}` and `{second}` lead to several values, and an index takes one such field only; index them apart"
+    )]
     #[non_exhaustive]
     TwoArrays {
         /// The first of the fields.
@@ -32,107 +37,196 @@ pub enum IndexEntryError {
     },
 }
 
-/// What a path leads to.
-struct Values<'d> {
-    values: SmallVec<[RawBsonRef<'d>; 2]>,
-    /// There was an array on the way, or at its end.
-    is_array: bool,
-    is_missing: bool,
+/// What an index has under this key once a document had several entries, and for good: no encoded value begins with this byte.
+pub(crate) const SEVERAL_KEY: &[u8] = &[0];
+
+/// The keys of a document.
+#[derive(Default)]
+pub(crate) struct Keys {
+    /// In order, each once.
+    pub(crate) keys: SmallVec<[Vec<u8>; 1]>,
 }
 
-/// The keys of a document, in order, each once. `id` is its own key.
-pub(crate) fn keys(
-    index: &Index,
-    document: &RawDocument,
-    id: &[u8],
-) -> Result<Vec<Vec<u8>>, IndexEntryError> {
-    let fields: SmallVec<[Values<'_>; 4]> =
-        index.fields().iter().map(|field| values(document, &field.path)).collect();
-    if index.is_sparse() && fields.iter().all(|field| field.is_missing) {
-        return Ok(Vec::new());
+impl Keys {
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
+        self.keys.binary_search_by(|known| (**known).cmp(key)).is_ok()
     }
-    let mut arrays = index.fields().iter().zip(&fields).filter(|(_, values)| values.is_array);
-    if let (Some((first, _)), Some((second, _))) = (arrays.next(), arrays.next()) {
+
+    pub(crate) fn are_several(&self) -> bool {
+        self.keys.len() > 1
+    }
+}
+
+/// The keys of a document in an index. `id` is its own key.
+pub(crate) fn keys(index: &Index, document: &RawDocument, id: &[u8]) -> Result<Keys, IndexEntryError> {
+    if index.filter().is_some_and(|filter| !filter.matches(document)) {
+        return Ok(Keys::default());
+    }
+    let fields: SmallVec<[Values; 4]> =
+        index.fields().iter().map(|field| values(document, &field.path, field.direction)).collect();
+    if index.is_sparse() && fields.iter().all(|values| values.are_missing) {
+        return Ok(Keys::default());
+    }
+    let mut several = index.fields().iter().zip(&fields).filter(|(_, values)| values.count() > 1);
+    if let (Some((first, _)), Some((second, _))) = (several.next(), several.next()) {
         return Err(IndexEntryError::TwoArrays {
             first: first.path.to_string(),
             second: second.path.to_string(),
         });
     }
-    // One field at most has several values.
-    let count = fields.iter().map(|field| field.values.len()).max().unwrap_or(0);
+    let count = fields.iter().map(Values::count).max().unwrap_or(0);
     let key = |nth: usize| {
-        let mut key = Vec::new();
-        for (field, values) in index.fields().iter().zip(&fields) {
-            let value = values.values.get(nth).unwrap_or(&values.values[0]);
-            order_key::encode(*value, field.direction, &mut key);
+        let id = if index.is_unique() { &[][..] } else { id };
+        let length_bytes = fields.iter().map(|values| values.encoded(nth).len()).sum::<usize>() + id.len();
+        if length_bytes > MAX_KEY_BYTES {
+            return Err(IndexEntryError::KeyTooLong { length_bytes, limit_bytes: MAX_KEY_BYTES });
         }
-        if !index.is_unique() {
-            key.extend_from_slice(id);
-        }
-        let length_bytes = key.len();
-        let fits = length_bytes <= MAX_KEY_BYTES;
-        fits.then_some(key).ok_or(IndexEntryError::KeyTooLong { length_bytes, limit_bytes: MAX_KEY_BYTES })
+        let mut key = Vec::with_capacity(length_bytes);
+        fields.iter().for_each(|values| key.extend_from_slice(values.encoded(nth)));
+        key.extend_from_slice(id);
+        Ok(key)
     };
-    let mut keys = (0..count).map(key).collect::<Result<Vec<_>, _>>()?;
+    let mut keys = (0..count).map(key).collect::<Result<SmallVec<_>, _>>()?;
     keys.sort_unstable();
     keys.dedup();
-    Ok(keys)
+    Ok(Keys { keys })
 }
 
-/// What is stored under a key of a document.
-pub(crate) fn value<'i>(index: &Index, id: &'i [u8]) -> &'i [u8] {
-    if index.is_unique() { id } else { &[] }
+/// Of a document that has several entries in the index.
+const SEVERAL: u8 = 1;
+
+/// What is stored under each of the keys of a document.
+pub(crate) fn value(index: &Index, id: &[u8], keys: &Keys) -> SmallVec<[u8; 24]> {
+    let mut value = SmallVec::new();
+    if index.is_unique() {
+        value.push(if keys.are_several() { SEVERAL } else { 0 });
+        value.extend_from_slice(id);
+    } else if keys.are_several() {
+        value.push(SEVERAL);
+    }
+    value
 }
 
-fn values<'d>(document: &'d RawDocument, path: &FieldPath) -> Values<'d> {
-    let mut found = Values { values: SmallVec::new(), is_array: false, is_missing: false };
-    collect(RawBsonRef::Document(document), path.segments(), &mut found);
-    if found.values.is_empty() {
-        found.is_missing = true;
-        found.values.push(RawBsonRef::Null);
+/// The key of the document that an entry of a unique index belongs to.
+pub(crate) fn holder(value: &[u8]) -> &[u8] {
+    value.get(1..).unwrap_or(&[])
+}
+
+/// What a path leads to, as parts of keys: at least one value.
+struct Values {
+    /// One behind the other.
+    bytes: Vec<u8>,
+    ends: SmallVec<[usize; 2]>,
+    are_missing: bool,
+}
+
+impl Values {
+    fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A value; the only one, if there is no other.
+    fn encoded(&self, nth: usize) -> &[u8] {
+        let nth = if self.count() == 1 { 0 } else { nth };
+        let start = nth.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[nth]]
+    }
+
+    fn add(&mut self, value: RawBsonRef<'_>, direction: Direction) {
+        order_key::encode(value, direction, &mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+}
+
+fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
+    let found = RefCell::new(Values { bytes: Vec::new(), ends: SmallVec::new(), are_missing: true });
+    let add = |value: Option<RawBsonRef<'_>>| {
+        let mut found = found.borrow_mut();
+        found.are_missing &= value.is_none();
+        found.add(shown(value), direction);
+        false
+    };
+    let walk = Walk { leaf_arrays: LeafArrays::OnlyElements, passes: add };
+    walk.start(RawBsonRef::Document(document), path.segments());
+    let mut found = found.into_inner();
+    if found.count() == 0 {
+        found.add(NOTHING, direction);
     }
     found
 }
 
-fn collect<'d>(value: RawBsonRef<'d>, segments: &[String], found: &mut Values<'d>) {
-    let Some((segment, behind)) = segments.split_first() else {
-        return collect_leaf(value, found);
-    };
+/// Where a path ends in an array without elements, or goes on behind an array that has nothing to go on in.
+const NOTHING: RawBsonRef<'static> = RawBsonRef::Undefined;
+
+/// The value that an index has for one. To filters undefined, null and what is not there are the same.
+fn shown(value: Option<RawBsonRef<'_>>) -> RawBsonRef<'_> {
     match value {
-        RawBsonRef::Document(inner) => match inner.get(segment).ok().flatten() {
-            Some(value) => collect(value, behind, found),
-            // Within an array others may have it.
-            None if found.is_array => found.values.push(RawBsonRef::Null),
-            None => {}
-        },
-        RawBsonRef::Array(array) => {
-            found.is_array = true;
-            if let Some(value) = index_of(segment).and_then(|at| array.get(at).ok().flatten()) {
-                collect(value, behind, found);
-            }
-            for element in array.into_iter().map_while(Result::ok) {
-                if matches!(element, RawBsonRef::Document(_)) {
-                    collect(element, segments, found);
-                }
-            }
+        None | Some(RawBsonRef::Undefined) => RawBsonRef::Null,
+        Some(RawBsonRef::Array(array)) if array.is_empty() => NOTHING,
+        Some(value) => value,
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use bson::{Bson, RawDocumentBuf, doc, rawdoc};
+
+    const ID: &[u8] = b"id";
+
+    fn decoded(index: &Index, document: &RawDocumentBuf) -> Vec<Bson> {
+        let keys = keys(index, document, ID).unwrap().keys;
+        keys.iter().map(|key| order_key::decode(key, Direction::Ascending).unwrap().0).collect()
+    }
+
+    #[test]
+    fn each_value_at_a_path_has_a_key() {
+        let index = Index::on("a.b").unwrap();
+        for (document, expected) in [
+            (rawdoc! { "a": { "b": 1 } }, vec![Bson::Int64(1)]),
+            (rawdoc! { "a": { "b": [2, 1, 2] } }, vec![Bson::Int64(1), Bson::Int64(2)]),
+            (rawdoc! { "a": [{ "b": 1 }, { "b": [2, 3] }, 4] }, (1..=3).map(Bson::Int64).collect()),
+            (rawdoc! { "a": [{ "b": 1 }, { "c": 1 }] }, vec![Bson::Null, Bson::Int64(1)]),
+            (rawdoc! { "c": 1 }, vec![Bson::Null]),
+            (rawdoc! { "a": { "b": Bson::Undefined } }, vec![Bson::Null]),
+            (rawdoc! { "a": { "b": [] } }, vec![Bson::Undefined]),
+            (rawdoc! { "a": [1, 2] }, vec![Bson::Undefined]),
+            (rawdoc! { "a": { "b": [[1, 2]] } }, vec![Bson::Array(vec![Bson::Int64(1), Bson::Int64(2)])]),
+        ] {
+            assert_eq!(decoded(&index, &document), expected, "{document:?}");
         }
-        _ => {}
     }
-}
 
-/// An array at the end of a path stands for its elements.
-fn collect_leaf<'d>(value: RawBsonRef<'d>, found: &mut Values<'d>) {
-    let RawBsonRef::Array(array) = value else {
-        return found.values.push(value);
-    };
-    found.is_array = true;
-    let before = found.values.len();
-    found.values.extend(array.into_iter().map_while(Result::ok));
-    if found.values.len() == before {
-        found.values.push(RawBsonRef::Undefined);
+    #[test]
+    fn sparse_and_partial_indexes_leave_documents_out() {
+        let sparse = Index::on("a").unwrap().and("b").unwrap().sparse();
+        let partial = Index::on("a").unwrap().partial(crate::filter::field("b").gt(1)).unwrap();
+        for (document, in_sparse, in_partial) in [
+            (rawdoc! { "c": 2 }, false, false),
+            (rawdoc! { "b": 2 }, true, true),
+            (rawdoc! { "a": [], "b": 1 }, true, false),
+            (rawdoc! { "a": null }, true, false),
+        ] {
+            let has = |index| !keys(index, &document, ID).unwrap().keys.is_empty();
+            assert_eq!((has(&sparse), has(&partial)), (in_sparse, in_partial), "{document:?}");
+        }
     }
-}
 
-fn index_of(segment: &str) -> Option<usize> {
-    crate::document::parse_index(segment)
+    #[test]
+    fn keys_end_with_the_id_unless_they_are_unique() {
+        let index = Index::on("a").unwrap();
+        let of = |index| keys(&index, &rawdoc! { "a": 1 }, ID).unwrap().keys[0].clone();
+        assert_eq!(of(index.clone()), [of(index.unique()), ID.to_vec()].concat());
+    }
+
+    #[test]
+    fn two_arrays_and_long_values_are_refused() {
+        let index = Index::on("a").unwrap().and_descending("b").unwrap();
+        let document = RawDocumentBuf::try_from(&doc! { "a": [1, 2], "b": [3, 4] }).unwrap();
+        assert!(matches!(keys(&index, &document, ID), Err(IndexEntryError::TwoArrays { .. })));
+        let document = RawDocumentBuf::try_from(&doc! { "a": [1, 2], "b": [3] }).unwrap();
+        assert_eq!(keys(&index, &document, ID).unwrap().keys.len(), 2);
+        let document = rawdoc! { "a": "x".repeat(MAX_KEY_BYTES) };
+        assert!(matches!(keys(&index, &document, ID), Err(IndexEntryError::KeyTooLong { .. })));
+    }
 }

@@ -18,7 +18,6 @@ use crate::io::IoError;
 use crate::log::batch::Write;
 use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
-use crate::map::Key;
 use crate::mvcc::chain::{Record, Refused};
 use crate::mvcc::era::EraNumber;
 use crate::mvcc::garbage::{self, OwnState};

@@ -13,17 +13,17 @@ mod validate;
 mod write_set;
 
 use crate::lsn::Lsn;
-use crate::map::Towards;
+use crate::map::{Key, Towards};
 use crate::mvcc::chain::ANY_BASE;
 use crate::mvcc::era::EraNumber;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::epoch;
-use smallvec::SmallVec;
 use commit::{Commit, Committed, Failed, Ground};
 use read_set::{ReadSet, Walk};
 use scan::{Base, StatementScan};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Bound;
@@ -85,16 +85,21 @@ impl<'s> Txn<'s> {
             return write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) });
         }
         if self.isolation == Isolation::ReadCommitted {
-            return newest(space, key, |lsn, value| Found {
-                lsn: Some(lsn),
-                value: Cow::Owned(value.to_vec()),
-            });
+            return newest(space, key, found);
         }
         if self.isolation == Isolation::Serializable {
             self.reads.borrow_mut().add_key(space, key);
         }
         let seen = self.snapshot.get(space, key)?;
         Some(Found { lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) })
+    }
+
+    /// The value under `key`: the transaction's own write, or what is committed now, whatever its isolation.
+    pub(crate) fn get_newest<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
+        match self.writes.get(space, key) {
+            Some(write) => write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) }),
+            None => newest(space, key, found),
+        }
     }
 
     /// The entries of a range.
@@ -140,9 +145,14 @@ impl<'s> Txn<'s> {
     /// Under read committed each statement sees what there is now, and loses no change of another transaction all the same.
     pub(crate) fn statement_base(&self) -> Lsn {
         match self.isolation {
-            Isolation::ReadCommitted => self.ground.store.end().load(),
+            Isolation::ReadCommitted => self.end(),
             _ => self.snapshot.position(),
         }
+    }
+
+    /// Below is everything that is committed by now.
+    pub(crate) fn end(&self) -> Lsn {
+        self.ground.store.end().load()
     }
 
     /// Writes what became of a value that was read after the base was taken.
@@ -172,10 +182,11 @@ impl<'s> Txn<'s> {
         self.eras.push((space, era));
     }
 
-    /// The transaction's own writes of a space. `None` deletes.
-    pub(crate) fn own_writes(&self, space: &Space) -> impl Iterator<Item = (&Key, Option<&[u8]>)> {
+    /// Copies of the transaction's own writes of a space. `None` deletes.
+    pub(crate) fn own_writes(&self, space: &Space) -> Vec<(Key, Option<Vec<u8>>)> {
         let all = (Bound::Unbounded, Bound::Unbounded);
-        self.writes.range(space.id(), all, Towards::Greater).map(|(key, write)| (key, write.value()))
+        let writes = self.writes.range(space.id(), all, Towards::Greater);
+        writes.map(|(key, write)| (key.clone(), write.value().map(<[u8]>::to_vec))).collect()
     }
 
     /// Takes back all writes of a space: before a commit, for savepoints do not know of it.
@@ -245,6 +256,10 @@ pub(crate) enum Change<'c> {
 
 impl Change<'_> {
     pub(crate) const HEAD_BYTES: usize = 8;
+}
+
+fn found(lsn: Lsn, value: &[u8]) -> Found<'static> {
+    Found { lsn: Some(lsn), value: Cow::Owned(value.to_vec()) }
 }
 
 /// Reads the newest committed value of one key, outside of any transaction: nothing is registered, nobody pushed.

@@ -94,10 +94,10 @@ impl<'s> WriteSet<'s> {
         self.writes.is_empty()
     }
 
-    /// Adds a write; a later one of the same key replaces an earlier one, and keeps what that one was based on.
+    /// Adds a write; a later one of the same key replaces an earlier one, and is based on what either knew.
     pub(crate) fn put(&mut self, key: WriteKey, mut write: PendingWrite<'s>) {
         if let Some(before) = self.writes.get(&key) {
-            write.base = before.base;
+            write.base = write.base.min(before.base);
         }
         if self.savepoints.is_empty() {
             self.writes.insert(key, write);

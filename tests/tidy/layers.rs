@@ -10,6 +10,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("engine", 6),
     ("txn", 5),
     ("index", 4),
+    ("filter", 3),
     ("checkpoint", 4),
     ("mvcc", 3),
     ("log", 3),

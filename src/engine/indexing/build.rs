@@ -10,7 +10,7 @@ use super::super::Engine;
 use super::IndexError;
 use super::maintain::{self, duplicate};
 use crate::document::stored;
-use crate::index::entry;
+use crate::index::entry::{self, Keys, SEVERAL_KEY};
 use crate::index::set::Kept;
 use crate::lsn::Lsn;
 use crate::map::Towards;
@@ -21,6 +21,7 @@ use crate::sync::atomic::Ordering;
 use crate::txn::commit::Failed;
 use crate::txn::error::Conflict;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 use std::ops::Bound;
 
 /// So many documents are one transaction.
@@ -34,8 +35,13 @@ struct Build<'b> {
     snapshot: &'b Snapshot,
 }
 
-/// A key of the index, and that of the document which has it.
-type Entry<'d> = (Vec<u8>, &'d [u8]);
+/// An entry of a document.
+struct Entry<'d> {
+    key: Vec<u8>,
+    value: SmallVec<[u8; 24]>,
+    /// The key of the document.
+    id: &'d [u8],
+}
 
 /// Builds the index from everything that is committed by now, on several threads.
 pub(super) fn build(engine: &Engine, collection: &Space, index: &Kept) -> Result<(), IndexError> {
@@ -52,21 +58,19 @@ pub(super) fn build(engine: &Engine, collection: &Space, index: &Kept) -> Result
 impl<'b> Build<'b> {
     fn add(&self, documents: &[(&'b [u8], Seen<'b>)]) -> Result<(), IndexError> {
         self.engine.go_on()?;
-        let mut entries: Vec<Entry<'_>> = Vec::new();
-        for (id, seen) in documents {
-            entries.extend(self.keys(id, Some(seen.value))?.into_iter().map(|key| (key, *id)));
-        }
-        entries.sort_unstable();
+        let mut entries = self.entries(documents)?;
+        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let mut unsettled = Vec::new();
         if self.index.definition.is_unique() {
             let mut before: Option<Vec<u8>> = None;
-            let again = entries.extract_if(.., |(key, _)| before.replace(key.clone()).as_ref() == Some(key));
-            unsettled.extend(again);
+            unsettled.extend(
+                entries.extract_if(.., |Entry { key, .. }| before.replace(key.clone()).as_ref() == Some(key)),
+            );
         }
         while let Err(conflict) = self.put(&entries, self.snapshot.position())? {
             // Without a winner it was overtaken, and nothing is decided.
             if conflict.winner.is_some() {
-                unsettled.extend(entries.extract_if(.., |(key, _)| *key == conflict.key));
+                unsettled.extend(entries.extract_if(.., |Entry { key, .. }| *key == conflict.key));
             }
         }
         if self.index.definition.is_unique() {
@@ -77,16 +81,47 @@ impl<'b> Build<'b> {
         Ok(())
     }
 
-    fn keys(&self, id: &[u8], value: Option<&[u8]>) -> Result<Vec<Vec<u8>>, IndexError> {
-        let document = value.and_then(stored::decode).map(|(_, raw)| raw);
-        maintain::keys(&self.index.definition, &self.index.name, document, id)
+    fn entries(&self, documents: &[(&'b [u8], Seen<'b>)]) -> Result<Vec<Entry<'b>>, IndexError> {
+        let mut entries = Vec::with_capacity(documents.len());
+        let mut are_several = false;
+        for (id, seen) in documents {
+            let keys = self.keys(id, Some(seen.value))?;
+            are_several |= keys.are_several();
+            let value = entry::value(&self.index.definition, id, &keys);
+            entries.extend(keys.keys.into_iter().map(|key| Entry { key, value: value.clone(), id }));
+        }
+        if are_several {
+            self.note_several()?;
+        }
+        Ok(entries)
+    }
+
+    fn keys(&self, id: &[u8], value: Option<&[u8]>) -> Result<Keys, IndexError> {
+        match value.and_then(stored::decode) {
+            Some((_, document)) => maintain::keys(self.index, document, id),
+            None => Ok(Keys::default()),
+        }
+    }
+
+    /// Says in the index that a document has several entries.
+    fn note_several(&self) -> Result<(), IndexError> {
+        loop {
+            let mut txn = self.engine.begin(Isolation::Snapshot);
+            if txn.get(self.space, SEVERAL_KEY).is_some() {
+                return Ok(());
+            }
+            txn.put(self.space, SEVERAL_KEY, Some(&[]));
+            if super::committed(txn.commit())?.is_some() {
+                return Ok(());
+            }
+        }
     }
 
     /// Puts entries where nothing was committed at or above `base`.
     fn put(&self, entries: &[Entry<'_>], base: Lsn) -> Result<Result<(), Conflict>, IndexError> {
         let mut txn = self.engine.begin(Isolation::Snapshot);
-        for (key, id) in entries {
-            txn.put_based(self.space, key, Some(entry::value(&self.index.definition, id)), base);
+        for entry in entries {
+            txn.put_based(self.space, &entry.key, Some(&entry.value), base);
         }
         match txn.commit() {
             Ok(_) => Ok(Ok(())),
@@ -96,19 +131,22 @@ impl<'b> Build<'b> {
     }
 
     /// An entry of a unique index where there is something newer.
-    fn settle(&self, (key, id): Entry<'_>) -> Result<(), IndexError> {
+    fn settle(&self, entry: Entry<'_>) -> Result<(), IndexError> {
         loop {
             let now = self.engine.store().snapshot();
-            let document = now.get(self.collection, id).map(|seen| seen.value);
-            if self.keys(id, document)?.binary_search(&key).is_err() {
+            let document = now.get(self.collection, entry.id).map(|seen| seen.value);
+            let keys = self.keys(entry.id, document)?;
+            if !keys.contains(&entry.key) {
                 return Ok(());
             }
-            match now.get(self.space, &key).map(|seen| seen.value) {
-                Some(holder) if *holder == *id => return Ok(()),
-                Some(holder) => return Err(duplicate(self.index, id, holder)),
+            match now.get(self.space, &entry.key).map(|seen| entry::holder(seen.value)) {
+                Some(holder) if *holder == *entry.id => return Ok(()),
+                Some(holder) => return Err(duplicate(self.index, entry.id, holder)),
                 None => {}
             }
-            if self.put(&[(key.clone(), id)], now.position())?.is_ok() {
+            let value = entry::value(&self.index.definition, entry.id, &keys);
+            let entry = Entry { key: entry.key.clone(), value, id: entry.id };
+            if self.put(&[entry], now.position())?.is_ok() {
                 return Ok(());
             }
         }

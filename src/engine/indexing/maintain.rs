@@ -1,9 +1,11 @@
 //! What a change of a document changes in the indexes of its collection, within the transaction that changes it.
+//!
+//! An entry of a document is changed by who changes the document, so what its own record says of conflicts holds for its entries too, and they are written
+//! whatever is there. But for those of a unique index: there, different documents want one key.
 
 use super::IndexError;
 use crate::document::{DocumentId, stored};
-use crate::index::definition::Index;
-use crate::index::entry;
+use crate::index::entry::{self, Keys, SEVERAL_KEY};
 use crate::index::set::{Indexes, Kept};
 use crate::lsn::Lsn;
 use crate::mvcc::chain::ANY_BASE;
@@ -11,6 +13,7 @@ use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use crate::txn::Txn;
 use bson::RawDocument;
+use smallvec::SmallVec;
 
 /// A document before and after a change; none where there is none.
 #[derive(Clone, Copy)]
@@ -21,81 +24,113 @@ pub(crate) struct Changed<'d> {
     pub(crate) new: Option<&'d RawDocument>,
 }
 
-/// An entry of an index that comes or goes.
+/// A write to an index.
 pub(crate) struct EntryChange {
     index: Arc<Kept>,
-    key: Vec<u8>,
-    is_there: bool,
+    key: SmallVec<[u8; 64]>,
+    /// None deletes.
+    value: Option<SmallVec<[u8; 24]>>,
+    base: Lsn,
 }
 
-/// What a change of a document means for its collection's indexes, if the transaction may make it. Nothing is written yet.
+/// What a change of a document means for its collection's indexes, if the transaction may make it. Nothing is written yet. `base` was taken before the document
+/// was read.
 pub(crate) fn plan<'s>(
     txn: &Txn<'s>,
     collection: &'s Space,
     indexes: &[Arc<Kept>],
     changed: Changed<'_>,
+    base: Lsn,
 ) -> Result<Vec<EntryChange>, IndexError> {
     let mut changes = Vec::new();
     for index in indexes {
-        let keys = |document| keys(&index.definition, &index.name, document, changed.key);
-        let (old, new) = (keys(changed.old)?, keys(changed.new)?);
-        let mut change = |key: &[u8], is_there| {
-            changes.push(EntryChange { index: Arc::clone(index), key: key.to_vec(), is_there });
+        let keys = |document: Option<&RawDocument>| match document {
+            Some(document) => keys(index, document, changed.key),
+            None => Ok(Keys::default()),
         };
-        old.iter().filter(|key| new.binary_search(key).is_err()).for_each(|key| change(key, false));
-        for key in new.iter().filter(|key| old.binary_search(key).is_err()) {
-            if index.definition.is_unique() {
-                check_unique(txn, index.space(collection), index, key, changed.key)?;
+        let (old, new) = (keys(changed.old)?, keys(changed.new)?);
+        let view = View::new(txn, index.space(collection), index, base);
+        // What is stored with an entry says whether it is the only one.
+        let are_alike = old.are_several() == new.are_several();
+        for key in old.keys.iter().filter(|key| !new.contains(key)) {
+            if view.may_delete(key, changed.key) {
+                changes.push(view.change(key, None));
             }
-            change(key, true);
+        }
+        for key in new.keys.iter().filter(|key| !(are_alike && old.contains(key))) {
+            view.check_unique(key, changed.key)?;
+            changes.push(view.change(key, Some(entry::value(&index.definition, changed.key, &new))));
+        }
+        if new.are_several() && txn.get(index.space(collection), SEVERAL_KEY).is_none() {
+            changes.push(EntryChange { base: ANY_BASE, ..view.change(SEVERAL_KEY, Some(SmallVec::new())) });
         }
     }
     Ok(changes)
 }
 
-/// Writes what was planned. What the index has of a unique key at or above `base` is a conflict.
-///
-/// Nothing else about entries is: that of a document's entries nobody else changes the same one, its own record sees to. So a build may put entries below a
-/// transaction that is older than it.
-pub(crate) fn apply<'s>(
-    txn: &mut Txn<'s>,
-    collection: &'s Space,
-    changes: Vec<EntryChange>,
-    id: &[u8],
-    base: Lsn,
-) {
-    for EntryChange { index, key, is_there } in changes {
-        let space = index.space(collection);
-        if is_there {
-            let base = if index.definition.is_unique() { base } else { ANY_BASE };
-            txn.put_based(space, &key, Some(entry::value(&index.definition, id)), base);
-        } else {
-            txn.put_based(space, &key, None, ANY_BASE);
-        }
+/// Writes what was planned.
+pub(crate) fn apply<'s>(txn: &mut Txn<'s>, collection: &'s Space, changes: Vec<EntryChange>) {
+    for EntryChange { index, key, value, base } in changes {
+        txn.put_based(index.space(collection), &key, value.as_deref(), base);
     }
 }
 
-pub(super) fn keys(
-    index: &Index,
-    name: &str,
-    document: Option<&RawDocument>,
-    id: &[u8],
-) -> Result<Vec<Vec<u8>>, IndexError> {
-    let keys = document.map(|document| entry::keys(index, document, id)).transpose();
-    let refused = |cause| IndexError::Entry { index: name.to_owned(), id: shown(id), cause };
-    Ok(keys.map_err(refused)?.unwrap_or_default())
+pub(super) fn keys(index: &Kept, document: &RawDocument, id: &[u8]) -> Result<Keys, IndexError> {
+    entry::keys(&index.definition, document, id).map_err(|cause| IndexError::Entry {
+        index: index.name.clone(),
+        id: shown(id),
+        cause,
+    })
 }
 
-fn check_unique<'s>(
-    txn: &Txn<'s>,
+/// An index as a transaction has to see it.
+struct View<'v, 's> {
+    txn: &'v Txn<'s>,
     space: &'s Space,
-    index: &Kept,
-    key: &[u8],
-    id: &[u8],
-) -> Result<(), IndexError> {
-    match txn.get(space, key).filter(|found| *found.value != *id) {
-        Some(found) => Err(duplicate(index, id, &found.value)),
-        None => Ok(()),
+    index: &'v Arc<Kept>,
+    /// Whether the transaction's snapshot sees all entries. It does not while the index is built, nor if it became ready later: then what is there now counts.
+    is_whole: bool,
+    /// What is committed at or above is a conflict.
+    base: Lsn,
+}
+
+impl<'v, 's> View<'v, 's> {
+    fn new(txn: &'v Txn<'s>, space: &'s Space, index: &'v Arc<Kept>, base: Lsn) -> View<'v, 's> {
+        let is_whole = index.ready.is_some_and(|ready| ready < txn.position());
+        let base = match (index.definition.is_unique(), is_whole) {
+            (false, _) => ANY_BASE,
+            (true, true) => base,
+            // Before anything is looked at.
+            (true, false) => txn.end(),
+        };
+        View { txn, space, index, is_whole, base }
+    }
+
+    fn change(&self, key: &[u8], value: Option<SmallVec<[u8; 24]>>) -> EntryChange {
+        EntryChange { index: Arc::clone(self.index), key: SmallVec::from_slice(key), value, base: self.base }
+    }
+
+    fn check_unique(&self, key: &[u8], id: &[u8]) -> Result<(), IndexError> {
+        if !self.index.definition.is_unique() {
+            return Ok(());
+        }
+        match self.holder(key) {
+            Some(holder) if *holder != *id => Err(duplicate(self.index, id, &holder)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Before a unique index is whole, another document may have taken a key whose entry was not there yet.
+    fn may_delete(&self, key: &[u8], id: &[u8]) -> bool {
+        !self.index.definition.is_unique()
+            || self.is_whole
+            || self.holder(key).is_none_or(|holder| *holder == *id)
+    }
+
+    fn holder(&self, key: &[u8]) -> Option<SmallVec<[u8; 24]>> {
+        let found =
+            if self.is_whole { self.txn.get(self.space, key) } else { self.txn.get_newest(self.space, key) };
+        found.map(|found| SmallVec::from_slice(entry::holder(&found.value)))
     }
 }
 
@@ -116,13 +151,11 @@ pub(crate) fn anew<'s>(txn: &mut Txn<'s>, collection: &'s Space) -> Result<(), I
         txn.forget_writes(index.space(collection));
     }
     let (current, base) = (indexes.current(), txn.statement_base());
-    let written: Vec<(Vec<u8>, Option<Vec<u8>>)> =
-        txn.own_writes(collection).map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect();
-    for (key, new) in written {
+    for (key, new) in txn.own_writes(collection) {
         let old = txn.beneath(collection, &key).map(|value| value.into_owned());
         let changed = Changed { key: &key, old: document(old.as_deref()), new: document(new.as_deref()) };
-        let changes = plan(txn, collection, current, changed)?;
-        apply(txn, collection, changes, &key, base);
+        let changes = plan(txn, collection, current, changed, base)?;
+        apply(txn, collection, changes);
     }
     Ok(())
 }

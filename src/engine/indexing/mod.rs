@@ -17,7 +17,7 @@ mod build;
 pub(crate) mod maintain;
 
 use super::Engine;
-use super::catalog::{self, IndexRecord, Kind};
+use super::catalog::{self, IndexRecord};
 use crate::document::DocumentId;
 use crate::index::definition::Index;
 use crate::index::entry::IndexEntryError;
@@ -26,7 +26,7 @@ use crate::io::IoError;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::chain::ANY_BASE;
-use crate::mvcc::store::{Space, Store};
+use crate::mvcc::store::Space;
 use crate::options::{Durability, Isolation};
 use crate::sync::{Arc, lock};
 use crate::txn::commit::{Committed, Failed};
@@ -51,7 +51,9 @@ pub enum IndexError {
         name: String,
     },
     /// Two documents have the same values in a unique index.
-    #[error("documents {first} and {second} have the same values in the unique index `{index}`; change one of them")]
+    #[error(
+        "documents {first} and {second} have the same values in the unique index `{index}`; change one of them"
+    )]
     #[non_exhaustive]
     Duplicate {
         /// The index.
@@ -72,6 +74,9 @@ pub enum IndexError {
         /// Why.
         cause: IndexEntryError,
     },
+    /// The store has no number left for another collection, keyspace or index.
+    #[error("the store has no number left for another index")]
+    NoNumberLeft,
     /// The log takes nothing any more.
     #[error(transparent)]
     Log(#[from] IoError),
@@ -118,7 +123,7 @@ impl Engine {
         let _alone = lock(&self.naming);
         loop {
             let mut txn = self.begin(Isolation::Snapshot);
-            let number = catalog::next_number(&txn, self.store());
+            let number = catalog::next_number(&txn, self.store()).ok_or(IndexError::NoNumberLeft)?;
             let (collection, phase) = (collection.id(), Phase::Building);
             let record = IndexRecord { collection, number, phase, definition: definition.clone() };
             record.put(&mut txn, self.store());
@@ -138,12 +143,7 @@ impl Engine {
         self.take_out(collection, IndexRecord { collection: collection_id, number, phase, definition }, &kept)
     }
 
-    fn take_out(
-        &self,
-        collection: &Space,
-        record: IndexRecord,
-        index: &Arc<Kept>,
-    ) -> Result<(), IndexError> {
+    fn take_out(&self, collection: &Space, record: IndexRecord, index: &Arc<Kept>) -> Result<(), IndexError> {
         let record = IndexRecord { phase: Phase::Dropping, ..record };
         self.put_record(&record, self.config().durability)?;
         replace(Indexes::of(collection), index, None);
@@ -157,7 +157,8 @@ impl Engine {
     fn finish_drop(&self, record: &IndexRecord) -> Result<(), IndexError> {
         let (store, space) = (self.store(), self.store().space(record.number));
         let snapshot = store.snapshot();
-        let mut left = snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater).peekable();
+        let mut left =
+            snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater).peekable();
         while left.peek().is_some() {
             let mut txn = self.begin(Isolation::Snapshot);
             for (key, _) in left.by_ref().take(DROPPED_TOGETHER) {

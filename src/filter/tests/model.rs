@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 
 use crate::document::order_key::{Direction, encode};
 use crate::document::test_values::decimal;
-use crate::query::filter::tests::raw;
+use crate::filter::tests::raw;
 
 /// A value, or a field that is not there.
 type Found = Option<Bson>;

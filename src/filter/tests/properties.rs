@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{model, raw, read, written};
 use crate::document::test_values::number;
-use crate::query::filter::{Filter, FilterField, field};
+use crate::filter::{Filter, FilterField, field};
 
 /// Few values, so that filters hold now and then; all that are compared by value, and awkward ones.
 fn scalar() -> impl Strategy<Value = Bson> {

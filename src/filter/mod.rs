@@ -20,11 +20,11 @@ mod evaluate;
 mod field;
 mod pattern;
 mod read;
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
-pub(super) mod tree;
+pub(crate) mod tree;
 mod types;
-mod walk;
+pub(crate) mod walk;
 mod write;
 
 use std::fmt;

@@ -8,7 +8,7 @@ use bson::{Binary, Bson, DateTime, RawBsonRef, Timestamp, bson, doc};
 use super::raw;
 use crate::document::order_key::{Direction, encode};
 use crate::document::test_values::decimal;
-use crate::query::filter::field;
+use crate::filter::field;
 
 fn values() -> Vec<Bson> {
     vec![

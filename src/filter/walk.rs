@@ -10,23 +10,25 @@ use crate::document::{find_field, parse_index};
 
 /// Where an array at the path's end counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum LeafArrays {
+pub(crate) enum LeafArrays {
     /// Its elements do, and it does itself.
     Elements,
     /// It does as a whole.
     Whole,
+    /// Its elements do; one without any does as a whole.
+    OnlyElements,
 }
 
 /// Asks whether one of the values passes. As deep as the path is long, which has a limit.
-pub(super) struct Walk<F> {
-    pub(super) leaf_arrays: LeafArrays,
+pub(crate) struct Walk<F> {
+    pub(crate) leaf_arrays: LeafArrays,
     /// None is a value that is not there.
-    pub(super) passes: F,
+    pub(crate) passes: F,
 }
 
 impl<F: Fn(Option<RawBsonRef<'_>>) -> bool> Walk<F> {
     /// From the value that the path starts in: an object, or an array in the place of one, which then has its positions as names.
-    pub(super) fn start(&self, value: RawBsonRef<'_>, path: &[String]) -> bool {
+    pub(crate) fn start(&self, value: RawBsonRef<'_>, path: &[String]) -> bool {
         match value {
             RawBsonRef::Array(array) => {
                 let (position, rest) = split(path);
@@ -49,6 +51,11 @@ impl<F: Fn(Option<RawBsonRef<'_>>) -> bool> Walk<F> {
             Some(RawBsonRef::Array(array)) if !rest.is_empty() => self.in_array(array, rest),
             Some(RawBsonRef::Array(array)) if self.leaf_arrays == LeafArrays::Elements => {
                 elements(array).any(|element| (self.passes)(Some(element))) || (self.passes)(value)
+            }
+            Some(RawBsonRef::Array(array))
+                if self.leaf_arrays == LeafArrays::OnlyElements && elements(array).next().is_some() =>
+            {
+                elements(array).any(|element| (self.passes)(Some(element)))
             }
             Some(_) if !rest.is_empty() => (self.passes)(None),
             value => (self.passes)(value),

@@ -4,7 +4,7 @@ use bson::{Bson, Document, bson, doc};
 
 use super::raw;
 use crate::document::{DocumentError, FieldPath};
-use crate::query::filter::{Filter, FilterError, element, field};
+use crate::filter::{Filter, FilterError, element, field};
 
 fn refusal(json: &str) -> FilterError {
     json.parse::<Filter>().map(|filter| filter.to_string()).expect_err(json)

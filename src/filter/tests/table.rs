@@ -1,7 +1,7 @@
 //! The tables of `docs/filters.md`, row by row.
 
 use crate::document::{IntoDocument, Json};
-use crate::query::filter::{Filter, LIMITS};
+use crate::filter::{Filter, LIMITS};
 
 const PAGE: &str = include_str!("../../../../docs/filters.md");
 

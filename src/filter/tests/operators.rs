@@ -4,7 +4,7 @@ use bson::raw::cstr;
 use bson::{Bson, Document, Regex, bson, doc, rawdoc};
 
 use super::{raw, read, written};
-use crate::query::filter::{Filter, element, field};
+use crate::filter::{Filter, element, field};
 
 fn regex(pattern: &str, options: &str) -> Bson {
     Bson::RegularExpression(Regex {
