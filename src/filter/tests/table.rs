@@ -3,7 +3,7 @@
 use crate::document::{IntoDocument, Json};
 use crate::filter::{Filter, LIMITS};
 
-const PAGE: &str = include_str!("../../../../docs/filters.md");
+const PAGE: &str = include_str!("../../../docs/filters.md");
 
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')
