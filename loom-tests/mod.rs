@@ -10,6 +10,7 @@ mod common;
 mod conflict;
 mod dead;
 mod directory;
+mod era;
 mod flusher;
 mod group_commit;
 mod key_switch;

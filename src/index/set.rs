@@ -73,13 +73,18 @@ pub(crate) struct IndexSet {
 }
 
 /// The indexes of a collection: attached to its space.
-#[derive(Default)]
 pub(crate) struct Indexes {
     /// None before the first.
     current: AtomicPtr<IndexSet>,
     /// All that ever were current: there are few, and somebody may still look at one.
     #[expect(clippy::vec_box, reason = "references to the sets outlive the growth of the list")]
     published: Mutex<Vec<Box<IndexSet>>>,
+}
+
+impl Default for Indexes {
+    fn default() -> Indexes {
+        Indexes { current: AtomicPtr::new(ptr::null_mut()), published: Mutex::new(Vec::new()) }
+    }
 }
 
 impl Indexes {

@@ -160,12 +160,14 @@ impl Engine {
         let mut left =
             snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater).peekable();
         while left.peek().is_some() {
-            let mut txn = self.begin(Isolation::Snapshot);
-            for (key, _) in left.by_ref().take(DROPPED_TOGETHER) {
-                txn.put_based(space, key, None, ANY_BASE);
-            }
-            // Nobody else writes here.
-            committed(txn.commit())?;
+            let keys: Vec<_> = left.by_ref().take(DROPPED_TOGETHER).map(|(key, _)| key).collect();
+            let delete = || {
+                let mut txn = self.begin(Isolation::Snapshot);
+                keys.iter().for_each(|key| txn.put_based(space, key, None, ANY_BASE));
+                committed(txn.commit())
+            };
+            // Who began by the old list may be in the way for a while.
+            while delete()?.is_none() {}
             self.go_on()?;
         }
         loop {
