@@ -1,8 +1,9 @@
 //! The store's own threads: one flushes for those who do not wait, one takes checkpoints, one puts the time into the log, one sweeps up what no writer
-//! came by to prune.
+//! came by to prune, one counts what is in indexes.
 
 use super::Disk;
 use super::config::Config;
+use super::indexing;
 use crate::log::{Log, Urgency};
 use crate::mvcc::store::Store;
 use crate::sync::epoch;
@@ -53,6 +54,12 @@ impl Maintenance {
                 checkpoint_when_due(&disk, &store, when, &stopping)
             }));
         }
+        let (counted, interval, stopping) = (Arc::clone(store), config.sweep_interval, Arc::clone(&stop));
+        threads.push(spawn("skipstone-statistics", move || {
+            while !stopping.sleep(interval) {
+                indexing::refresh_statistics(&counted, || !stopping.sleep(Duration::ZERO));
+            }
+        }));
         let (store, interval, stopping) = (Arc::clone(store), config.sweep_interval, Arc::clone(&stop));
         threads.push(spawn("skipstone-sweep", move || sweep_now_and_then(&store, interval, &stopping)));
         Maintenance { stop, threads: Mutex::new(threads) }

@@ -2,6 +2,7 @@
 //!
 //! - `definition`: what an index is, for a caller and in the catalog.
 //! - `entry`: from a document to its keys in an index.
+//! - `statistics`: what is known of the entries, for whoever plans.
 //! - `set`: which indexes a collection has now, for whoever writes or reads it.
 //!
 //! | index | key | value |
@@ -14,3 +15,4 @@
 pub(crate) mod definition;
 pub(crate) mod entry;
 pub(crate) mod set;
+pub(crate) mod statistics;

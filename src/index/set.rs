@@ -11,7 +11,9 @@
 //! older snapshot does not see all of its entries.
 
 use super::definition::Index;
+use super::statistics::{Latest, Statistics};
 use crate::lsn::Lsn;
+use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
@@ -40,6 +42,7 @@ pub(crate) struct Kept {
     pub(crate) ready: Option<Lsn>,
     /// Documents that the build has looked at.
     pub(crate) built: Arc<AtomicU64>,
+    pub(crate) statistics: Arc<Latest>,
 }
 
 // SAFETY: a shared reference into the store, which outlives its lists of indexes.
@@ -50,19 +53,29 @@ unsafe impl Sync for Kept {}
 impl Kept {
     pub(crate) fn new(definition: Index, space: &Space, ready: Option<Lsn>) -> Kept {
         let (name, space) = (definition.name(), NonNull::from(space));
-        Kept { definition, name, space, ready, built: Arc::default() }
+        Kept { definition, name, space, ready, built: Arc::default(), statistics: Arc::new(Latest::new()) }
     }
 
     /// The same, from a position on ready.
     pub(crate) fn with_ready(&self, ready: Option<Lsn>) -> Kept {
-        let (definition, built) = (self.definition.clone(), Arc::clone(&self.built));
-        Kept { definition, name: self.name.clone(), space: self.space, ready, built }
+        let (definition, name, space) = (self.definition.clone(), self.name.clone(), self.space);
+        let (built, statistics) = (Arc::clone(&self.built), Arc::clone(&self.statistics));
+        Kept { definition, name, space, ready, built, statistics }
     }
 
     /// Its entries, as long as those of its collection.
     pub(crate) fn space<'s>(&self, _collection: &'s Space) -> &'s Space {
         // SAFETY: spaces live as long as their store, which is the collection's.
         unsafe { self.space.as_ref() }
+    }
+
+    /// Gathers statistics, unless those that there are will do.
+    pub(crate) fn refresh(&self, collection: &Space, snapshot: &Snapshot) {
+        let space = self.space(collection);
+        let entries = space.records().len();
+        if self.statistics.read(|known| known.is_none_or(|known| known.is_outdated(entries))) {
+            self.statistics.replace(Statistics::gather(&self.definition, space, snapshot));
+        }
     }
 }
 

@@ -27,6 +27,32 @@ pub fn decode(key: &mut &[u8], direction: Direction) -> Result<Bson, DocumentErr
     Ok(value)
 }
 
+/// How many bytes the value at the front of a key takes; none if it is no value.
+pub(crate) fn encoded_bytes(key: &[u8], direction: Direction) -> Option<usize> {
+    let mask = if direction == Direction::Descending { 0xff } else { 0 };
+    let byte = |at: usize| key.get(at).map(|byte| byte ^ mask);
+    let bytes = match Rank::from_byte(byte(0)?)? {
+        Rank::MinKey | Rank::Undefined | Rank::Null | Rank::MaxKey => 1,
+        Rank::Boolean => 2,
+        Rank::Date | Rank::Timestamp => 9,
+        Rank::ObjectId => 13,
+        Rank::Number if byte(number::FLOOR_END)? == number::EXACT => number::FLOOR_END + 1,
+        Rank::Text => {
+            let mut at = 1;
+            while (byte(at)?, byte(at + 1)?) != (0, 0) {
+                at += if byte(at)? == 0 { 2 } else { 1 };
+            }
+            at + 2
+        }
+        _ => {
+            let mut rest = key;
+            decode(&mut rest, direction).ok()?;
+            key.len() - rest.len()
+        }
+    };
+    (key.len() >= bytes).then_some(bytes)
+}
+
 /// A cursor over a key, which undoes the inversion of descending fields.
 pub(super) struct Reader<'k, 'a> {
     key: &'k &'a [u8],

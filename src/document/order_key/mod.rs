@@ -51,6 +51,7 @@ use bson::{RawBsonRef, RawDocument};
 
 pub use compare::compare;
 pub use decode::decode;
+pub(crate) use decode::encoded_bytes;
 
 use super::raw::db_pointer_parts;
 
@@ -141,6 +142,11 @@ impl Rank {
     fn from_byte(byte: u8) -> Option<Rank> {
         Rank::ALL.into_iter().find(|&rank| rank as u8 == byte)
     }
+}
+
+/// The first byte of all keys of a value's type, ascending.
+pub(crate) fn rank_byte(value: RawBsonRef<'_>) -> u8 {
+    Rank::of(value) as u8
 }
 
 /// Whether two values are of one type as the order sees it: numbers of all types are, strings and symbols too.

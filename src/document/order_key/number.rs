@@ -21,7 +21,9 @@ use crate::document::DocumentError;
 const NAN_KEY: u64 = 0;
 /// Magnitudes of finite decimals run from −6175 to 6145: with this bias the high byte is neither 0 nor 0xff.
 const MAGNITUDE_BIAS: i32 = 0x4000;
-const EXACT: u8 = 0;
+/// In a key: behind the rank and the floor.
+pub(super) const FLOOR_END: usize = 1 + 8;
+pub(super) const EXACT: u8 = 0;
 const DECIMAL_DIGITS_MAX: usize = 34;
 
 pub(super) fn encode_double(double: f64, out: &mut Vec<u8>) {

@@ -26,7 +26,7 @@ use crate::io::IoError;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::chain::ANY_BASE;
-use crate::mvcc::store::Space;
+use crate::mvcc::store::{Space, Store};
 use crate::options::{Durability, Isolation};
 use crate::sync::{Arc, lock};
 use crate::txn::commit::{Committed, Failed};
@@ -108,6 +108,7 @@ impl Engine {
         });
         match ready {
             Ok(ready) => {
+                index.refresh(collection, &store.snapshot());
                 replace(indexes, &index, Some(index.with_ready(Some(ready))));
                 Ok(())
             }
@@ -209,6 +210,18 @@ impl Engine {
         for (record, _) in records.iter().filter(|(record, _)| record.phase != Phase::Ready) {
             // A store that takes no writes keeps it for the next opening.
             let _ = self.finish_drop(record);
+        }
+    }
+}
+
+/// Gathers statistics of all indexes that have changed much since.
+pub(super) fn refresh_statistics(store: &Store, mut go_on: impl FnMut() -> bool) {
+    for collection in store.spaces() {
+        for index in Indexes::of(collection).current().iter().filter(|index| index.ready.is_some()) {
+            if !go_on() {
+                return;
+            }
+            index.refresh(collection, &store.snapshot());
         }
     }
 }

@@ -1,0 +1,156 @@
+//! What is known of an index's entries without looking at them: how many there are, how many of them differ, and how they lie.
+//!
+//! Gathered by one walk at a snapshot, now and then; between that they are old, and good enough to choose a plan by.
+
+use super::definition::Index;
+use super::entry::SEVERAL_KEY;
+use crate::document::order_key;
+use crate::map::Towards;
+use crate::mvcc::snapshot::Snapshot;
+use crate::mvcc::store::Space;
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::epoch;
+use std::ops::Bound;
+use std::ptr;
+
+/// An equi-depth histogram has so many buckets.
+const BUCKETS: u64 = 256;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statistics {
+    pub(crate) entries: u64,
+    /// How many values the first field has, the first two together, and so on.
+    pub(crate) distinct: Vec<u64>,
+    /// Keys in order, with as many entries between one and the next.
+    pub(crate) bounds: Vec<Box<[u8]>>,
+    entries_each: u64,
+}
+
+impl Statistics {
+    /// Walks all entries that a snapshot sees.
+    pub(crate) fn gather(index: &Index, space: &Space, snapshot: &Snapshot) -> Statistics {
+        let entries_each = (space.records().len() as u64 / BUCKETS).max(1);
+        let mut found =
+            Statistics { distinct: vec![0; index.fields().len()], entries_each, ..Statistics::default() };
+        let mut before: Option<(&[u8], Vec<usize>)> = None;
+        let all = (Bound::Excluded(SEVERAL_KEY), Bound::Unbounded);
+        for (key, _) in snapshot.scan(space, all, Towards::Greater) {
+            let ends = field_ends(index, key);
+            let same = before.as_ref().map_or(0, |(key_before, ends_before)| {
+                let pairs = ends.iter().zip(ends_before);
+                pairs.take_while(|(end, other)| end == other && key[..**end] == key_before[..**end]).count()
+            });
+            found.distinct[same..].iter_mut().for_each(|count| *count += 1);
+            if found.entries % entries_each == 0 {
+                found.bounds.push(key.into());
+            }
+            found.entries += 1;
+            before = Some((key, ends));
+        }
+        found
+    }
+
+    /// How many entries there are from `low` up to `high`, roughly, if their keys agree in the first `fields` fields.
+    pub(crate) fn estimate(&self, low: &[u8], high: &[u8], fields: usize) -> f64 {
+        let below = |key: &[u8]| self.bounds.partition_point(|bound| **bound < *key) as f64;
+        let by_bounds = (below(high) - below(low)) * self.entries_each as f64;
+        match fields.checked_sub(1).and_then(|last| self.distinct.get(last)) {
+            // A value that is more frequent than others reaches over bounds.
+            Some(&distinct) => by_bounds.max(self.entries as f64 / distinct.max(1) as f64),
+            // Somewhere between two bounds.
+            None => by_bounds.max(self.entries_each as f64 / 2.0),
+        }
+        .min(self.entries as f64)
+    }
+
+    /// Whether so many entries are many more or fewer than there were.
+    pub(crate) fn is_outdated(&self, entries: usize) -> bool {
+        (entries as u64).abs_diff(self.entries) > self.entries / 8 + 16
+    }
+}
+
+/// Where each field of a key ends.
+fn field_ends(index: &Index, key: &[u8]) -> Vec<usize> {
+    let mut end = 0;
+    let ends = index.fields().iter().map(|field| {
+        end += order_key::encoded_bytes(&key[end..], field.direction).unwrap_or(key.len() - end);
+        end
+    });
+    ends.collect()
+}
+
+/// The statistics that were gathered last, for whoever plans meanwhile.
+pub(crate) struct Latest(AtomicPtr<Statistics>);
+
+impl Latest {
+    pub(crate) fn new() -> Latest {
+        Latest(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// Hands out what was gathered last, if anything was.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&Statistics>) -> T) -> T {
+        let _guard = epoch::pin();
+        // Acquire: pairs with `replace`.
+        let latest = self.0.load(Ordering::Acquire);
+        // SAFETY: null, or from `replace`, which frees it when no guard lives any more that was there before it was replaced.
+        read(unsafe { latest.as_ref() })
+    }
+
+    pub(crate) fn replace(&self, statistics: Statistics) {
+        let guard = epoch::pin();
+        // AcqRel: publishes the new ones; what is taken out was published by another replacement.
+        let old = self.0.swap(Box::into_raw(Box::new(statistics)), Ordering::AcqRel);
+        if !old.is_null() {
+            // SAFETY: from a box, out of reach for guards from now on, and taken out once.
+            unsafe { guard.defer(move || drop(Box::from_raw(old))) }
+        }
+    }
+}
+
+impl Drop for Latest {
+    fn drop(&mut self) {
+        // Relaxed: nobody else is left.
+        let last = self.0.load(Ordering::Relaxed);
+        if !last.is_null() {
+            // SAFETY: from a box, and nobody else is left.
+            drop(unsafe { Box::from_raw(last) });
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::index::entry;
+    use crate::lsn::{LogEnd, Lsn};
+    use crate::mvcc::store::Store;
+    use crate::sync::Arc;
+    use bson::rawdoc;
+
+    #[test]
+    fn estimates_are_near_what_there_is() {
+        let store = Store::new(Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN))), 0);
+        let index = Index::on("a").unwrap().and("b").unwrap();
+        let key = |a: i32, b: i32| {
+            entry::keys(&index, &rawdoc! { "a": a, "b": b }, &b.to_be_bytes()).unwrap().keys[0].clone()
+        };
+        for n in 0..10_000 {
+            store.space(1).recover(&key(n % 10, n), Lsn::new(8), &[]);
+        }
+        store.end().reserve(8);
+        let found = Statistics::gather(&index, store.space(1), &store.snapshot());
+        assert_eq!((found.entries, &found.distinct[..]), (10_000, &[10, 10_000][..]));
+        let prefix = |a: i32| {
+            let mut key = Vec::new();
+            order_key::encode(bson::RawBsonRef::Int32(a), Default::default(), &mut key);
+            key
+        };
+        let of_one_value = found.estimate(&prefix(3), &prefix(4), 1);
+        assert!((900.0..1_100.0).contains(&of_one_value), "{of_one_value}");
+        let of_half = found.estimate(&prefix(0), &prefix(5), 0);
+        assert!((4_900.0..5_100.0).contains(&of_half), "{of_half}");
+        assert_eq!(found.estimate(&key(3, 3), &key(3, 13), 2), 1.0);
+        assert!(!found.is_outdated(10_500) && found.is_outdated(15_000) && found.is_outdated(5_000));
+    }
+}
