@@ -49,6 +49,8 @@ mod lsn;
 mod map;
 mod mvcc;
 mod options;
+#[cfg(not(any(loom, shuttle)))]
+mod query;
 mod sync;
 mod txn;
 

@@ -119,14 +119,14 @@ impl Filter {
     ///
     /// Those of [`check`](Filter::check).
     pub fn to_document(&self) -> Result<Document, FilterError> {
-        self.tree().map(|tree| write::write(&tree.node))
+        self.checked_tree().map(|tree| write::write(&tree.node))
     }
 
     /// Whether a document matches. It is read in place, as far as the paths need it.
     ///
     /// Allocates nothing, unless decimals are compared or a regular expression needs room. What cannot be read of a malformed document counts as not there.
     pub fn matches(&self, document: &RawDocument) -> bool {
-        self.tree().is_ok_and(|tree| tree.node.matches(RawBsonRef::Document(document)))
+        self.checked_tree().is_ok_and(|tree| tree.node.matches(RawBsonRef::Document(document)))
     }
 
     /// Whether it was built without a mistake.
@@ -142,7 +142,7 @@ impl Filter {
     ///
     /// The first mistake; [`FilterError::Element`] if [`element`] stands outside [`elem_match`](FilterField::elem_match).
     pub fn check(&self) -> Result<(), FilterError> {
-        self.tree().map(drop)
+        self.checked_tree().map(drop)
     }
 
     /// Both.
@@ -166,7 +166,7 @@ impl Filter {
         Filter { outcome }
     }
 
-    fn tree(&self) -> Result<&Tree, FilterError> {
+    pub(crate) fn checked_tree(&self) -> Result<&Tree, FilterError> {
         match &self.outcome {
             Ok(tree) if tree.subject == Some(Subject::Element) => {
                 Err(FilterError::Element { reason: "it stands outside elem_match" })

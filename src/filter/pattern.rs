@@ -62,6 +62,22 @@ impl Pattern {
         }
     }
 
+    /// What all text that matches begins with, if that is all there is to it.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        match &self.matcher {
+            Matcher::Prefix(prefix) => Some(prefix),
+            Matcher::Regex(_) => None,
+        }
+    }
+
+    /// The stored regular expression that it matches.
+    pub(crate) fn to_bson(&self) -> Option<bson::Regex> {
+        Some(bson::Regex {
+            pattern: self.source.clone().try_into().ok()?,
+            options: self.options.clone().try_into().ok()?,
+        })
+    }
+
     /// `{"$regex": …}`, with `$options` if there are any.
     pub(super) fn write(&self) -> bson::Document {
         let mut document = bson::doc! { "$regex": &self.source };

@@ -8,7 +8,7 @@ use bson::{Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, RawDocumen
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Direction, compare, decode, encode};
+use super::{Direction, compare, decode, encode, encoded_bytes};
 use crate::document::DocumentError;
 use crate::document::test_values::{db_pointer, decimal, number, text, value};
 
@@ -111,6 +111,7 @@ proptest! {
         let mut left = &bytes[..];
         let decoded = decode(&mut left, direction).expect("what was encoded decodes");
         prop_assert_eq!(left, &rest[..]);
+        prop_assert_eq!(encoded_bytes(&bytes, direction), Some(bytes.len() - rest.len()));
         prop_assert_eq!(order(&decoded, &value), Ordering::Equal);
     }
 
@@ -124,10 +125,12 @@ proptest! {
         let mut bytes = key(&value, direction);
         let length = bytes.len();
         let mut truncated = &bytes[..cut.index(length)];
+        prop_assert_eq!(encoded_bytes(truncated, direction), None);
         prop_assert!(decode(&mut truncated, direction).is_err());
         bytes[flip.0.index(length)] ^= flip.1;
         let mut flipped = &bytes[..];
         let _ = decode(&mut flipped, direction);
+        prop_assert!(encoded_bytes(&bytes, direction).is_none_or(|bytes| bytes <= length));
         prop_assert!(flipped.len() <= length);
     }
 

@@ -1,0 +1,202 @@
+//! What values of one field can pass a test: intervals of encoded values, pure.
+//!
+//! An interval is a half-open range of the ascending encoding (`order_key`), so it holds a value if it holds the value's encoding. Encodings are never the start of one
+//! another, so the first key behind all that begin with one ends an interval that includes it.
+
+use crate::document::order_key::{self, Direction};
+use crate::filter::tree::{Comparison, Node, Operator, Subject, Test};
+use bson::raw::RawBson;
+use bson::{Bson, RawBsonRef};
+
+/// From `low` up to `high`, not included.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Interval {
+    pub(super) low: Vec<u8>,
+    pub(super) high: Vec<u8>,
+    /// Whether it holds one value only.
+    pub(super) is_point: bool,
+}
+
+/// The values that can pass a test.
+#[derive(Clone, Debug)]
+pub(super) struct Intervals {
+    /// In order and apart.
+    pub(super) list: Vec<Interval>,
+    /// Whether all of these pass.
+    pub(super) are_exact: bool,
+}
+
+/// The first key behind all that begin with `prefix`, which has a byte below 0xff.
+pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
+    let mut key = prefix.to_vec();
+    while let Some(last) = key.pop() {
+        if last < u8::MAX {
+            key.push(last + 1);
+            break;
+        }
+    }
+    key
+}
+
+fn encoded(value: RawBsonRef<'_>) -> Vec<u8> {
+    let mut key = Vec::new();
+    order_key::encode(value, Direction::Ascending, &mut key);
+    key
+}
+
+impl Interval {
+    pub(super) fn all() -> Interval {
+        // Ranks lie between.
+        Interval { low: vec![0x01], high: vec![0xfe], is_point: false }
+    }
+
+    pub(super) fn all_of(value: RawBsonRef<'_>) -> Interval {
+        of_rank(value)
+    }
+
+    fn point(value: RawBsonRef<'_>) -> Interval {
+        let low = encoded(value);
+        Interval { high: behind(&low), low, is_point: true }
+    }
+
+    fn intersect(&self, other: &Interval) -> Option<Interval> {
+        let low = (&self.low).max(&other.low).clone();
+        let high = (&self.high).min(&other.high).clone();
+        let is_point = self.is_point || other.is_point;
+        (low < high).then_some(Interval { low, high, is_point })
+    }
+
+    /// The same values in another direction.
+    pub(super) fn towards(&self, direction: Direction) -> (Vec<u8>, Vec<u8>) {
+        match direction {
+            Direction::Ascending => (self.low.clone(), self.high.clone()),
+            Direction::Descending => {
+                let inverted = |key: &[u8]| key.iter().map(|byte| !byte).collect::<Vec<u8>>();
+                (behind(&inverted(&self.high)), behind(&inverted(&self.low)))
+            }
+        }
+    }
+}
+
+impl Intervals {
+    fn one(interval: Interval, are_exact: bool) -> Intervals {
+        Intervals { list: vec![interval], are_exact }
+    }
+
+    /// What can pass both.
+    pub(super) fn intersect(&self, other: &Intervals) -> Intervals {
+        let pairs = self.list.iter().flat_map(|a| other.list.iter().filter_map(|b| a.intersect(b)));
+        let mut list: Vec<_> = pairs.collect();
+        list.sort_unstable();
+        Intervals { list, are_exact: self.are_exact && other.are_exact }
+    }
+
+    fn union(mut self, other: Intervals) -> Intervals {
+        self.list.extend(other.list);
+        self.list.sort_unstable();
+        let mut list: Vec<Interval> = Vec::with_capacity(self.list.len());
+        for next in self.list {
+            match list.last_mut().filter(|last| next.low < last.high) {
+                Some(last) => {
+                    last.is_point &= next.is_point && next.low == last.low;
+                    last.high = std::mem::take(&mut last.high).max(next.high);
+                }
+                None => list.push(next),
+            }
+        }
+        Intervals { list, are_exact: self.are_exact && other.are_exact }
+    }
+
+    pub(super) fn are_points(&self) -> bool {
+        self.list.iter().all(|interval| interval.is_point)
+    }
+}
+
+/// The values that pass a condition on one field, if an index can tell: none for what says nothing about single values.
+pub(super) fn of_node(node: &Node, is_field: &impl Fn(&Test) -> bool) -> Option<Intervals> {
+    match node {
+        Node::Test(test) if is_field(test) => of_operator(&test.operator),
+        Node::Or(nodes) => {
+            let each = nodes.iter().map(|node| of_node(node, is_field));
+            each.collect::<Option<Vec<_>>>()?.into_iter().reduce(Intervals::union)
+        }
+        _ => None,
+    }
+}
+
+fn of_operator(operator: &Operator) -> Option<Intervals> {
+    match operator {
+        Operator::Compare(comparison, operand) => {
+            of_comparison(*comparison, operand.as_raw_bson_ref()).map(|list| Intervals { list, are_exact: true })
+        }
+        Operator::In(values) => {
+            let mut list = Vec::with_capacity(values.len());
+            for value in values {
+                list.push(indexable(value.as_raw_bson_ref()).map(Interval::point)?);
+            }
+            list.sort_unstable();
+            Some(Intervals { list, are_exact: true })
+        }
+        Operator::Regex(pattern) => {
+            let stored = Bson::RegularExpression(pattern.to_bson()?);
+            let stored = Interval::point(RawBson::try_from(stored).ok()?.as_raw_bson_ref());
+            let text = match pattern.prefix() {
+                Some(prefix) => {
+                    let mut low = encoded(RawBsonRef::String(prefix));
+                    // Without its end.
+                    low.truncate(low.len() - 2);
+                    Intervals::one(Interval { high: behind(&low), low, is_point: false }, true)
+                }
+                None => Intervals::one(of_rank(RawBsonRef::String("")), false),
+            };
+            Some(text.union(Intervals::one(stored, true)))
+        }
+        Operator::ElemMatch(Subject::Element, node) => {
+            let conditions: &[Node] = match &**node {
+                Node::And(nodes) => nodes,
+                node => std::slice::from_ref(node),
+            };
+            let each = conditions.iter().filter_map(|node| of_node(node, &|test| test.path.is_none()));
+            let all = each.reduce(|a, b| a.intersect(&b))?;
+            Some(Intervals { are_exact: false, ..all })
+        }
+        Operator::Exists | Operator::Type(_) | Operator::Size(_) | Operator::ElemMatch(..) => None,
+    }
+}
+
+/// A value that an index has under its own key: of an array it has the elements.
+fn indexable(value: RawBsonRef<'_>) -> Option<RawBsonRef<'_>> {
+    (!matches!(value, RawBsonRef::Array(_))).then_some(value)
+}
+
+fn of_rank(value: RawBsonRef<'_>) -> Interval {
+    let rank = order_key::rank_byte(value);
+    Interval { low: vec![rank], high: vec![rank + 1], is_point: false }
+}
+
+fn of_comparison(comparison: Comparison, operand: RawBsonRef<'_>) -> Option<Vec<Interval>> {
+    let operand = indexable(operand)?;
+    let (point, mut all) = (Interval::point(operand), of_rank(operand));
+    if comparison == Comparison::Equal {
+        return Some(vec![point]);
+    }
+    // These say something of every value, whole arrays too.
+    if matches!(operand, RawBsonRef::MinKey | RawBsonRef::MaxKey) {
+        return None;
+    }
+    let nan = Interval::point(RawBsonRef::Double(f64::NAN));
+    if point == nan {
+        let includes = matches!(comparison, Comparison::LessOrEqual | Comparison::GreaterOrEqual);
+        return Some(if includes { vec![nan] } else { Vec::new() });
+    }
+    if all.low[0] == nan.low[0] {
+        all.low = nan.high;
+    }
+    let (low, high) = match comparison {
+        Comparison::Less => (all.low, point.low),
+        Comparison::LessOrEqual => (all.low, point.high),
+        Comparison::Greater => (point.high, all.high),
+        Comparison::Equal | Comparison::GreaterOrEqual => (point.low, all.high),
+    };
+    Some(if low < high { vec![Interval { low, high, is_point: false }] } else { Vec::new() })
+}
