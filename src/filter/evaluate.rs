@@ -9,7 +9,7 @@ use crate::document::order_key::{self, compare};
 
 impl Node {
     /// `subject` is what paths start from, or the element itself.
-    pub(super) fn matches(&self, subject: RawBsonRef<'_>) -> bool {
+    pub(crate) fn matches(&self, subject: RawBsonRef<'_>) -> bool {
         match self {
             Node::And(nodes) => nodes.iter().all(|node| node.matches(subject)),
             Node::Or(nodes) => nodes.iter().any(|node| node.matches(subject)),

@@ -25,7 +25,7 @@ mod tests;
 pub(crate) mod tree;
 mod types;
 pub(crate) mod walk;
-mod write;
+pub(crate) mod write;
 
 use std::fmt;
 use std::str::FromStr;

@@ -7,7 +7,7 @@ use bson::{Bson, Document, doc};
 
 use super::tree::{Comparison, Node, Operator, Test};
 
-pub(super) fn write(node: &Node) -> Document {
+pub(crate) fn write(node: &Node) -> Document {
     match node {
         Node::And(nodes) => write_and(nodes),
         Node::Or(nodes) => doc! { "$or": write_list(nodes) },

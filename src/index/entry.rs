@@ -3,7 +3,7 @@
 //! Every value that a filter could find at a path, as an element of an array too, has a key; of the array itself none is made. A document in which a path leads to no value
 //! has a key all the same, so that an index that leaves nothing out holds every document.
 
-use super::definition::Index;
+use super::definition::{Index, IndexField};
 use crate::document::order_key::{self, Direction};
 use crate::document::{FieldPath, MAX_KEY_BYTES};
 use crate::filter::walk::{LeafArrays, Walk};
@@ -112,6 +112,26 @@ pub(crate) fn holder(value: &[u8]) -> &[u8] {
     value.get(1..).unwrap_or(&[])
 }
 
+/// The key of the document that an entry of any index belongs to.
+pub(crate) fn document_key<'e>(index: &Index, key: &'e [u8], value: &'e [u8]) -> &'e [u8] {
+    if index.is_unique() {
+        return holder(value);
+    }
+    &key[fields_bytes(index.fields(), key)..]
+}
+
+/// How many bytes of a key its fields take; all of them, if it is no key.
+pub(crate) fn fields_bytes(fields: &[IndexField], key: &[u8]) -> usize {
+    fields.iter().fold(0, |end, field| {
+        order_key::encoded_bytes(&key[end..], field.direction).map_or(key.len(), |bytes| end + bytes)
+    })
+}
+
+/// Whether the document of an entry has others.
+pub(crate) fn is_one_of_several(value: &[u8]) -> bool {
+    value.first() == Some(&SEVERAL)
+}
+
 /// What a path leads to, as parts of keys: at least one value.
 struct Values {
     /// One behind the other.
@@ -136,6 +156,13 @@ impl Values {
         order_key::encode(value, direction, &mut self.bytes);
         self.ends.push(self.bytes.len());
     }
+}
+
+/// Adds the part of the key that comes first of those that a path leads to.
+pub(crate) fn push_first(document: &RawDocument, path: &FieldPath, direction: Direction, out: &mut Vec<u8>) {
+    let values = values(document, path, direction);
+    let each = (0..values.count()).map(|nth| values.encoded(nth));
+    out.extend_from_slice(each.min().expect("there is one at least"));
 }
 
 fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {

@@ -97,13 +97,18 @@ impl Latest {
         read(unsafe { latest.as_ref() })
     }
 
+    /// Of two who replace them at a time one does.
     pub(crate) fn replace(&self, statistics: Statistics) {
         let guard = epoch::pin();
-        // AcqRel: publishes the new ones; what is taken out was published by another replacement.
-        let old = self.0.swap(Box::into_raw(Box::new(statistics)), Ordering::AcqRel);
-        if !old.is_null() {
+        let new = Box::into_raw(Box::new(statistics));
+        // Acquire: pairs with the compare-exchange of whoever published these.
+        let old = self.0.load(Ordering::Acquire);
+        // Release: publishes the new ones, for `read`. Relaxed: what another one put there is not looked at.
+        let replaced = self.0.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed);
+        let unused = if replaced.is_ok() { old } else { new };
+        if !unused.is_null() {
             // SAFETY: from a box, out of reach for guards from now on, and taken out once.
-            unsafe { guard.defer(move || drop(Box::from_raw(old))) }
+            unsafe { guard.defer(move || drop(Box::from_raw(unused))) }
         }
     }
 }

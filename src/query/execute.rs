@@ -1,0 +1,244 @@
+//! Documents that answer a plan, one after the other.
+//!
+//! ```text
+//!   access: documents, or entries and then documents ─► conditions ─► order ─► offset, limit
+//! ```
+//!
+//! Each step is an iterator over the one before, and holds one document at a time, but for the order, if it has to be made.
+
+use super::meter::{Meter, Step};
+use super::order::Order;
+use super::plan::{Access, Plan, Walk};
+use super::ranges::KeyRange;
+use super::request::QueryError;
+use super::sort;
+use super::view::{Entries, Entry, View};
+use crate::document::stored;
+use crate::filter::tree::Node;
+use crate::index::entry;
+use crate::index::set::Kept;
+use crate::map::Towards;
+use crate::mvcc::store::Space;
+use crate::sync::Arc;
+use bson::{RawBsonRef, RawDocument};
+use std::collections::HashSet;
+
+/// A document as it is stored, under the key of its id.
+pub(crate) type Row<'t> = Entry<'t>;
+
+pub(super) type Rows<'t> = Box<dyn Iterator<Item = Row<'t>> + 't>;
+/// What a query gives, or why it ends.
+pub(crate) type Results<'t> = Box<dyn Iterator<Item = Result<Row<'t>, QueryError>> + 't>;
+
+/// More ids than this are not kept to be compared; conditions are asked of the documents then.
+const KEPT_IDS_MAX: usize = 1 << 20;
+
+/// What a plan is carried out on.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'t, 's> {
+    pub(super) view: View<'t, 's>,
+    pub(super) collection: &'s Space,
+}
+
+/// Answers a plan.
+pub(super) fn run<'t, 's: 't>(
+    plan: &Arc<Plan>,
+    ground: Ground<'t, 's>,
+    meter: &Meter,
+) -> Result<Results<'t>, QueryError> {
+    let matching = matching(plan, ground, meter);
+    let query = &plan.query;
+    let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
+    let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let ordered: Results<'t> = match plan.order.as_ref().filter(|_| plan.is_sorted) {
+        Some(order) => {
+            let after = query.after.as_ref().map(|cursor| &cursor.key[..]);
+            let wanted = limit.saturating_add(offset);
+            let sorted = sort::sort(matching, order, after, wanted, query.sort_bytes_max)?;
+            meter.over(Step::Sort, Box::new(sorted.map(Ok)))
+        }
+        None => Box::new(matching.map(Ok)),
+    };
+    Ok(Box::new(ordered.skip(offset).take(limit)))
+}
+
+/// The documents that match, in the order of the access.
+pub(super) fn matching<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>, meter: &Meter) -> Rows<'t> {
+    let after = plan.query.after.as_ref().zip(plan.order.as_ref()).filter(|_| !plan.is_sorted);
+    let after = after.map(|(cursor, order)| Begin { key: cursor.key.clone(), order: order.clone() });
+    let rows = rows(&plan.access, ground, after.as_ref(), meter);
+    if plan.residual.is_empty() {
+        return rows;
+    }
+    let plan = Arc::clone(plan);
+    let matching = rows.filter(move |row| document(row).is_some_and(|document| plan.matches(document)));
+    meter.over(Step::Filter, Box::new(matching))
+}
+
+/// The document of a row; none if it is no document.
+pub(super) fn document<'r>(row: &'r Row<'_>) -> Option<&'r RawDocument> {
+    stored::decode(&row.value).map(|(_, document)| document)
+}
+
+/// Behind which place a walk begins.
+struct Begin {
+    key: Vec<u8>,
+    order: Order,
+}
+
+fn rows<'t, 's: 't>(
+    access: &Access,
+    ground: Ground<'t, 's>,
+    after: Option<&Begin>,
+    meter: &Meter,
+) -> Rows<'t> {
+    match access {
+        Access::Documents(walk) => {
+            let ranges = clipped(walk, after, 0);
+            meter.over(Step::Documents, scan(ground, ground.collection, ranges, walk.towards))
+        }
+        Access::Index(index, walk) => {
+            let entries = entries(index, walk, ground, after, meter);
+            fetched(index, walk, ground, entries, meter)
+        }
+        Access::Intersection(index, walk, others) => {
+            let all = entries(index, walk, ground, None, meter);
+            let kept: Vec<_> = others.iter().filter_map(|(other, walk)| ids(other, walk, ground, meter)).collect();
+            let of_entry = Arc::clone(index);
+            let common = all.filter(move |entry| {
+                let id = entry::document_key(&of_entry.definition, &entry.key, &entry.value);
+                kept.iter().all(|ids| ids.contains(id))
+            });
+            fetched(index, walk, ground, Box::new(common), meter)
+        }
+        Access::Union(branches) => {
+            let mut before: Vec<Node> = Vec::new();
+            let mut all: Vec<Rows<'t>> = Vec::new();
+            for (access, node) in branches {
+                let (others, own) = (before.clone(), node.clone());
+                let is_first = move |row: &Row<'t>| {
+                    document(row).is_some_and(|document| {
+                        let matches = |node: &Node| node.matches(RawBsonRef::Document(document));
+                        matches(&own) && !others.iter().any(matches)
+                    })
+                };
+                all.push(Box::new(rows(access, ground, None, meter).filter(is_first)));
+                before.push(node.clone());
+            }
+            Box::new(all.into_iter().flatten())
+        }
+    }
+}
+
+/// The ranges of a walk, in its direction, as far as they lie behind a place.
+fn clipped(walk: &Walk, after: Option<&Begin>, unique_fields: usize) -> Vec<KeyRange> {
+    let mut ranges = walk.ranges.clone();
+    if let Some(begin) = after {
+        clip(&mut ranges, begin, walk.towards, unique_fields);
+    }
+    if walk.towards == Towards::Lesser {
+        ranges.reverse();
+    }
+    ranges
+}
+
+/// Leaves of ascending ranges what comes behind a place. Of a unique index the keys end before the id: after so many fields.
+fn clip(ranges: &mut Vec<KeyRange>, begin: &Begin, towards: Towards, unique_fields: usize) {
+    let mut key = begin.key.clone();
+    if unique_fields > 0 {
+        let bytes = entry::fields_bytes(&begin.order.fields, &key);
+        key.truncate(bytes);
+    }
+    match towards {
+        Towards::Greater => {
+            // The first key that is greater.
+            key.push(0);
+            ranges.iter_mut().for_each(|(low, _)| *low = std::mem::take(low).max(key.clone()));
+        }
+        Towards::Lesser => {
+            let key: Vec<u8> = key.iter().map(|byte| !byte).collect();
+            ranges.iter_mut().for_each(|(_, high)| *high = std::mem::take(high).min(key.clone()));
+        }
+    }
+    ranges.retain(|(low, high)| low < high);
+}
+
+fn scan<'t, 's: 't>(
+    ground: Ground<'t, 's>,
+    space: &'s Space,
+    ranges: Vec<KeyRange>,
+    towards: Towards,
+) -> Entries<'t> {
+    let each = ranges.into_iter().map(move |(low, high)| ground.view.scan(space, (&low, &high), towards));
+    Box::new(each.flatten())
+}
+
+fn entries<'t, 's: 't>(
+    index: &Kept,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    after: Option<&Begin>,
+    meter: &Meter,
+) -> Entries<'t> {
+    let unique_fields = if index.definition.is_unique() { index.definition.fields().len() } else { 0 };
+    let ranges = clipped(walk, after, unique_fields);
+    meter.over(Step::Index, scan(ground, index.space(ground.collection), ranges, walk.towards))
+}
+
+/// The documents of entries; one that has several in the ranges comes by the first of them.
+fn fetched<'t, 's: 't>(
+    index: &Arc<Kept>,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    entries: Entries<'t>,
+    meter: &Meter,
+) -> Rows<'t> {
+    let (index, walk) = (Arc::clone(index), walk.clone());
+    let fetch = move |entry: Entry<'t>| {
+        let id = entry::document_key(&index.definition, &entry.key, &entry.value);
+        let (lsn, value) = ground.view.get(ground.collection, id)?;
+        let row = Row { key: id.to_vec().into(), lsn, value };
+        let is_first = !entry::is_one_of_several(&entry.value)
+            || document(&row).is_some_and(|document| is_first(&index, &walk, document, id, &entry.key));
+        is_first.then_some(row)
+    };
+    meter.over(Step::Fetch, Box::new(entries.filter_map(fetch)))
+}
+
+/// Whether an entry of a document is the first that a walk meets.
+fn is_first(index: &Kept, walk: &Walk, document: &RawDocument, id: &[u8], key: &[u8]) -> bool {
+    let Ok(keys) = entry::keys(&index.definition, document, id) else { return false };
+    let is_within = |key: &&Vec<u8>| walk.ranges.iter().any(|(low, high)| low <= *key && *key < high);
+    let first = match walk.towards {
+        Towards::Greater => keys.keys.iter().find(is_within),
+        Towards::Lesser => keys.keys.iter().rev().find(is_within),
+    };
+    first.is_some_and(|first| **first == *key)
+}
+
+/// The keys of all documents that a walk comes by; none if there are too many to keep.
+fn ids<'t, 's: 't>(
+    index: &Kept,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    meter: &Meter,
+) -> Option<HashSet<Vec<u8>>> {
+    let mut ids = HashSet::new();
+    for entry in entries(index, walk, ground, None, meter) {
+        if ids.len() == KEPT_IDS_MAX {
+            return None;
+        }
+        ids.insert(entry::document_key(&index.definition, &entry.key, &entry.value).to_vec());
+    }
+    Some(ids)
+}
+
+/// How many entries a walk comes by, up to so many.
+pub(super) fn entry_count<'t, 's: 't>(
+    index: &Kept,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    most: usize,
+) -> usize {
+    entries(index, walk, ground, None, &Meter::default()).take(most).count()
+}

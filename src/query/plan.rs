@@ -1,0 +1,71 @@
+//! How a query is answered.
+
+use super::order::Order;
+use super::ranges::{KeyRange, conditions};
+use super::request::Query;
+use crate::filter::tree::Node;
+use crate::index::set::Kept;
+use crate::map::Towards;
+use crate::sync::Arc;
+use bson::{RawBsonRef, RawDocument};
+
+/// Where documents come from.
+#[derive(Clone)]
+pub(super) enum Access {
+    /// The documents themselves, by ranges of their ids.
+    Documents(Walk),
+    /// The entries of an index.
+    Index(Arc<Kept>, Walk),
+    /// The first, as far as their documents are in all the others: those are read first, and their ids kept.
+    Intersection(Arc<Kept>, Walk, Vec<(Arc<Kept>, Walk)>),
+    /// One for each alternative of a filter. A document comes by the first of those that it matches.
+    Union(Vec<(Access, Node)>),
+}
+
+/// Which keys, which way.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    /// In the order of the keys, and apart.
+    pub(super) ranges: Vec<KeyRange>,
+    pub(super) towards: Towards,
+    /// Whether a document may have several entries.
+    pub(super) are_several: bool,
+    /// How many entries are expected.
+    pub(super) entries: f64,
+}
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub(super) access: Access,
+    pub(super) query: Query,
+    /// Which of the filter's conditions the access does not see to.
+    pub(super) residual: Vec<usize>,
+    /// In which order the results come, if in any.
+    pub(super) order: Option<Order>,
+    /// Whether they have to be sorted for that.
+    pub(super) is_sorted: bool,
+    /// How many documents are expected, and what it costs to come by them, in nanoseconds, roughly.
+    pub(super) results: f64,
+    pub(super) cost: f64,
+}
+
+impl Plan {
+    /// Whether a document that the access gave matches.
+    pub(super) fn matches(&self, document: &RawDocument) -> bool {
+        let conditions = self.conditions();
+        self.residual.iter().all(|&at| conditions[at].matches(RawBsonRef::Document(document)))
+    }
+
+    pub(super) fn conditions(&self) -> &[Node] {
+        conditions(&self.query.filter.checked_tree().expect("it was checked when it was planned").node)
+    }
+
+    /// Whether the entries of an index alone say which documents match: each entry stands for one.
+    pub(super) fn is_covered(&self) -> Option<(&Arc<Kept>, &Walk)> {
+        match &self.access {
+            Access::Index(index, walk) if self.residual.is_empty() && !walk.are_several => Some((index, walk)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Choosing a plan: every way that gives the right answer is weighed, and the cheapest taken.
+//!
+//! Rules say which ways there are: an index counts if it is ready for what is read, leaves no document out that could match, and limits something, or has the
+//! order that is wanted. Statistics say what each costs. What they do not say is guessed.
+
+use super::interval::{Intervals, of_node};
+use super::order::{Order, is_id};
+use super::plan::{Access, Plan, Walk};
+use super::ranges::{self, IndexRanges, asks_for_a_value, conditions};
+use super::request::{Hint, Query, QueryError};
+use super::view::View;
+use crate::document::ID_FIELD;
+use crate::filter;
+use crate::filter::tree::{Comparison, Node, Operator, Test};
+use crate::index::definition::Index;
+use crate::index::entry::SEVERAL_KEY;
+use crate::index::set::{Indexes, Kept};
+use crate::map::Towards;
+use crate::mvcc::store::Space;
+use crate::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+/// Nanoseconds for the next document of a scan with its filter; for the next entry of an index; for a document by its id; for the first entry of a range; for
+/// what is sorted, each.
+const SCANNED: f64 = 300.0;
+const ENTRY: f64 = 150.0;
+const FETCHED: f64 = 700.0;
+const RANGE: f64 = 1_500.0;
+const SORTED: f64 = 400.0;
+/// More ids than this are not kept to be compared.
+const INTERSECTED_MAX: f64 = 100_000.0;
+
+/// What is planned for.
+pub(super) struct Planner<'p, 't, 's> {
+    pub(super) view: View<'t, 's>,
+    pub(super) collection: &'s Space,
+    pub(super) query: &'p Query,
+    conditions: &'p [Node],
+    indexes: Vec<Arc<Kept>>,
+    /// In which order results have to come.
+    wanted: Option<Order>,
+    /// Whether that names the id too.
+    are_ids_wanted: bool,
+}
+
+/// A way to come by documents, with what it sees to.
+struct Way {
+    access: Access,
+    is_met: Vec<bool>,
+    /// The order that it gives, if it gives one.
+    order: Option<Order>,
+    is_wanted: bool,
+    /// Entries or documents that are read, what each costs, and what is there to pay before.
+    rows: f64,
+    row_cost: f64,
+    first_cost: f64,
+}
+
+impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
+    /// `store` tells cursors of one store from those of another.
+    pub(super) fn new(
+        view: View<'t, 's>,
+        (store, collection): (u64, &'s Space),
+        query: &'p Query,
+    ) -> Result<Self, QueryError> {
+        let node = &query.filter.checked_tree()?.node;
+        let fields = query.order()?;
+        let wanted = match &query.after {
+            Some(cursor) if cursor.fingerprint != fingerprint(store, collection, query)? => {
+                return Err(QueryError::Cursor { reason: "it is of another store, collection, filter or order" });
+            }
+            Some(cursor) => Some(cursor.order.clone()),
+            None => (!fields.is_empty()).then(|| Order::of_fields(fields)),
+        };
+        let are_ids_wanted = query.after.is_some() || fields.iter().any(is_id);
+        let ready = |index: &&Arc<Kept>| index.ready.is_some_and(|ready| ready < view.position());
+        let indexes = Indexes::of(collection).current().iter().filter(ready).cloned().collect();
+        let conditions = conditions(node);
+        Ok(Planner { view, collection, query, conditions, indexes, wanted, are_ids_wanted })
+    }
+
+    /// The cheapest plan.
+    pub(super) fn plan(&self) -> Result<Plan, QueryError> {
+        let plans = self.plans()?;
+        let cheapest = plans.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
+        Ok(cheapest.expect("a scan is always a way"))
+    }
+
+    /// All plans that give the right answer, or those that the hint leaves.
+    pub(super) fn plans(&self) -> Result<Vec<Plan>, QueryError> {
+        let mut ways = Vec::new();
+        match &self.query.hint {
+            Some(Hint::Scan) => self.add_scans(&mut ways),
+            Some(Hint::Index(name)) => {
+                self.add_index(self.index_named(name)?, true, &mut ways);
+                let reason = "it leaves documents out that may match";
+                if ways.is_empty() {
+                    return Err(QueryError::CannotUse { name: name.clone(), reason });
+                }
+            }
+            None => {
+                self.add_scans(&mut ways);
+                self.indexes.iter().for_each(|index| self.add_index(index, false, &mut ways));
+                self.add_intersection(&mut ways);
+                self.add_unions(&mut ways);
+            }
+        }
+        Ok(ways.into_iter().map(|way| self.plan_of(way)).collect())
+    }
+
+    fn index_named(&self, name: &str) -> Result<&Arc<Kept>, QueryError> {
+        let found = self.indexes.iter().find(|index| index.name == name);
+        found.ok_or_else(|| QueryError::CannotUse {
+            name: name.to_owned(),
+            reason: "the collection has none, or it was not ready yet at the position that is read",
+        })
+    }
+
+    fn towards(&self) -> [Towards; 2] {
+        [Towards::Greater, Towards::Lesser]
+    }
+
+    /// The documents by their ids: all, or those that the filter names.
+    fn add_scans(&self, ways: &mut Vec<Way>) {
+        let found = ranges::of_index(&id_index(), self.conditions, false);
+        let documents = self.collection.records().len() as f64;
+        let rows = match (found.limited, found.points) {
+            (0, _) => documents,
+            (_, 1) => found.ranges.len() as f64,
+            _ => documents / 3.0,
+        };
+        for towards in self.towards() {
+            let order = Order::of_ids(towards);
+            let is_wanted = self.wanted.as_ref().is_none_or(|wanted| *wanted == order);
+            if towards == Towards::Lesser && (self.wanted.is_none() || !is_wanted) {
+                continue;
+            }
+            let walk = Walk { ranges: found.ranges.clone(), towards, are_several: false, entries: rows };
+            ways.push(Way {
+                access: Access::Documents(walk),
+                is_met: found.is_met.clone(),
+                order: Some(order),
+                is_wanted,
+                rows,
+                row_cost: SCANNED,
+                first_cost: RANGE * found.ranges.len() as f64,
+            });
+        }
+    }
+
+    /// An index, if it helps, or if it is asked for.
+    fn add_index(&self, index: &Arc<Kept>, is_asked_for: bool, ways: &mut Vec<Way>) {
+        if !self.is_whole_for(&index.definition) {
+            return;
+        }
+        let (found, are_several) = self.ranges(index);
+        let entries = self.entries(index, &found);
+        for towards in self.towards() {
+            let (order, is_wanted) = self.order_of(index, &found, are_several, towards);
+            let helps = found.limited > 0 || is_asked_for || self.wanted.is_some() && is_wanted;
+            if !helps || towards == Towards::Lesser && !(self.wanted.is_some() && is_wanted) {
+                continue;
+            }
+            let walk = Walk { ranges: found.ranges.clone(), towards, are_several, entries };
+            ways.push(Way {
+                access: Access::Index(Arc::clone(index), walk),
+                is_met: found.is_met.clone(),
+                order,
+                is_wanted,
+                rows: entries,
+                row_cost: ENTRY + FETCHED,
+                first_cost: RANGE * found.ranges.len() as f64,
+            });
+        }
+    }
+
+    fn ranges(&self, index: &Kept) -> (IndexRanges, bool) {
+        let are_several = self.view.get(index.space(self.collection), SEVERAL_KEY).is_some();
+        (ranges::of_index(&index.definition, self.conditions, are_several), are_several)
+    }
+
+    /// Whether every document that can match has an entry.
+    fn is_whole_for(&self, index: &Index) -> bool {
+        let is_there = !index.is_sparse() || asks_for_a_value(index, self.conditions);
+        is_there
+            && index.filter().is_none_or(|filter| {
+                let asked = filter.checked_tree().map(|tree| conditions(&tree.node));
+                asked.is_ok_and(|asked| asked.iter().all(|asked| self.is_implied(asked)))
+            })
+    }
+
+    /// Whether one of the conditions holds only where this one does.
+    fn is_implied(&self, asked: &Node) -> bool {
+        let written = filter::write::write;
+        let implies = |condition: &Node| {
+            let Node::Test(Test { path: Some(path), .. }) = asked else { return false };
+            let on_path = |test: &Test| test.path.as_ref() == Some(path);
+            match (of_node(asked, &on_path), of_node(condition, &on_path)) {
+                (Some(wide), Some(narrow)) => wide.are_exact && is_within(&narrow, &wide),
+                _ => false,
+            }
+        };
+        self.conditions.iter().any(|condition| written(condition) == written(asked) || implies(condition))
+    }
+
+    /// The order that a walk of an index gives, and whether it will do.
+    fn order_of(
+        &self,
+        index: &Kept,
+        found: &IndexRanges,
+        are_several: bool,
+        towards: Towards,
+    ) -> (Option<Order>, bool) {
+        // The entry by which a document comes first may lie outside of the ranges.
+        let order = (!are_several || found.limited == 0).then(|| Order::of_index(&index.definition, towards));
+        let Some(wanted) = &self.wanted else { return (order, true) };
+        let is_wanted = order.as_ref().is_some_and(|order| {
+            if self.are_ids_wanted && order.ids != wanted.ids {
+                return false;
+            }
+            if self.query.after.is_some() {
+                return order == wanted;
+            }
+            let alike = if found.ranges.len() == 1 { found.points } else { 0 };
+            let (fixed, varied) = order.fields.split_at(alike);
+            let asked = wanted.fields.iter().filter(|field| !fixed.iter().any(|known| known.path == field.path));
+            let mut given = varied.iter();
+            asked.into_iter().all(|field| given.next() == Some(field)) && !(self.are_ids_wanted && given.len() > 0)
+        });
+        (order, is_wanted)
+    }
+
+    /// How many entries are in the ranges.
+    fn entries(&self, index: &Kept, found: &IndexRanges) -> f64 {
+        let all = index.space(self.collection).records().len() as f64;
+        index.statistics.read(|known| match known {
+            Some(known) => {
+                let each = found.ranges.iter().map(|(low, high)| known.estimate(low, high, found.points));
+                each.sum::<f64>().min(all)
+            }
+            None => all * 0.1_f64.powi(found.points as i32) * if found.limited > found.points { 0.3 } else { 1.0 },
+        })
+    }
+
+    /// Two indexes that say little each, and much together.
+    fn add_intersection(&self, ways: &mut Vec<Way>) {
+        let usable = self.indexes.iter().filter(|index| self.is_whole_for(&index.definition));
+        let mut each: Vec<_> = usable
+            .map(|index| (index, self.ranges(index)))
+            .filter(|(_, (found, _))| found.limited > 0)
+            .map(|(index, (found, are_several))| (self.entries(index, &found), index, found, are_several))
+            .collect();
+        each.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut pairs = each.into_iter();
+        let (Some((few, one, found, several)), Some(other)) = (pairs.next(), pairs.next()) else { return };
+        let (more, two, found_too, several_too) = other;
+        let says_more = found_too.is_met.iter().zip(&found.is_met).any(|(two, one)| *two && !one);
+        if !says_more || few > INTERSECTED_MAX {
+            return;
+        }
+        let walk = |found: &IndexRanges, are_several, entries| Walk {
+            ranges: found.ranges.clone(),
+            towards: Towards::Greater,
+            are_several,
+            entries,
+        };
+        let documents = self.collection.records().len().max(1) as f64;
+        let both = few * more / documents;
+        ways.push(Way {
+            access: Access::Intersection(
+                Arc::clone(two),
+                walk(&found_too, several_too, more),
+                vec![(Arc::clone(one), walk(&found, several, few))],
+            ),
+            is_met: vec![false; self.conditions.len()],
+            order: None,
+            is_wanted: self.wanted.is_none(),
+            rows: both,
+            row_cost: FETCHED,
+            first_cost: ENTRY * 1.5 * (few + more) + RANGE * (found.ranges.len() + found_too.ranges.len()) as f64,
+        });
+    }
+
+    /// For each condition that is a list of alternatives: a way for each of them.
+    fn add_unions(&self, ways: &mut Vec<Way>) {
+        for alternatives in self.conditions.iter().filter_map(|node| match node {
+            Node::Or(nodes) => Some(nodes),
+            _ => None,
+        }) {
+            let branches: Option<Vec<(Way, Node)>> =
+                alternatives.iter().map(|node| Some((self.cheapest_index(node)?, node.clone()))).collect();
+            let Some(branches) = branches else { continue };
+            let total = |of: fn(&Way) -> f64| branches.iter().map(|(way, _)| of(way)).sum::<f64>();
+            ways.push(Way {
+                is_met: vec![false; self.conditions.len()],
+                order: None,
+                is_wanted: self.wanted.is_none(),
+                rows: total(|way| way.rows),
+                row_cost: ENTRY + FETCHED,
+                first_cost: total(|way| way.first_cost),
+                access: Access::Union(branches.into_iter().map(|(way, node)| (way.access, node)).collect()),
+            });
+        }
+    }
+
+    /// The best index for one alternative.
+    fn cheapest_index(&self, node: &Node) -> Option<Way> {
+        let alone = Planner {
+            conditions: conditions(node),
+            indexes: self.indexes.clone(),
+            wanted: None,
+            ..*self
+        };
+        let mut ways = Vec::new();
+        alone.indexes.iter().for_each(|index| alone.add_index(index, false, &mut ways));
+        alone.add_scans(&mut ways);
+        ways.retain(|way| match &way.access {
+            Access::Documents(walk) => walk.ranges != ranges::of_index(&id_index(), &[], false).ranges,
+            _ => true,
+        });
+        let cost = |way: &Way| way.first_cost + way.rows * way.row_cost;
+        ways.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))
+    }
+
+    fn plan_of(&self, way: Way) -> Plan {
+        let is_met = |at: &usize| way.is_met[*at] && self.view.is_one_moment();
+        let residual: Vec<usize> = (0..self.conditions.len()).filter(|at| !is_met(at)).collect();
+        let selectivity: f64 = residual.iter().map(|at| selectivity(&self.conditions[*at])).product();
+        let is_sorted = !way.is_wanted;
+        let results = way.rows * selectivity;
+        let taken = self.query.limit.map(|limit| limit.saturating_add(self.query.offset) as f64);
+        let needed = match taken {
+            Some(taken) if !is_sorted => (taken / selectivity.max(1e-9)).min(way.rows),
+            _ => way.rows,
+        };
+        let sorting = if is_sorted { results * SORTED } else { 0.0 };
+        let order = if is_sorted { self.wanted.clone() } else { way.order };
+        Plan {
+            access: way.access,
+            query: self.query.clone(),
+            residual,
+            order,
+            is_sorted,
+            results: taken.map_or(results, |taken| results.min(taken)),
+            cost: way.first_cost + needed * way.row_cost + sorting,
+        }
+    }
+}
+
+fn id_index() -> Index {
+    Index::on(ID_FIELD).expect("it is a path").unique()
+}
+
+fn is_within(narrow: &Intervals, wide: &Intervals) -> bool {
+    narrow.list.iter().all(|a| wide.list.iter().any(|b| b.low <= a.low && a.high <= b.high))
+}
+
+/// Which part of the documents a condition leaves, without knowing any of them.
+fn selectivity(node: &Node) -> f64 {
+    match node {
+        Node::And(nodes) => nodes.iter().map(selectivity).product(),
+        Node::Or(nodes) => nodes.iter().map(selectivity).sum::<f64>().min(1.0),
+        Node::Not(node) => 1.0 - selectivity(node),
+        Node::Test(test) => match &test.operator {
+            Operator::Compare(Comparison::Equal, _) | Operator::Size(_) => 0.1,
+            Operator::Compare(..) => 0.33,
+            Operator::In(values) => (values.len() as f64 * 0.1).min(0.5),
+            Operator::Regex(_) | Operator::ElemMatch(..) => 0.2,
+            Operator::Exists | Operator::Type(_) => 0.9,
+        },
+    }
+}
+
+/// What a cursor is bound to.
+pub(super) fn fingerprint(store: u64, collection: &Space, query: &Query) -> Result<u64, QueryError> {
+    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
+    (store, collection.id(), query.filter.to_string()).hash(&mut hasher);
+    for field in query.order()? {
+        (&field.path, field.direction).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
