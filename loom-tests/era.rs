@@ -64,8 +64,7 @@ fn change(store: &Store, to: u8) -> usize {
 fn an_index_built_beside_a_writer_holds_what_the_document_says() {
     let outcomes = Outcomes::default();
     let noted = outcomes.clone();
-    // With two preemptions, the executions multiply beyond what ends in minutes. One is enough to build while the writer is at any of its steps.
-    explore_within(1, "index built beside a writer", move || {
+    explore("index built beside a writer", move || {
         let store = store();
         put(&store, &[(DOCUMENT, Some(1))]).unwrap();
         let builder = {
@@ -92,7 +91,7 @@ fn an_index_built_beside_a_writer_holds_what_the_document_says() {
 
 #[test]
 fn an_index_dropped_beside_a_writer_is_empty() {
-    explore_within(1, "index dropped beside a writer", || {
+    explore("index dropped beside a writer", || {
         let store = store();
         publish(&store, true);
         let mut txn = begin(&store, Isolation::Snapshot);

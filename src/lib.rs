@@ -59,8 +59,8 @@ pub use bson;
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
     Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, IndexInfo, KeyValue,
-    KeyValueScan, Keyspace, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats,
-    Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
+    KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace,
+    Stats, Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
     TransactionKeyspace,
 };
 #[cfg(not(any(loom, shuttle)))]
@@ -88,6 +88,8 @@ pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Compression, Durability, Isolation, TransactionOptions};
+#[cfg(not(any(loom, shuttle)))]
+pub use query::{Cursor, ExplainedStep, Explanation, Grouping, Query, QueryError};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

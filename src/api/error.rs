@@ -6,6 +6,7 @@ use crate::engine::error::{BackupError, OpenError, RotateKeyError};
 use crate::engine::indexing::IndexError;
 use crate::io::IoError;
 use crate::lsn::Lsn;
+use crate::query::QueryError;
 use crate::txn::error::Conflict;
 
 /// The result of a call.
@@ -66,6 +67,9 @@ pub enum Error {
         /// What is wrong.
         cause: Box<IndexError>,
     },
+    /// The query has a mistake, or cannot be answered as it is asked.
+    #[error(transparent)]
+    Query(#[from] QueryError),
     /// The document, id, path or patch cannot be stored or applied.
     #[error(transparent)]
     Document(#[from] DocumentError),

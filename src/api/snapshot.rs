@@ -1,6 +1,7 @@
 //! Snapshots: everything that was committed at one moment, for as long as they live.
 
 use super::documents::Target;
+use super::query::{Asked, Matches};
 use super::scan::{DocumentScan, KeyValueScan, Span};
 use super::space::SpaceHandle;
 use super::value::DocRef;
@@ -10,6 +11,8 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::{snapshot, store::Space};
+use crate::query::{Explanation, Grouping, Query, view};
+use bson::Bson;
 use std::borrow::Cow;
 use std::ops::{Bound, RangeBounds};
 
@@ -51,7 +54,7 @@ impl<'db> Snapshot<'db> {
     /// # Errors
     /// [`Error::ForeignHandle`](crate::Error::ForeignHandle).
     pub fn collection<'s>(&'s self, collection: &Collection) -> Result<SnapshotCollection<'s>> {
-        Ok(SnapshotCollection(self.view(&collection.0)?))
+        Ok(SnapshotCollection { view: self.view(&collection.0)?, store: self.engine.identity() })
     }
 
     /// A keyspace as of this snapshot.
@@ -85,7 +88,10 @@ struct View<'s> {
 }
 
 /// A collection as of a snapshot.
-pub struct SnapshotCollection<'s>(View<'s>);
+pub struct SnapshotCollection<'s> {
+    view: View<'s>,
+    store: u64,
+}
 
 impl<'s> SnapshotCollection<'s> {
     /// The document under an id, in place.
@@ -94,10 +100,10 @@ impl<'s> SnapshotCollection<'s> {
     /// An id that cannot be a key.
     pub fn get(&self, id: impl Into<DocumentId>) -> Result<Option<DocRef<'s>>> {
         let target = Target::new(id)?;
-        let Some(seen) = self.0.snapshot.get(self.0.space, &target.key) else {
+        let Some(seen) = self.view.snapshot.get(self.view.space, &target.key) else {
             return Ok(None);
         };
-        DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), self.0.space.name(), &target.key).map(Some)
+        DocRef::new(Cow::Borrowed(seen.value), Some(seen.lsn), self.view.space.name(), &target.key).map(Some)
     }
 
     /// All documents in the order of their ids.
@@ -129,13 +135,82 @@ impl<'s> SnapshotCollection<'s> {
     }
 
     fn walk(&self, range: (Bound<&[u8]>, Bound<&[u8]>), towards: Towards) -> DocumentScan<'s> {
-        DocumentScan::new(self.0.snapshot, self.0.space, Span { low: range.0, high: range.1, towards })
+        DocumentScan::new(self.view.snapshot, self.view.space, Span { low: range.0, high: range.1, towards })
     }
 
     /// How many documents there are. Walks all of them.
     pub fn count(&self) -> u64 {
         let all = (Bound::Unbounded, Bound::Unbounded);
-        self.0.snapshot.scan(self.0.space, all, Towards::Greater).count() as u64
+        self.view.snapshot.scan(self.view.space, all, Towards::Greater).count() as u64
+    }
+
+    /// The documents that a query gives, found as they are taken.
+    ///
+    /// # Errors
+    /// [`QueryError`](crate::QueryError): a mistake in the query; too much to sort.
+    pub fn find(&self, query: impl Into<Query>) -> Result<Matches<'s>> {
+        self.asked().find(&query.into())
+    }
+
+    /// The first one.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn first(&self, query: impl Into<Query>) -> Result<Option<DocRef<'s>>> {
+        self.asked().first(&query.into())
+    }
+
+    /// Whether there is any.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn any(&self, query: impl Into<Query>) -> Result<bool> {
+        self.asked().any(&query.into())
+    }
+
+    /// How many there are. Reads no document if an index alone can say it.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
+        self.asked().count(&query.into())
+    }
+
+    /// The values of a field in the documents that a query gives, each once, in order; of arrays their elements.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`]; a path that is none; more than a million values.
+    pub fn distinct(&self, path: &str, query: impl Into<Query>) -> Result<Vec<Bson>> {
+        self.asked().distinct(path, &query.into())
+    }
+
+    /// The documents that a query gives, summed up in groups, in the order of the groups' values.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`]; a mistake in the grouping; more than a million groups.
+    pub fn group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Vec<bson::Document>> {
+        self.asked().group(grouping, &query.into())
+    }
+
+    /// How a query would be answered, without answering it.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain(&query.into())
+    }
+
+    /// Answers a query, and says what each step came to.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain_analyze(&query.into())
+    }
+
+    pub(super) fn asked(&self) -> Asked<'s, 's> {
+        let view = view::View::Snapshot(self.view.snapshot);
+        Asked { store: self.store, space: self.view.space, view }
     }
 }
 

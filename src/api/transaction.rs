@@ -3,6 +3,7 @@
 use super::commit_handle::CommitHandle;
 use super::documents::{Documents, Target};
 use super::keyspace::check_sizes;
+use super::query::{Asked, Matches};
 use super::scan::{TransactionDocumentScan, TransactionKeyValueScan};
 use super::snapshot::{byte_range, id_range, key, prefix_range};
 use super::value::DocRef;
@@ -13,6 +14,8 @@ use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::options::{Durability, Isolation};
+use crate::query::Query;
+use crate::query::view::View;
 use crate::txn::{Mark, Txn};
 use bson::RawDocumentBuf;
 use std::borrow::Cow;
@@ -72,7 +75,8 @@ impl<'db> Transaction<'db> {
         super::check_open(self.engine)?;
         let space = collection.0.within(self.engine)?;
         let documents = Documents { space, limits: self.engine.config().limits };
-        Ok(TransactionCollection { txn: &mut self.txn, documents, collection })
+        let store = self.engine.identity();
+        Ok(TransactionCollection { txn: &mut self.txn, documents, collection, store })
     }
 
     /// A keyspace within this transaction.
@@ -149,6 +153,7 @@ pub struct TransactionCollection<'t, 'db> {
     txn: &'t mut Txn<'db>,
     documents: Documents<'db>,
     collection: &'t Collection,
+    store: u64,
 }
 
 impl<'db> TransactionCollection<'_, 'db> {
@@ -262,6 +267,61 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// As there.
     pub fn delete_if(&mut self, id: impl Into<DocumentId>, version: u64) -> Result<()> {
         self.documents.delete(self.txn, &Target::new(id)?, Some(version)).map(drop)
+    }
+
+    /// The documents that a query gives, with the transaction's own writes, found as they are taken.
+    ///
+    /// A serializable transaction notes the ranges that the query reads: what is committed within them, and nothing else, is a conflict. Under read committed each document
+    /// is the newest one, so two of them need not be of one moment.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`](crate::SnapshotCollection::find).
+    pub fn find(&self, query: impl Into<Query>) -> Result<Matches<'_>> {
+        self.asked().find(&query.into())
+    }
+
+    /// The first one.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`].
+    pub fn first(&self, query: impl Into<Query>) -> Result<Option<DocRef<'_>>> {
+        self.asked().first(&query.into())
+    }
+
+    /// How many there are.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`].
+    pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
+        self.asked().count(&query.into())
+    }
+
+    /// Patches all documents that a query gives; returns how many. All of them are found before the first is changed.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`] and [`TransactionCollection::patch`]. Some may have been changed then, in the transaction.
+    pub fn patch_matching(&mut self, query: impl Into<Query>, patch: &Patch) -> Result<u64> {
+        let targets = self.asked().targets(&query.into())?;
+        for target in &targets {
+            self.documents.patch(self.txn, target, None, patch)?;
+        }
+        Ok(targets.len() as u64)
+    }
+
+    /// Deletes all documents that a query gives; returns how many.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`].
+    pub fn delete_matching(&mut self, query: impl Into<Query>) -> Result<u64> {
+        let targets = self.asked().targets(&query.into())?;
+        for target in &targets {
+            self.documents.delete(self.txn, target, None)?;
+        }
+        Ok(targets.len() as u64)
+    }
+
+    fn asked(&self) -> Asked<'_, 'db> {
+        Asked { store: self.store, space: self.documents.space, view: View::Txn(self.txn) }
     }
 
     /// All documents in the order of their ids, with the transaction's own writes.

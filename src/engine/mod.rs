@@ -59,6 +59,7 @@ pub(crate) struct Engine {
     config: Config,
     recovery: Recovery,
     device_name: &'static str,
+    identity: u64,
     closed: AtomicBool,
     /// Held while a name is added.
     naming: Mutex<()>,
@@ -151,6 +152,7 @@ impl Engine {
             config,
             recovery,
             device_name,
+            identity: disk.as_ref().map_or_else(|| fastrand::u64(..), |disk| disk.store_file.number()),
             closed: AtomicBool::new(false),
             naming: Mutex::new(()),
             indexing: Mutex::new(()),
@@ -172,6 +174,11 @@ impl Engine {
     /// What the store's files are reached by; `none` in memory.
     pub(crate) fn device_name(&self) -> &'static str {
         self.device_name
+    }
+
+    /// Tells this store from others.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -25,6 +25,12 @@ pub(crate) struct StoreFile {
 }
 
 impl StoreFile {
+    /// A number that tells this store from others.
+    pub(crate) fn number(&self) -> u64 {
+        let (number, _) = self.id.split_first_chunk().expect("an id is longer");
+        u64::from_le_bytes(*number)
+    }
+
     fn encode(&self) -> AlignedBuf {
         let mut block = AlignedBuf::zeroed(BLOCK);
         block[0..8].copy_from_slice(MAGIC);

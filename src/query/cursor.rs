@@ -6,8 +6,8 @@
 
 use super::order::Order;
 use super::request::QueryError;
-use crate::document::order_key::Direction;
 use crate::document::FieldPath;
+use crate::document::order_key::Direction;
 use crate::index::definition::IndexField;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

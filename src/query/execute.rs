@@ -103,7 +103,8 @@ fn rows<'t, 's: 't>(
         }
         Access::Intersection(index, walk, others) => {
             let all = entries(index, walk, ground, None, meter);
-            let kept: Vec<_> = others.iter().filter_map(|(other, walk)| ids(other, walk, ground, meter)).collect();
+            let kept: Vec<_> =
+                others.iter().filter_map(|(other, walk)| ids(other, walk, ground, meter)).collect();
             let of_entry = Arc::clone(index);
             let common = all.filter(move |entry| {
                 let id = entry::document_key(&of_entry.definition, &entry.key, &entry.value);

@@ -126,9 +126,8 @@ pub(super) fn of_node(node: &Node, is_field: &impl Fn(&Test) -> bool) -> Option<
 
 fn of_operator(operator: &Operator) -> Option<Intervals> {
     match operator {
-        Operator::Compare(comparison, operand) => {
-            of_comparison(*comparison, operand.as_raw_bson_ref()).map(|list| Intervals { list, are_exact: true })
-        }
+        Operator::Compare(comparison, operand) => of_comparison(*comparison, operand.as_raw_bson_ref())
+            .map(|list| Intervals { list, are_exact: true }),
         Operator::In(values) => {
             let mut list = Vec::with_capacity(values.len());
             for value in values {

@@ -2,17 +2,20 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | `request` | what is asked for: filter, order, offset, limit, projection |
+//! | `request` | what is asked for: filter, order, offset, limit |
 //! | `interval`, `ranges` | which keys of an index can meet a filter: pure |
 //! | `planner`, `plan` | how to come by the documents, by cost; how that is shown |
 //! | `order` | the order of results, as keys |
 //! | `view` | what is read: a snapshot, or a transaction |
 //! | `execute`, `sort`, `meter` | the documents, one after the other; what that came to |
 //! | `cursor` | where to go on later |
-//! | `projection`, `group` | parts of documents; sums over them |
+//! | `explain` | a plan, for people and programs |
+//! | `group` | sums over documents |
 
 mod cursor;
 pub(crate) mod execute;
+mod explain;
+mod group;
 mod interval;
 mod meter;
 mod order;
@@ -24,10 +27,13 @@ mod sort;
 pub(crate) mod view;
 
 pub use cursor::Cursor;
+pub use explain::{ExplainedStep, Explanation};
+pub use group::Grouping;
 pub use request::{Query, QueryError};
 
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
+use bson::Bson;
 use execute::{Ground, Results, Row};
 use meter::Meter;
 use plan::Plan;
@@ -70,6 +76,28 @@ impl<'t, 's: 't> Planned<'t, 's> {
             None => return Ok(self.run()?.try_fold(0, |count, row| row.map(|_| count + 1))?),
         };
         Ok(counted.saturating_sub(query.offset).min(most))
+    }
+
+    /// The values of a field in the results.
+    pub(crate) fn distinct(&self, path: &str) -> Result<Vec<Bson>, QueryError> {
+        group::distinct(&path.parse()?, self.run()?)
+    }
+
+    pub(crate) fn group(&self, grouping: &Grouping) -> Result<Vec<bson::Document>, QueryError> {
+        grouping.run(self.run()?)
+    }
+
+    /// How it would be answered.
+    pub(crate) fn explain(&self) -> Explanation {
+        Explanation::of(&self.plan, &Meter::default(), None)
+    }
+
+    /// How it is answered, with what each step comes to.
+    pub(crate) fn explain_analyze(&self) -> Result<Explanation, QueryError> {
+        let meter = Meter::on();
+        let results = execute::run(&self.plan, self.ground, &meter)?;
+        let count = results.into_iter().try_fold(0, |count, row| row.map(|_| count + 1))?;
+        Ok(Explanation::of(&self.plan, &meter, Some(count)))
     }
 
     /// A place behind a row of the results, if they have an order.

@@ -64,7 +64,9 @@ impl Plan {
     /// Whether the entries of an index alone say which documents match: each entry stands for one.
     pub(super) fn is_covered(&self) -> Option<(&Arc<Kept>, &Walk)> {
         match &self.access {
-            Access::Index(index, walk) if self.residual.is_empty() && !walk.are_several => Some((index, walk)),
+            Access::Index(index, walk) if self.residual.is_empty() && !walk.are_several => {
+                Some((index, walk))
+            }
             _ => None,
         }
     }

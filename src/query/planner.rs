@@ -27,6 +27,8 @@ const ENTRY: f64 = 150.0;
 const FETCHED: f64 = 700.0;
 const RANGE: f64 = 1_500.0;
 const SORTED: f64 = 400.0;
+/// Bytes that sorting takes for a document, roughly.
+const SORTED_BYTES: f64 = 200.0;
 /// More ids than this are not kept to be compared.
 const INTERSECTED_MAX: f64 = 100_000.0;
 
@@ -67,7 +69,9 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let fields = query.order()?;
         let wanted = match &query.after {
             Some(cursor) if cursor.fingerprint != fingerprint(store, collection, query)? => {
-                return Err(QueryError::Cursor { reason: "it is of another store, collection, filter or order" });
+                return Err(QueryError::Cursor {
+                    reason: "it is of another store, collection, filter or order",
+                });
             }
             Some(cursor) => Some(cursor.order.clone()),
             None => (!fields.is_empty()).then(|| Order::of_fields(fields)),
@@ -223,9 +227,11 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             }
             let alike = if found.ranges.len() == 1 { found.points } else { 0 };
             let (fixed, varied) = order.fields.split_at(alike);
-            let asked = wanted.fields.iter().filter(|field| !fixed.iter().any(|known| known.path == field.path));
+            let asked =
+                wanted.fields.iter().filter(|field| !fixed.iter().any(|known| known.path == field.path));
             let mut given = varied.iter();
-            asked.into_iter().all(|field| given.next() == Some(field)) && !(self.are_ids_wanted && given.len() > 0)
+            asked.into_iter().all(|field| given.next() == Some(field))
+                && !(self.are_ids_wanted && given.len() > 0)
         });
         (order, is_wanted)
     }
@@ -238,7 +244,9 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 let each = found.ranges.iter().map(|(low, high)| known.estimate(low, high, found.points));
                 each.sum::<f64>().min(all)
             }
-            None => all * 0.1_f64.powi(found.points as i32) * if found.limited > found.points { 0.3 } else { 1.0 },
+            None => {
+                all * 0.1_f64.powi(found.points as i32) * if found.limited > found.points { 0.3 } else { 1.0 }
+            }
         })
     }
 
@@ -277,7 +285,8 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             is_wanted: self.wanted.is_none(),
             rows: both,
             row_cost: FETCHED,
-            first_cost: ENTRY * 1.5 * (few + more) + RANGE * (found.ranges.len() + found_too.ranges.len()) as f64,
+            first_cost: ENTRY * 1.5 * (few + more)
+                + RANGE * (found.ranges.len() + found_too.ranges.len()) as f64,
         });
     }
 
@@ -305,12 +314,8 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
 
     /// The best index for one alternative.
     fn cheapest_index(&self, node: &Node) -> Option<Way> {
-        let alone = Planner {
-            conditions: conditions(node),
-            indexes: self.indexes.clone(),
-            wanted: None,
-            ..*self
-        };
+        let alone =
+            Planner { conditions: conditions(node), indexes: self.indexes.clone(), wanted: None, ..*self };
         let mut ways = Vec::new();
         alone.indexes.iter().for_each(|index| alone.add_index(index, false, &mut ways));
         alone.add_scans(&mut ways);
@@ -320,6 +325,12 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         });
         let cost = |way: &Way| way.first_cost + way.rows * way.row_cost;
         ways.into_iter().min_by(|a, b| cost(a).total_cmp(&cost(b)))
+    }
+
+    /// What it costs to sort so many of so many.
+    fn sorting(&self, kept: f64, of: f64) -> f64 {
+        let fits = kept * SORTED_BYTES <= self.query.sort_bytes_max as f64;
+        if fits { of * SORTED } else { f64::MAX / 2.0 }
     }
 
     fn plan_of(&self, way: Way) -> Plan {
@@ -333,7 +344,11 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             Some(taken) if !is_sorted => (taken / selectivity.max(1e-9)).min(way.rows),
             _ => way.rows,
         };
-        let sorting = if is_sorted { results * SORTED } else { 0.0 };
+        let sorting = if is_sorted {
+            self.sorting(taken.map_or(results, |taken| results.min(taken)), results)
+        } else {
+            0.0
+        };
         let order = if is_sorted { self.wanted.clone() } else { way.order };
         Plan {
             access: way.access,
@@ -347,7 +362,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     }
 }
 
-fn id_index() -> Index {
+pub(super) fn id_index() -> Index {
     Index::on(ID_FIELD).expect("it is a path").unique()
 }
 

@@ -79,11 +79,7 @@ fn is_on(field: &IndexField) -> impl Fn(&Test) -> bool + '_ {
 }
 
 /// The intervals of a field, and the conditions that they are made of.
-fn of_field(
-    field: &IndexField,
-    conditions: &[Node],
-    are_several: bool,
-) -> Option<(Intervals, Vec<usize>)> {
+fn of_field(field: &IndexField, conditions: &[Node], are_several: bool) -> Option<(Intervals, Vec<usize>)> {
     let each = conditions.iter().enumerate();
     let each = each.filter_map(|(at, node)| Some((of_node(node, &is_on(field))?, vec![at])));
     if are_several {
@@ -110,7 +106,9 @@ impl IndexRanges {
         self.ranges = prefixes
             .iter()
             .flat_map(|(prefix, _)| {
-                parts.iter().map(move |(low, high)| ([&prefix[..], low].concat(), [&prefix[..], high].concat()))
+                parts
+                    .iter()
+                    .map(move |(low, high)| ([&prefix[..], low].concat(), [&prefix[..], high].concat()))
             })
             .collect();
     }
@@ -188,7 +186,8 @@ mod tests {
     #[test]
     fn only_a_value_that_must_be_there_keeps_documents_in_a_sparse_index() {
         let index = Index::on("a").unwrap().sparse();
-        let asks = |filter: Filter| asks_for_a_value(&index, conditions(&filter.checked_tree().unwrap().node));
+        let asks =
+            |filter: Filter| asks_for_a_value(&index, conditions(&filter.checked_tree().unwrap().node));
         assert!(asks(field("a").gt(1)) && asks(field("a").eq("x")));
         assert!(!asks(field("a").eq(bson::Bson::Null)) && !asks(field("b").eq(1)) && !asks(Filter::all()));
     }

@@ -27,7 +27,9 @@ pub enum QueryError {
         path: String,
     },
     /// What is to be sorted does not fit into the memory that sorting may take.
-    #[error("more than {limit_bytes} bytes would have to be sorted; an index on {fields} has the order already, a limit needs less, and `Query::sort_bytes_max` allows more")]
+    #[error(
+        "more than {limit_bytes} bytes would have to be sorted; an index on {fields} has the order already, a limit needs less, and `Query::sort_bytes_max` allows more"
+    )]
     #[non_exhaustive]
     SortTooLarge {
         /// How much it may take.

@@ -55,7 +55,8 @@ pub(super) fn sort<'t>(
     for row in rows {
         let Some(place) = document(&row).map(|document| order.key(document, &row.key)) else { continue };
         let is_behind = after.is_none_or(|after| *place > *after);
-        let is_wanted = heap.len() < wanted || heap.peek().is_some_and(|last: &Placed<'_>| place < last.place);
+        let is_wanted =
+            heap.len() < wanted || heap.peek().is_some_and(|last: &Placed<'_>| place < last.place);
         if !is_behind || !is_wanted {
             continue;
         }

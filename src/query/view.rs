@@ -65,10 +65,11 @@ impl<'t, 's: 't> View<'t, 's> {
             View::Snapshot(snapshot) => Box::new(snapshot.scan(space, range, towards).map(|(key, seen)| {
                 Entry { key: Cow::Borrowed(key), lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) }
             })),
-            View::Txn(txn) => Box::new(
-                txn.scan(space, range, towards)
-                    .map(|entry| Entry { key: entry.key, lsn: entry.lsn, value: entry.value }),
-            ),
+            View::Txn(txn) => Box::new(txn.scan(space, range, towards).map(|entry| Entry {
+                key: entry.key,
+                lsn: entry.lsn,
+                value: entry.value,
+            })),
         }
     }
 }

@@ -1,0 +1,117 @@
+//! Queries on a collection, each call a transaction or snapshot of its own.
+
+use super::documents::Documents;
+use super::query::Asked;
+use super::value::Document;
+use super::{Collection, Result};
+use crate::document::Patch;
+use crate::query::view::View;
+use crate::query::{Explanation, Grouping, Query};
+use crate::txn::Txn;
+use bson::Bson;
+
+impl Collection {
+    /// The documents that a query gives now, as copies. To have them one after the other, without a copy, see
+    /// [`SnapshotCollection::find`](crate::SnapshotCollection::find).
+    ///
+    /// # Errors
+    /// [`QueryError`](crate::QueryError): a mistake in the query; too much to sort.
+    pub fn find(&self, query: impl Into<Query>) -> Result<Vec<Document>> {
+        self.ask(|asked| asked.find(&query.into())?.map(|found| Ok(found?.into_owned())).collect())
+    }
+
+    /// The first one.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn first(&self, query: impl Into<Query>) -> Result<Option<Document>> {
+        self.ask(|asked| Ok(asked.first(&query.into())?.map(|found| found.into_owned())))
+    }
+
+    /// Whether there is any.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn any(&self, query: impl Into<Query>) -> Result<bool> {
+        self.ask(|asked| asked.any(&query.into()))
+    }
+
+    /// How many there are. Reads no document if an index alone can say it.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
+        self.ask(|asked| asked.count(&query.into()))
+    }
+
+    /// The values of a field in the documents that a query gives, each once, in order; of arrays their elements.
+    ///
+    /// # Errors
+    /// As [`Collection::find`]; a path that is none; more than a million values.
+    pub fn distinct(&self, path: &str, query: impl Into<Query>) -> Result<Vec<Bson>> {
+        self.ask(|asked| asked.distinct(path, &query.into()))
+    }
+
+    /// The documents that a query gives, summed up in groups, in the order of the groups' values.
+    ///
+    /// # Errors
+    /// As [`Collection::find`]; a mistake in the grouping; more than a million groups.
+    pub fn group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Vec<bson::Document>> {
+        self.ask(|asked| asked.group(grouping, &query.into()))
+    }
+
+    /// How a query would be answered, without answering it.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain(&query.into()))
+    }
+
+    /// Answers a query, and says what each step came to.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_analyze(&query.into()))
+    }
+
+    /// Patches all documents that a query gives, in one transaction; returns how many.
+    ///
+    /// # Errors
+    /// As [`Collection::find`] and [`Collection::patch`]; then nothing is changed.
+    pub fn patch_matching(&self, query: impl Into<Query>, patch: &Patch) -> Result<u64> {
+        let query = query.into();
+        self.change_matching(&query, |documents, txn, target| {
+            documents.patch(txn, target, None, patch).map(drop)
+        })
+    }
+
+    /// Deletes all documents that a query gives, in one transaction; returns how many.
+    ///
+    /// # Errors
+    /// As [`Collection::find`]; then nothing is changed.
+    pub fn delete_matching(&self, query: impl Into<Query>) -> Result<u64> {
+        let query = query.into();
+        self.change_matching(&query, |documents, txn, target| documents.delete(txn, target, None).map(drop))
+    }
+
+    fn ask<T>(&self, ask: impl for<'a> FnOnce(Asked<'a, 'a>) -> Result<T>) -> Result<T> {
+        super::check_open(&self.0.engine)?;
+        let snapshot = self.0.engine.store().snapshot();
+        ask(Asked { store: self.0.engine.identity(), space: self.0.space(), view: View::Snapshot(&snapshot) })
+    }
+
+    fn change_matching(
+        &self,
+        query: &Query,
+        change: impl for<'s> Fn(Documents<'s>, &mut Txn<'s>, &super::documents::Target) -> Result<()>,
+    ) -> Result<u64> {
+        let store = self.0.engine.identity();
+        self.alone(|documents, txn| {
+            let targets = Asked { store, space: documents.space, view: View::Txn(txn) }.targets(query)?;
+            targets.iter().try_for_each(|target| change(documents, txn, target))?;
+            Ok(targets.len() as u64)
+        })
+    }
+}

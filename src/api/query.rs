@@ -1,0 +1,107 @@
+//! Asking a collection: as of a snapshot, within a transaction, and on its own.
+
+use super::documents::Target;
+use super::value::DocRef;
+use super::{Error, Result};
+use crate::document::DocumentId;
+use crate::mvcc::store::Space;
+use crate::query::execute::{Results, Row};
+use crate::query::view::View;
+use crate::query::{Cursor, Explanation, Grouping, Planned, Query, QueryError};
+use bson::{Bson, Document};
+
+/// A collection as somebody sees it, to be asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'t, 's> {
+    /// What tells stores apart.
+    pub(super) store: u64,
+    pub(super) space: &'s Space,
+    pub(super) view: View<'t, 's>,
+}
+
+impl<'t, 's: 't> Asked<'t, 's> {
+    fn planned(self, query: &Query) -> Result<Planned<'t, 's>> {
+        Ok(Planned::new(self.view, (self.store, self.space), query)?)
+    }
+
+    pub(super) fn find(self, query: &Query) -> Result<Matches<'t>> {
+        let planned = self.planned(query)?;
+        let results = planned.run()?;
+        let cursor = Box::new(move |row: &Row<'_>| planned.cursor_behind(row));
+        Ok(Matches { results, name: self.space.name(), last: None, cursor })
+    }
+
+    pub(super) fn count(self, query: &Query) -> Result<u64> {
+        Ok(self.planned(query)?.count()?)
+    }
+
+    pub(super) fn first(self, query: &Query) -> Result<Option<DocRef<'t>>> {
+        self.find(&query.clone().limit(1))?.next().transpose()
+    }
+
+    pub(super) fn any(self, query: &Query) -> Result<bool> {
+        Ok(self.count(&query.clone().limit(1))? > 0)
+    }
+
+    pub(super) fn distinct(self, path: &str, query: &Query) -> Result<Vec<Bson>> {
+        Ok(self.planned(query)?.distinct(path)?)
+    }
+
+    pub(super) fn group(self, grouping: &Grouping, query: &Query) -> Result<Vec<Document>> {
+        Ok(self.planned(query)?.group(grouping)?)
+    }
+
+    pub(super) fn explain(self, query: &Query) -> Result<Explanation> {
+        Ok(self.planned(query)?.explain())
+    }
+
+    pub(super) fn explain_analyze(self, query: &Query) -> Result<Explanation> {
+        Ok(self.planned(query)?.explain_analyze()?)
+    }
+
+    /// The keys of all that match, before any of them is changed.
+    pub(super) fn targets(self, query: &Query) -> Result<Vec<Target>> {
+        let target = |row: std::result::Result<Row<'_>, QueryError>| {
+            let key = row?.key.into_owned();
+            Ok(Target { id: DocumentId::from_key(&key)?, key })
+        };
+        self.planned(query)?.run()?.map(target).collect()
+    }
+}
+
+/// The documents that a query gives, one after the other: found as they are asked for, unless they had to be sorted. Holds some dozens of references at
+/// a time, and no lock.
+pub struct Matches<'t> {
+    results: Results<'t>,
+    name: &'t str,
+    last: Option<Row<'t>>,
+    cursor: CursorBehind<'t>,
+}
+
+type CursorBehind<'t> = Box<dyn Fn(&Row<'_>) -> std::result::Result<Option<Cursor>, QueryError> + 't>;
+
+impl Matches<'_> {
+    /// The place behind the last document that was taken, for [`Query::after`]; none before the first, and if the results are in no order: of a query that is answered
+    /// by several indexes, or one over arrays. A query with an order always has one.
+    ///
+    /// # Errors
+    /// None of those that have not been told before.
+    pub fn cursor(&self) -> Result<Option<Cursor>> {
+        let cursor = self.last.as_ref().map(|row| (self.cursor)(row)).transpose()?;
+        Ok(cursor.flatten())
+    }
+}
+
+impl<'t> Iterator for Matches<'t> {
+    type Item = Result<DocRef<'t>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = match self.results.next()? {
+            Ok(row) => row,
+            Err(error) => return Some(Err(Error::Query(error))),
+        };
+        let document = DocRef::new(row.value.clone(), row.lsn, self.name, &row.key);
+        self.last = Some(row);
+        Some(document)
+    }
+}
