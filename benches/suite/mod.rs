@@ -20,7 +20,7 @@
 //!
 //! - `settings`, `machine`, `report`: what is asked, on what, and what came out. `series`: medians.
 //! - `records`, `documents`, `stored_documents`, `stream`, `drive`: the data, the order in which it is asked for, and the threads that ask.
-//! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`, `checkpoints` with `opening`, `compression`: one figure, or one family of them, each.
+//! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`, `checkpoints` with `opening`, `compression`, `queries`: one figure, or one family of them, each.
 
 mod checkpoints;
 mod compression;
@@ -34,6 +34,7 @@ mod machine;
 mod memory;
 mod opening;
 mod probe;
+mod queries;
 mod reads;
 mod records;
 mod report;
@@ -61,6 +62,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("long-snapshot", long_snapshot::measure),
     ("checkpoints", checkpoints::measure),
     ("compression", compression::measure),
+    ("queries", queries::measure),
 ];
 
 /// Measures the chosen figures, all if none is chosen; prints a table and JSON lines.

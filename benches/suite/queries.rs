@@ -1,0 +1,163 @@
+//! Indexes and queries, on documents of ten fields and about a kilobyte.
+
+use super::Result;
+use super::report::{Goal, Report, Row};
+use super::series::Series;
+use super::settings::Settings;
+use fastrand::Rng;
+use skipstone::bson::{RawDocumentBuf, rawdoc};
+use skipstone::{Builder, Collection, Database, Durability, Index, Query, Snapshot, field};
+use std::hint::black_box;
+use std::time::Instant;
+
+const NOTES: &str = "A harbour town of some two hundred and fifty thousand, known for its springs, its granite quarries, \
+    and the orchards on the slopes by the river. ";
+/// Documents in one transaction, where all are written.
+const BATCH: usize = 256;
+/// Towns have so many countries,
+const COUNTRIES: i32 = 200;
+/// and documents are written by so many for the figure of an insertion.
+const INSERTED: usize = 50_000;
+
+fn document(serial: i32, rng: &mut Rng) -> RawDocumentBuf {
+    rawdoc! {
+        "_id": serial,
+        "name": format!("town {serial:08}"),
+        "country": rng.i32(0..COUNTRIES),
+        "people": rng.i32(..).unsigned_abs() as i64,
+        "founded": rng.i32(800..2000),
+        "active": rng.bool(),
+        "area": rng.f64() * 1000.0,
+        "mayor": { "name": format!("mayor {}", rng.u16(..)), "since": rng.i32(1990..2026) },
+        "twin": rng.i32(0..i32::MAX),
+        "notes": NOTES.repeat(5),
+    }
+}
+
+fn indexes() -> [Index; 3] {
+    let on = |path: &str| Index::on(path).expect("it is a path");
+    [on("name").unique(), on("people"), on("country").and("founded").expect("it is a path")]
+}
+
+fn fill(collection: &Collection, count: usize) -> Result<()> {
+    let mut rng = Rng::with_seed(8);
+    let serials: Vec<i32> = (0..count as i32).collect();
+    for batch in serials.chunks(BATCH) {
+        collection.insert_many(batch.iter().map(|serial| document(*serial, &mut rng)))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
+    insertions(settings, report)?;
+    let db = Builder::new().open()?;
+    let towns = db.collection("towns")?;
+    fill(&towns, settings.records)?;
+    builds(settings, report, &towns)?;
+    let snapshot = db.snapshot()?;
+    look_ups(settings, report, &snapshot, &towns)?;
+    scans(settings, report, &snapshot, &towns)
+}
+
+/// One document in a transaction, with three indexes against none.
+fn insertions(settings: &Settings, report: &mut Report) -> Result<()> {
+    let (mut with, mut without) = <(Series, Series)>::default();
+    for _ in 0..settings.rounds {
+        for (indexes, rates) in [(&indexes()[..], &mut with), (&[], &mut without)] {
+            let folder = settings.folder()?;
+            let builder = Database::builder().path(folder.path().join("store")).durability(Durability::Buffered);
+            let db = builder.open()?;
+            let towns = db.collection("towns")?;
+            indexes.iter().try_for_each(|index| towns.create_index(index.clone()))?;
+            let mut rng = Rng::with_seed(9);
+            let documents: Vec<_> = (0..INSERTED as i32).map(|serial| document(serial, &mut rng)).collect();
+            let began = Instant::now();
+            for document in documents {
+                towns.insert(document)?;
+            }
+            rates.push(INSERTED as f64 / began.elapsed().as_secs_f64());
+        }
+    }
+    let row = Row::new("insert with three indexes, 1 thread", "1/s", &with).against("no index", &without);
+    report.add(row.goal(Goal::RatioAtLeast(0.35)));
+    Ok(())
+}
+
+fn builds(settings: &Settings, report: &mut Report, towns: &Collection) -> Result<()> {
+    let mut seconds = Series::default();
+    for _ in 0..settings.rounds {
+        let began = Instant::now();
+        towns.create_index(Index::on("people")?)?;
+        seconds.push(began.elapsed().as_secs_f64());
+        towns.drop_index("people")?;
+    }
+    report.add(Row::new("build an index over all documents", "s", &seconds).goal(Goal::AtMost(3.0)));
+    for index in indexes() {
+        towns.create_index(index)?;
+    }
+    Ok(())
+}
+
+/// Nanoseconds of one call, each with another number.
+fn time(settings: &Settings, rng: &mut Rng, mut call: impl FnMut(i32) -> Result<()>) -> Result<f64> {
+    let (began, mut calls) = (Instant::now(), 0_u32);
+    while began.elapsed() < settings.time {
+        for _ in 0..16 {
+            call(rng.i32(0..settings.records as i32))?;
+        }
+        calls += 16;
+    }
+    Ok(began.elapsed().as_nanos() as f64 / f64::from(calls))
+}
+
+fn look_ups(settings: &Settings, report: &mut Report, snapshot: &Snapshot<'_>, towns: &Collection) -> Result<()> {
+    let seen = snapshot.collection(towns)?;
+    let mut rng = Rng::with_seed(10);
+    let [mut get, mut equal, mut range, mut plan] = <[Series; 4]>::default();
+    for _ in 0..settings.rounds {
+        get.push(time(settings, &mut rng, |n| {
+            black_box(seen.get(n)?.ok_or("it is there")?);
+            Ok(())
+        })?);
+        equal.push(time(settings, &mut rng, |n| {
+            let query = Query::new(field("name").eq(format!("town {n:08}")));
+            black_box(seen.first(query)?.ok_or("it is there")?);
+            Ok(())
+        })?);
+        range.push(time(settings, &mut rng, |n| {
+            let from = i64::from(n) * 1000;
+            let query = Query::new(field("people").ge(from)).sort("people").limit(20);
+            let found = seen.find(query)?.try_fold(0, |count, town| town.map(|_| count + 1))?;
+            if found == 20 { Ok(()) } else { Err(format!("{found} of 20 were found").into()) }
+        })?);
+        let query = Query::new(field("name").eq("town 00000007"));
+        plan.push(time(settings, &mut rng, |_| {
+            black_box(seen.explain(query.clone())?);
+            Ok(())
+        })?);
+    }
+    let row = Row::new("equality through an index", "ns", &equal).against("get by id", &get);
+    report.add(row.goal(Goal::RatioAtMost(2.5)));
+    report.add(Row::new("20 of a range, in order", "ns", &range).goal(Goal::AtMost(10_000.0)));
+    report.add(Row::new("explain", "ns", &plan));
+    Ok(())
+}
+
+fn scans(settings: &Settings, report: &mut Report, snapshot: &Snapshot<'_>, towns: &Collection) -> Result<()> {
+    let seen = snapshot.collection(towns)?;
+    let [mut scanned, mut counted] = <[Series; 2]>::default();
+    for _ in 0..settings.rounds {
+        let began = Instant::now();
+        black_box(seen.count_matching(Query::new(field("mayor.since").eq(2001)).use_scan())?);
+        scanned.push(settings.records as f64 / began.elapsed().as_secs_f64());
+        let began = Instant::now();
+        let count = seen.count_matching(Query::new(field("people").ge(0_i64)).use_index("people"))?;
+        counted.push(count as f64 / began.elapsed().as_secs_f64());
+        if count != settings.records as u64 {
+            return Err(format!("{count} of {} entries were counted", settings.records).into());
+        }
+    }
+    report.add(Row::new("filter all documents", "1/s", &scanned).goal(Goal::AtLeast(3e6)));
+    report.add(Row::new("count a range of an index", "1/s", &counted).goal(Goal::AtLeast(1e7)));
+    Ok(())
+}
