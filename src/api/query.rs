@@ -31,6 +31,12 @@ impl<'t, 's: 't> Asked<'t, 's> {
         Ok(Matches { results, name: self.space.name(), last: None, cursor })
     }
 
+    pub(super) fn for_each(self, query: &Query, each: impl Fn(Result<DocRef<'t>>) + Sync) -> Result<()> {
+        let name = self.space.name();
+        let row = |row: Row<'t>| each(DocRef::new(row.value, row.lsn, name, &row.key));
+        Ok(self.planned(query)?.for_each(&row)?)
+    }
+
     pub(super) fn count(self, query: &Query) -> Result<u64> {
         Ok(self.planned(query)?.count()?)
     }

@@ -152,6 +152,15 @@ impl<'s> SnapshotCollection<'s> {
         self.asked().find(&query.into())
     }
 
+    /// Hands the documents that match to several threads, in no order; a long scan of all documents is divided among them. Offset, limit and order count for
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn par_for_each(&self, query: impl Into<Query>, each: impl Fn(Result<DocRef<'s>>) + Sync) -> Result<()> {
+        self.asked().for_each(&query.into(), each)
+    }
+
     /// The first one.
     ///
     /// # Errors

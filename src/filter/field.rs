@@ -149,8 +149,8 @@ impl FilterField {
     /// assert!(!order.matches(&rawdoc! { "items": [{ "sku": "A7", "count": 1 }, { "sku": "B2", "count": 5 }] }));
     /// ```
     pub fn elem_match(self, condition: Filter) -> Filter {
-        let outcome = self.path.and_then(|path| condition.outcome?.into_element_of(path.as_ref()));
-        Filter { outcome }
+        let outcome = self.path.and_then(|path| condition.into_tree()?.into_element_of(path.as_ref()));
+        Filter::of(outcome)
     }
 
     fn operator(self, name: &str, operand: impl Into<Bson>) -> Filter {
@@ -165,7 +165,7 @@ impl FilterField {
                 None => error,
             })
         });
-        Filter { outcome }
+        Filter::of(outcome)
     }
 }
 

@@ -34,6 +34,7 @@ use bson::{Document, RawBsonRef, RawDocument};
 
 use self::tree::{Subject, Tree};
 use crate::document::{self, IntoDocument, Json, Limits};
+use crate::sync::Arc;
 
 pub use error::FilterError;
 pub use field::{FilterField, element, field};
@@ -79,13 +80,13 @@ const LIMITS: Limits = Limits { max_document_bytes: 16 << 20, max_depth: Limits:
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Filter {
-    outcome: Result<Tree, FilterError>,
+    outcome: Result<Arc<Tree>, FilterError>,
 }
 
 impl Filter {
     /// The filter that every document matches: `{}`.
     pub fn all() -> Filter {
-        Filter { outcome: Ok(Tree::all()) }
+        Filter::of(Ok(Tree::all()))
     }
 
     /// Reads MongoDB's query syntax, from BSON, JSON or any serde type; extended JSON forms such as `{"$oid": "…"}` are values.
@@ -110,7 +111,7 @@ impl Filter {
     /// Every [`FilterError`], with the place in the filter and what is allowed there.
     pub fn from_document(document: impl IntoDocument) -> Result<Filter, FilterError> {
         let tree = read::read(&document.into_document(&LIMITS)?)?;
-        Ok(Filter { outcome: Ok(tree) })
+        Ok(Filter::of(Ok(tree)))
     }
 
     /// In MongoDB's query syntax, in a normal form: what reading it and writing it again does not change.
@@ -158,12 +159,19 @@ impl Filter {
     /// What this one does not match.
     #[expect(clippy::should_implement_trait, reason = "it goes on with the sentence: field(…).eq(…).not()")]
     pub fn not(self) -> Filter {
-        Filter { outcome: self.outcome.and_then(Tree::not) }
+        Filter::of(self.into_tree().and_then(Tree::not))
     }
 
     fn join(self, other: Filter, join: fn(Tree, Tree) -> Result<Tree, FilterError>) -> Filter {
-        let outcome = self.outcome.and_then(|one| join(one, other.outcome?));
-        Filter { outcome }
+        Filter::of(self.into_tree().and_then(|one| join(one, other.into_tree()?)))
+    }
+
+    fn of(outcome: Result<Tree, FilterError>) -> Filter {
+        Filter { outcome: outcome.map(Arc::new) }
+    }
+
+    fn into_tree(self) -> Result<Tree, FilterError> {
+        self.outcome.map(Arc::unwrap_or_clone)
     }
 
     pub(crate) fn checked_tree(&self) -> Result<&Tree, FilterError> {

@@ -127,6 +127,14 @@ pub(crate) fn fields_bytes(fields: &[IndexField], key: &[u8]) -> usize {
     })
 }
 
+/// Whether a key is made of all fields and nothing else.
+pub(crate) fn is_of_fields(fields: &[IndexField], key: &[u8]) -> bool {
+    let rest = fields.iter().try_fold(key, |rest, field| {
+        order_key::encoded_bytes(rest, field.direction).map(|bytes| &rest[bytes..])
+    });
+    rest == Some(&[])
+}
+
 /// Whether the document of an entry has others.
 pub(crate) fn is_one_of_several(value: &[u8]) -> bool {
     value.first() == Some(&SEVERAL)

@@ -87,6 +87,14 @@ impl<T> Directory<T> {
         if was_on_its_way { Known::InOrder } else { Known::Absent }
     }
 
+    /// Some nodes, of all over the map for all that anybody knows.
+    pub(super) fn sample<'g>(&self, count: usize, guard: &'g Guard) -> impl Iterator<Item = &'g Node<T>>
+    where
+        T: 'g,
+    {
+        self.first(guard).sample(count, guard)
+    }
+
     /// Has near what a look-up of this key will look at first.
     #[inline]
     pub(super) fn prefetch(&self, key: &[u8], guard: &Guard) {

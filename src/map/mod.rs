@@ -218,6 +218,11 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.loaded.get()?.get(key).filter(|node| !node.is_dying()).map(Link::of)
     }
 
+    /// Some of the keys, taken at random, as many as are asked for or fewer.
+    pub(crate) fn sample(&self, count: usize, guard: &Guard) -> Vec<Key> {
+        self.directory.sample(count, guard).map(|node| node.key.clone()).collect()
+    }
+
     /// Has near what a look-up of `key` will look at first, for whoever has something else to do before.
     #[inline]
     pub(crate) fn prefetch(&self, key: &[u8], guard: &Guard) {

@@ -170,6 +170,21 @@ impl<T> Table<T> {
         Found::Next { on_its_way }
     }
 
+    /// Some nodes from all over the table, as many as are asked for or fewer.
+    pub(super) fn sample<'g>(&'g self, count: usize, guard: &'g Guard) -> impl Iterator<Item = &'g Node<T>> {
+        /// A table is used to a third at least, mostly.
+        const LOOKS: usize = 8;
+        let apart = (self.slots.len() / count.max(1)).max(LOOKS);
+        self.slots.chunks(apart).filter_map(move |slots| {
+            slots.iter().take(LOOKS).find_map(|slot| {
+                // Acquire: as in `find`.
+                let word = Word(slot.load(Ordering::Acquire));
+                // A frozen one may be freed.
+                word.link().filter(|_| !word.is_frozen()).map(|link| link.get(guard))
+            })
+        })
+    }
+
     /// Puts a node where its key belongs, unless one with that key is there.
     pub(super) fn insert(&self, link: Link<T>, hash: Hash, guard: &Guard) -> Inserted<T> {
         let key = link.get(guard).key();

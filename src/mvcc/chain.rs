@@ -134,6 +134,14 @@ impl Record {
         let _ = self.swing_head(Head::undecided(version), Head::settled(version));
     }
 
+    /// Has the newest version near, for whoever looks at it soon.
+    #[inline]
+    pub(crate) fn prefetch_newest(&self) {
+        if let Ok(newest) = self.head() {
+            prefetch(newest);
+        }
+    }
+
     /// The version that a snapshot at `at` sees, tombstones included.
     ///
     /// Never waits: a transaction that is taking its position right now, and whose answer would depend on it, is pushed to

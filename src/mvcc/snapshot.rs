@@ -4,11 +4,13 @@
 //! epoch guard outlives a call.
 
 use super::active::Registration;
-use super::chain::Visible;
+use super::chain::{Record, Visible};
 use super::store::Space;
 use crate::lsn::Lsn;
-use crate::map::{Key, Towards};
+use crate::map::{Key, Node, Towards};
 use crate::sync::epoch::{self, Guard};
+use crate::sync::prefetch;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::ops::Bound;
 
@@ -42,6 +44,20 @@ impl Snapshot {
         // A dead record holds nothing that anybody can see.
         let visible = record.visible(self.position(), &guard).ok().flatten()?;
         self.keep(visible)
+    }
+
+    /// The values under some keys. What one after the other would wait for, the node and the version, is fetched for all at a time.
+    pub(crate) fn get_each<'s, 'k>(
+        &'s self,
+        space: &'s Space,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+    ) -> Vec<Option<Seen<'s>>> {
+        let guard = epoch::pin();
+        keys.clone().for_each(|key| space.records().prefetch(key, &guard));
+        let records: SmallVec<[_; 32]> = keys.map(|key| space.records().get(key, &guard)).collect();
+        records.iter().flatten().for_each(|record| record.prefetch_newest());
+        let visible = |record: Option<&Node<Record>>| record?.visible(self.position(), &guard).ok().flatten();
+        records.into_iter().map(|record| self.keep(visible(record)?)).collect()
     }
 
     /// A tombstone is nothing; anything else outlives the guard.
@@ -95,18 +111,23 @@ pub(crate) struct Scan<'s> {
 impl<'s> Scan<'s> {
     fn fetch(&mut self) {
         let guard = epoch::pin();
-        let (mut left, mut last) = (self.batch, None);
-        let (snapshot, fetched) = (self.snapshot, &mut self.fetched);
+        let (snapshot, batch) = (self.snapshot, self.batch);
         let range = (as_bytes(&self.low), as_bytes(&self.high));
+        // Cold memory, mostly: it is asked for before the first is looked at.
+        let mut met: SmallVec<[_; FIRST_BATCH]> = SmallVec::with_capacity(batch);
         self.ended = self.space.records().scan(range, self.towards, &guard, |key, record| {
+            prefetch(std::ptr::from_ref(record));
+            met.push((key, record));
+            met.len() < batch
+        });
+        met.iter().for_each(|(_, record)| record.prefetch_newest());
+        for (key, record) in &met {
             let visible = record.visible(snapshot.position(), &guard).ok().flatten();
             if let Some(seen) = visible.and_then(|visible| snapshot.keep(visible)) {
-                fetched.push_back((keep_key(snapshot, key, &guard), seen));
+                self.fetched.push_back((keep_key(snapshot, key, &guard), seen));
             }
-            last = Some(key.clone());
-            left -= 1;
-            left > 0
-        });
+        }
+        let last = met.last().map(|(key, _)| (*key).clone());
         self.batch = (self.batch * 2).min(LAST_BATCH);
         if let Some(last) = last {
             match self.towards {

@@ -6,6 +6,7 @@
 //!
 //! Each step is an iterator over the one before, and holds one document at a time, but for the order, if it has to be made.
 
+use super::interval::behind;
 use super::meter::{Meter, Step};
 use super::order::Order;
 use super::plan::{Access, Plan, Walk};
@@ -21,6 +22,7 @@ use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::{RawBsonRef, RawDocument};
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// A document as it is stored, under the key of its id.
@@ -174,6 +176,14 @@ fn scan<'t, 's: 't>(
     Box::new(each.flatten())
 }
 
+/// The key, if a walk of a unique index is about one.
+fn one_key<'w>(index: &Kept, walk: &'w Walk) -> Option<&'w [u8]> {
+    let [(low, high)] = &walk.ranges[..] else { return None };
+    let fields = index.definition.fields();
+    let is_one = index.definition.is_unique() && entry::is_of_fields(fields, low) && behind(low) == *high;
+    is_one.then_some(low)
+}
+
 fn entries<'t, 's: 't>(
     index: &Kept,
     walk: &Walk,
@@ -181,12 +191,18 @@ fn entries<'t, 's: 't>(
     after: Option<&Begin>,
     meter: &Meter,
 ) -> Entries<'t> {
+    let space = index.space(ground.collection);
+    if let Some(key) = one_key(index, walk).filter(|_| after.is_none()) {
+        let found = ground.view.get(space, key);
+        let entry = found.map(|(lsn, value)| Entry { key: key.to_vec().into(), lsn, value });
+        return meter.over(Step::Index, Box::new(entry.into_iter()));
+    }
     let unique_fields = if index.definition.is_unique() { index.definition.fields().len() } else { 0 };
     let ranges = clipped(walk, after, unique_fields);
-    meter.over(Step::Index, scan(ground, index.space(ground.collection), ranges, walk.towards))
+    meter.over(Step::Index, scan(ground, space, ranges, walk.towards))
 }
 
-/// The documents of entries; one that has several in the ranges comes by the first of them.
+/// The documents of entries, some at a time; one that has several entries in the ranges comes by the first of them.
 fn fetched<'t, 's: 't>(
     index: &Arc<Kept>,
     walk: &Walk,
@@ -195,15 +211,40 @@ fn fetched<'t, 's: 't>(
     meter: &Meter,
 ) -> Rows<'t> {
     let (index, walk) = (Arc::clone(index), walk.clone());
-    let fetch = move |entry: Entry<'t>| {
-        let id = entry::document_key(&index.definition, &entry.key, &entry.value);
-        let (lsn, value) = ground.view.get(ground.collection, id)?;
-        let row = Row { key: id.to_vec().into(), lsn, value };
+    let (mut entries, mut together) = (entries, FETCHED_FIRST);
+    let batches = std::iter::from_fn(move || {
+        let batch: Vec<_> = entries.by_ref().take(together).collect();
+        together = (together * 2).min(FETCHED_LAST);
+        (!batch.is_empty()).then(|| fetch(&index, &walk, ground, &batch))
+    });
+    meter.over(Step::Fetch, Box::new(batches.flatten()))
+}
+
+/// Documents that are fetched together: few at first, for those who stop early.
+const FETCHED_FIRST: usize = 4;
+const FETCHED_LAST: usize = 32;
+
+fn fetch<'t, 's: 't>(index: &Kept, walk: &Walk, ground: Ground<'t, 's>, entries: &[Entry<'t>]) -> Vec<Row<'t>> {
+    let ids = entries.iter().map(|entry| entry::document_key(&index.definition, &entry.key, &entry.value));
+    let found = ground.view.get_each(ground.collection, ids.clone());
+    let rows = entries.iter().zip(ids).zip(found).filter_map(|((entry, id), found)| {
+        let (lsn, value) = found?;
+        let row = Row { key: id_of(index, entry, id), lsn, value };
         let is_first = !entry::is_one_of_several(&entry.value)
-            || document(&row).is_some_and(|document| is_first(&index, &walk, document, id, &entry.key));
+            || document(&row).is_some_and(|document| is_first(index, walk, document, id, &entry.key));
         is_first.then_some(row)
-    };
-    meter.over(Step::Fetch, Box::new(entries.filter_map(fetch)))
+    });
+    rows.collect()
+}
+
+/// The key of a document as a part of its entry, copied only if the entry is.
+fn id_of<'t>(index: &Kept, entry: &Entry<'t>, id: &[u8]) -> Cow<'t, [u8]> {
+    let within = if index.definition.is_unique() { &entry.value } else { &entry.key };
+    match within {
+        // It is at the end of either.
+        Cow::Borrowed(all) => Cow::Borrowed(&all[all.len() - id.len()..]),
+        Cow::Owned(_) => Cow::Owned(id.to_vec()),
+    }
 }
 
 /// Whether an entry of a document is the first that a walk meets.

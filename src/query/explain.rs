@@ -127,7 +127,7 @@ fn access(plan: &Plan, from: &Access, meter: &Meter) -> ExplainedStep {
     match from {
         Access::Documents(walk) => {
             let ids = super::planner::id_index();
-            let scan = step("scan", walk_shown(&ids, walk), meter.reading_of(Step::Documents), Vec::new());
+            let scan = step("scan", walk_shown(ids, walk), meter.reading_of(Step::Documents), Vec::new());
             ExplainedStep { estimated_rows: Some(walk.entries as u64), ..scan }
         }
         Access::Index(index, walk) => {

@@ -8,6 +8,7 @@
 //! | `order` | the order of results, as keys |
 //! | `view` | what is read: a snapshot, or a transaction |
 //! | `execute`, `sort`, `meter` | the documents, one after the other; what that came to |
+//! | `parallel` | walks on several threads |
 //! | `cursor` | where to go on later |
 //! | `explain` | a plan, for people and programs |
 //! | `group` | sums over documents |
@@ -19,6 +20,7 @@ mod group;
 mod interval;
 mod meter;
 mod order;
+mod parallel;
 mod plan;
 mod planner;
 mod ranges;
@@ -67,15 +69,30 @@ impl<'t, 's: 't> Planned<'t, 's> {
     pub(crate) fn count(&self) -> Result<u64, QueryError> {
         let query = &self.plan.query;
         let most = query.limit.unwrap_or(u64::MAX);
-        let counted = match self.plan.is_covered().filter(|_| query.after.is_none()) {
-            Some((index, walk)) => {
-                let wanted = query.offset.saturating_add(most);
-                let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-                execute::entry_count(index, walk, self.ground, wanted) as u64
-            }
-            None => return Ok(self.run()?.try_fold(0, |count, row| row.map(|_| count + 1))?),
+        let wanted = usize::try_from(query.offset.saturating_add(most)).unwrap_or(usize::MAX);
+        if query.after.is_some() {
+            return self.run()?.try_fold(0, |count, row| row.map(|_| count + 1));
+        }
+        // The order makes no difference.
+        let all = || execute::matching(&self.plan, self.ground, &Meter::default()).take(wanted).count() as u64;
+        let counted = match self.plan.is_covered() {
+            _ if wanted == usize::MAX && let Some(count) = parallel::count(&self.plan, self.ground) => count,
+            Some((index, walk)) => execute::entry_count(index, walk, self.ground, wanted) as u64,
+            None => all(),
         };
         Ok(counted.saturating_sub(query.offset).min(most))
+    }
+
+    /// Hands the results to several threads, in no order. Offset and limit count for nothing then.
+    pub(crate) fn for_each(&self, each: &(impl Fn(Row<'t>) + Sync)) -> Result<(), QueryError> {
+        let is_done = match self.ground.view {
+            View::Snapshot(snapshot) => parallel::for_each(&self.plan, (snapshot, self.ground.collection), each),
+            View::Txn(_) => false,
+        };
+        if !is_done {
+            execute::matching(&self.plan, self.ground, &Meter::default()).for_each(each);
+        }
+        Ok(())
     }
 
     /// The values of a field in the results.

@@ -19,6 +19,7 @@ use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
 /// Nanoseconds for the next document of a scan with its filter; for the next entry of an index; for a document by its id; for the first entry of a range; for
 /// what is sorted, each.
@@ -85,9 +86,36 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
 
     /// The cheapest plan.
     pub(super) fn plan(&self) -> Result<Plan, QueryError> {
+        if let Some(way) = self.one_entry() {
+            return Ok(self.plan_of(way));
+        }
         let plans = self.plans()?;
         let cheapest = plans.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
         Ok(cheapest.expect("a scan is always a way"))
+    }
+
+    /// An index that has one document at most for the conditions: nothing is better.
+    fn one_entry(&self) -> Option<Way> {
+        let unique = self.indexes.iter().filter(|index| index.definition.is_unique());
+        let found = unique.filter(|_| self.query.hint.is_none() && self.query.after.is_none()).find_map(|index| {
+            let found = ranges::of_index(&index.definition, self.conditions, false);
+            let is_one = found.ranges.len() <= 1 && found.points == index.definition.fields().len();
+            // Two conditions on one field may be met by different entries of a document.
+            let is_alone = || self.conditions.len() <= found.points || !self.has_several(index);
+            (is_one && self.is_whole_for(&index.definition) && is_alone()).then_some((index, found))
+        });
+        let (index, found) = found?;
+        let order = Some(Order::of_index(&index.definition, Towards::Greater));
+        let walk = Walk { ranges: found.ranges, towards: Towards::Greater, are_several: false, entries: 1.0 };
+        Some(Way {
+            access: Access::Index(Arc::clone(index), walk),
+            is_met: found.is_met,
+            order,
+            is_wanted: true,
+            rows: 1.0,
+            row_cost: ENTRY + FETCHED,
+            first_cost: 0.0,
+        })
     }
 
     /// All plans that give the right answer, or those that the hint leaves.
@@ -126,7 +154,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
 
     /// The documents by their ids: all, or those that the filter names.
     fn add_scans(&self, ways: &mut Vec<Way>) {
-        let found = ranges::of_index(&id_index(), self.conditions, false);
+        let found = ranges::of_index(id_index(), self.conditions, false);
         let documents = self.collection.records().len() as f64;
         let rows = match (found.limited, found.points) {
             (0, _) => documents,
@@ -179,8 +207,13 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     }
 
     fn ranges(&self, index: &Kept) -> (IndexRanges, bool) {
-        let are_several = self.view.get(index.space(self.collection), SEVERAL_KEY).is_some();
+        let are_several = self.has_several(index);
         (ranges::of_index(&index.definition, self.conditions, are_several), are_several)
+    }
+
+    /// Whether there may be a document with several entries.
+    fn has_several(&self, index: &Kept) -> bool {
+        self.view.get(index.space(self.collection), SEVERAL_KEY).is_some()
     }
 
     /// Whether every document that can match has an entry.
@@ -320,7 +353,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         alone.indexes.iter().for_each(|index| alone.add_index(index, false, &mut ways));
         alone.add_scans(&mut ways);
         ways.retain(|way| match &way.access {
-            Access::Documents(walk) => walk.ranges != ranges::of_index(&id_index(), &[], false).ranges,
+            Access::Documents(walk) => walk.ranges != ranges::of_index(id_index(), &[], false).ranges,
             _ => true,
         });
         let cost = |way: &Way| way.first_cost + way.rows * way.row_cost;
@@ -362,8 +395,10 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     }
 }
 
-pub(super) fn id_index() -> Index {
-    Index::on(ID_FIELD).expect("it is a path").unique()
+/// What the documents themselves are: an index on their ids.
+pub(super) fn id_index() -> &'static Index {
+    static IDS: OnceLock<Index> = OnceLock::new();
+    IDS.get_or_init(|| Index::on(ID_FIELD).expect("it is a path").unique())
 }
 
 fn is_within(narrow: &Intervals, wide: &Intervals) -> bool {

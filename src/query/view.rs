@@ -30,6 +30,9 @@ pub(crate) struct Entry<'t> {
     pub(crate) value: Cow<'t, [u8]>,
 }
 
+/// Where a value was committed, unless by the transaction itself, and the value.
+pub(super) type Found<'t> = (Option<Lsn>, Cow<'t, [u8]>);
+
 pub(super) type Entries<'t> = Box<dyn Iterator<Item = Entry<'t>> + 't>;
 
 impl<'t, 's: 't> View<'t, 's> {
@@ -49,12 +52,27 @@ impl<'t, 's: 't> View<'t, 's> {
         }
     }
 
-    pub(super) fn get(self, space: &'s Space, key: &[u8]) -> Option<(Option<Lsn>, Cow<'t, [u8]>)> {
+    pub(super) fn get(self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
         match self {
             View::Snapshot(snapshot) => {
                 snapshot.get(space, key).map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))
             }
             View::Txn(txn) => txn.get(space, key).map(|found| (found.lsn, found.value)),
+        }
+    }
+
+    /// The values under some keys.
+    pub(super) fn get_each<'k>(
+        self,
+        space: &'s Space,
+        keys: impl Iterator<Item = &'k [u8]> + Clone,
+    ) -> Vec<Option<Found<'t>>> {
+        match self {
+            View::Snapshot(snapshot) => {
+                let found = snapshot.get_each(space, keys).into_iter();
+                found.map(|seen| seen.map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))).collect()
+            }
+            View::Txn(_) => keys.map(|key| self.get(space, key)).collect(),
         }
     }
 
