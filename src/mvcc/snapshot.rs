@@ -92,6 +92,13 @@ impl Snapshot {
     }
 }
 
+impl Scan<'_> {
+    /// Looks at so many entries at first, for whoever knows how many will be wanted.
+    pub(crate) fn beginning_with(self, entries: usize) -> Self {
+        Scan { batch: entries.clamp(FIRST_BATCH, LAST_BATCH), ..self }
+    }
+}
+
 /// Entries looked at under one pin: few at first, for those who stop early, then more.
 const FIRST_BATCH: usize = 8;
 const LAST_BATCH: usize = 256;

@@ -40,6 +40,8 @@ const KEPT_IDS_MAX: usize = 1 << 20;
 pub(super) struct Ground<'t, 's> {
     pub(super) view: View<'t, 's>,
     pub(super) collection: &'s Space,
+    /// How many rows will be wanted, if that is known; else 0.
+    pub(super) wanted: usize,
 }
 
 /// Answers a plan.
@@ -172,7 +174,9 @@ fn scan<'t, 's: 't>(
     ranges: Vec<KeyRange>,
     towards: Towards,
 ) -> Entries<'t> {
-    let each = ranges.into_iter().map(move |(low, high)| ground.view.scan(space, (&low, &high), towards));
+    let each = ranges.into_iter().map(move |(low, high)| {
+        ground.view.scan(space, (&low, &high), towards, ground.wanted)
+    });
     Box::new(each.flatten())
 }
 
@@ -211,7 +215,7 @@ fn fetched<'t, 's: 't>(
     meter: &Meter,
 ) -> Rows<'t> {
     let (index, walk) = (Arc::clone(index), walk.clone());
-    let (mut entries, mut together) = (entries, FETCHED_FIRST);
+    let (mut entries, mut together) = (entries, ground.wanted.clamp(FETCHED_FIRST, FETCHED_LAST));
     let batches = std::iter::from_fn(move || {
         let batch: Vec<_> = entries.by_ref().take(together).collect();
         together = (together * 2).min(FETCHED_LAST);

@@ -57,7 +57,8 @@ impl<'t, 's: 't> Planned<'t, 's> {
         query: &Query,
     ) -> Result<Self, QueryError> {
         let plan = Planner::new(view, (store, collection), query)?.plan()?;
-        Ok(Planned { plan: Arc::new(plan), ground: Ground { view, collection }, store })
+        let ground = Ground { view, collection, wanted: plan.wanted() };
+        Ok(Planned { plan: Arc::new(plan), ground, store })
     }
 
     /// The results, one after the other.

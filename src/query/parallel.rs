@@ -29,7 +29,7 @@ pub(super) fn count<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>) -> Opt
     let is_all = plan.residual.is_empty();
     let parts = parts(space, walk)?;
     let of_part = |(low, high): &KeyRange| {
-        let entries = View::Snapshot(snapshot).scan(space, (low, high), Towards::Greater);
+        let entries = View::Snapshot(snapshot).scan(space, (low, high), Towards::Greater, usize::MAX);
         let matches = |row: &Row<'_>| is_all || document(row).is_some_and(|document| plan.matches(document));
         entries.filter(matches).count() as u64
     };
@@ -45,7 +45,7 @@ pub(super) fn for_each<'t, 's: 't>(
     let Access::Documents(walk) = &plan.access else { return false };
     let Some(parts) = parts(collection, walk) else { return false };
     parts.par_iter().for_each(|(low, high)| {
-        let rows: Rows<'t> = View::Snapshot(snapshot).scan(collection, (low, high), Towards::Greater);
+        let rows: Rows<'t> = View::Snapshot(snapshot).scan(collection, (low, high), Towards::Greater, usize::MAX);
         let matches = |row: &Row<'_>| document(row).is_some_and(|document| plan.matches(document));
         rows.filter(matches).for_each(each);
     });

@@ -57,6 +57,13 @@ impl Plan {
         self.residual.iter().all(|&at| conditions[at].matches(RawBsonRef::Document(document)))
     }
 
+    /// How many rows of the access are wanted, as far as can be said.
+    pub(super) fn wanted(&self) -> usize {
+        let limit = self.query.limit.filter(|_| !self.is_sorted);
+        let rows = limit.map(|limit| limit.saturating_add(self.query.offset));
+        rows.map_or(0, |rows| usize::try_from(rows).unwrap_or(usize::MAX))
+    }
+
     pub(super) fn conditions(&self) -> &[Node] {
         conditions(&self.query.filter.checked_tree().expect("it was checked when it was planned").node)
     }

@@ -76,13 +76,24 @@ impl<'t, 's: 't> View<'t, 's> {
         }
     }
 
-    /// The entries from `low` up to `high`, which is not included.
-    pub(super) fn scan(self, space: &'s Space, (low, high): (&[u8], &[u8]), towards: Towards) -> Entries<'t> {
+    /// The entries from `low` up to `high`, which is not included; so many of them are wanted, probably.
+    pub(super) fn scan(
+        self,
+        space: &'s Space,
+        (low, high): (&[u8], &[u8]),
+        towards: Towards,
+        wanted: usize,
+    ) -> Entries<'t> {
         let range = (Bound::Included(low), Bound::Excluded(high));
         match self {
-            View::Snapshot(snapshot) => Box::new(snapshot.scan(space, range, towards).map(|(key, seen)| {
-                Entry { key: Cow::Borrowed(key), lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) }
-            })),
+            View::Snapshot(snapshot) => {
+                let scan = snapshot.scan(space, range, towards).beginning_with(wanted);
+                Box::new(scan.map(|(key, seen)| Entry {
+                    key: Cow::Borrowed(key),
+                    lsn: Some(seen.lsn),
+                    value: Cow::Borrowed(seen.value),
+                }))
+            }
             View::Txn(txn) => Box::new(txn.scan(space, range, towards).map(|entry| Entry {
                 key: entry.key,
                 lsn: entry.lsn,
