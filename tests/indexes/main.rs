@@ -1,6 +1,7 @@
 //! Secondary indexes: created, kept and dropped beside readers and writers. That they hold what the documents say is checked by `verify`.
 
 mod keeping;
+mod model;
 mod open_transactions;
 
 use skipstone::{Collection, Database, Error, IndexError};
