@@ -276,6 +276,14 @@ fn newest_based<T>(end: Lsn, space: &Space, key: &[u8], read: impl FnOnce(Lsn, &
     read_one(space, key, |record, guard| record.newest_based(end, guard), read)
 }
 
+/// Whether somebody committed a write of a key, or a deletion, at or above `base`.
+pub(crate) fn is_changed(space: &Space, key: &[u8], base: Lsn) -> bool {
+    let guard = epoch::pin();
+    let record = space.records().get(key, &guard);
+    let newest = record.and_then(|record| record.newest(&guard).ok().flatten());
+    newest.is_some_and(|newest| newest.lsn >= base)
+}
+
 fn read_one<T>(
     space: &Space,
     key: &[u8],

@@ -18,6 +18,7 @@ use crate::mvcc::snapshot::{Seen, Snapshot};
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::atomic::Ordering;
+use crate::txn;
 use crate::txn::commit::Failed;
 use crate::txn::error::Conflict;
 use rayon::prelude::*;
@@ -68,9 +69,12 @@ impl<'b> Build<'b> {
             );
         }
         while let Err(conflict) = self.put(&entries, self.snapshot.position())? {
-            // Without a winner it was overtaken, and nothing is decided.
+            // Without a winner it was overtaken, and nothing is decided. Where one lost, others would.
             if conflict.winner.is_some() {
-                unsettled.extend(entries.extract_if(.., |Entry { key, .. }| *key == conflict.key));
+                let has_lost = |key: &[u8]| {
+                    *key == *conflict.key || txn::is_changed(self.space, key, self.snapshot.position())
+                };
+                unsettled.extend(entries.extract_if(.., |Entry { key, .. }| has_lost(key)));
             }
         }
         if self.index.definition.is_unique() {
