@@ -3,7 +3,7 @@
 use super::harness::{Opened, REPEATS, config, copy, open_with, outcomes};
 use super::verifying::verify;
 use crate::engine::config::Config;
-use crate::io::{Fault, SimulatedDisk};
+use crate::io::{CrashOutcome, Fault, SimulatedDisk};
 use crate::{Collection, Error, Index, IndexError};
 use bson::doc;
 use std::collections::BTreeSet;
@@ -161,24 +161,30 @@ fn a_crash_leaves_indexes_whole_or_not_there() {
     assert!(at > 60, "{at} operations");
 }
 
+/// A store that crashed in the middle of creating an index, as late as possible.
+fn half_made() -> SimulatedDisk {
+    let (before, mut last) = (store(), None);
+    for at in 0.. {
+        let disk = copy(&before);
+        let opened = open(&disk);
+        disk.crash_after(at);
+        if run_step(&opened, Step::Create("tags")).is_ok() {
+            break;
+        }
+        let disk = disk.after_crash(CrashOutcome::KeepAll);
+        // The next opening leaves the number that was given away.
+        let opened = open(&copy(&disk));
+        let snapshot = opened.engine.store().snapshot();
+        if snapshot.get(opened.engine.store().space(0), b"r").is_some() {
+            last = Some(disk);
+        }
+    }
+    last.expect("it came to the disk before it was ready")
+}
+
 /// The next opening takes away what the crashed one left half made: a crash then, too.
 #[test]
 fn so_does_one_while_what_is_half_made_is_taken_away() {
-    let before = store();
-    let half_made = || {
-        let disk = copy(&before);
-        let opened = open(&disk);
-        let at = disk.operations();
-        run_step(&opened, Step::Create("tags")).unwrap();
-        let operations = disk.operations() - at;
-        drop(opened);
-        let disk = copy(&before);
-        let opened = open(&disk);
-        // In its last flush.
-        disk.crash_after(operations - 1);
-        assert!(run_step(&opened, Step::Create("tags")).is_err());
-        disk.after_crash(crate::io::CrashOutcome::DropAll)
-    };
     let before = half_made();
     let (mut at, mut crashed) = (0, true);
     while crashed {

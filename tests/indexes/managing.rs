@@ -120,6 +120,7 @@ fn they_are_there_after_opening_again_with_and_without_a_checkpoint() {
             db.checkpoint().unwrap();
         }
         towns.delete(round * 1_000).unwrap();
+        towns.insert(doc! { "_id": -round, "name": format!("behind it {round}") }).unwrap();
         // What the checkpoint has a name for is dropped, and another one takes the name.
         towns.drop_index("small").unwrap();
         check(&db, &towns, 2);

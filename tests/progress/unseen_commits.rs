@@ -1,5 +1,6 @@
 //! A committer parked with its position taken is not seen by who looks for what is committed now, and yet its position is lower than what
-//! they go by. What they write upon it must not be lost, nor twice there.
+//! they go by. What they write upon it must not be lost, nor twice there. And one parked before it knows that the list of indexes changed does
+//! not commit by the old one.
 
 use super::harness::while_parked;
 use crate::engine::Engine;
@@ -90,4 +91,24 @@ fn who_leaves_an_entry_to_another_document_relies_on_it() {
     towns.replace(1, doc! { "v": "y" }).unwrap();
     let taken = towns.insert(doc! { "_id": 4, "v": "x" }).unwrap_err();
     assert!(matches!(taken, Error::Index { .. }), "the entry of the third is there: {taken}");
+}
+
+/// Parked before its position is taken, or so that it is told to take a later one.
+#[test]
+fn who_wrote_by_an_older_list_of_indexes_writes_anew() {
+    for step in [Step::Installed, Step::Positioning, Step::Positioned] {
+        let (_, db, towns) = store();
+        let index = || Index::on("v").unwrap().unique();
+        towns.insert(doc! { "_id": 1, "v": "x" }).unwrap();
+        let parked = || towns.replace(1, doc! { "v": "y" }).unwrap();
+        while_parked(step, parked, || towns.create_index(index()).unwrap());
+        let found = db.verify().unwrap();
+        assert!(found.is_sound(), "created at {step:?}: {:#?}", found.findings);
+        assert!(towns.insert(doc! { "v": "y" }).is_err());
+        towns.insert(doc! { "v": "x" }).unwrap();
+        let parked = || towns.replace(1, doc! { "v": "z" }).unwrap();
+        while_parked(step, parked, || towns.drop_index("v").unwrap());
+        let found = db.verify().unwrap();
+        assert!(found.is_sound(), "dropped at {step:?}: {:#?}", found.findings);
+    }
 }
