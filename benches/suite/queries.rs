@@ -65,7 +65,8 @@ fn insertions(settings: &Settings, report: &mut Report) -> Result<()> {
     for _ in 0..settings.rounds {
         for (indexes, rates) in [(&indexes()[..], &mut with), (&[], &mut without)] {
             let folder = settings.folder()?;
-            let builder = Database::builder().path(folder.path().join("store")).durability(Durability::Buffered);
+            let builder =
+                Database::builder().path(folder.path().join("store")).durability(Durability::Buffered);
             let db = builder.open()?;
             let towns = db.collection("towns")?;
             indexes.iter().try_for_each(|index| towns.create_index(index.clone()))?;
@@ -110,7 +111,12 @@ fn time(settings: &Settings, rng: &mut Rng, mut call: impl FnMut(i32) -> Result<
     Ok(began.elapsed().as_nanos() as f64 / f64::from(calls))
 }
 
-fn look_ups(settings: &Settings, report: &mut Report, snapshot: &Snapshot<'_>, towns: &Collection) -> Result<()> {
+fn look_ups(
+    settings: &Settings,
+    report: &mut Report,
+    snapshot: &Snapshot<'_>,
+    towns: &Collection,
+) -> Result<()> {
     let seen = snapshot.collection(towns)?;
     let mut rng = Rng::with_seed(10);
     let [mut get, mut equal, mut range, mut plan] = <[Series; 4]>::default();
@@ -143,7 +149,12 @@ fn look_ups(settings: &Settings, report: &mut Report, snapshot: &Snapshot<'_>, t
     Ok(())
 }
 
-fn scans(settings: &Settings, report: &mut Report, snapshot: &Snapshot<'_>, towns: &Collection) -> Result<()> {
+fn scans(
+    settings: &Settings,
+    report: &mut Report,
+    snapshot: &Snapshot<'_>,
+    towns: &Collection,
+) -> Result<()> {
     let seen = snapshot.collection(towns)?;
     let [mut scanned, mut counted] = <[Series; 2]>::default();
     for _ in 0..settings.rounds {

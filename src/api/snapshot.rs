@@ -157,7 +157,11 @@ impl<'s> SnapshotCollection<'s> {
     ///
     /// # Errors
     /// As [`SnapshotCollection::find`].
-    pub fn par_for_each(&self, query: impl Into<Query>, each: impl Fn(Result<DocRef<'s>>) + Sync) -> Result<()> {
+    pub fn par_for_each(
+        &self,
+        query: impl Into<Query>,
+        each: impl Fn(Result<DocRef<'s>>) + Sync,
+    ) -> Result<()> {
         self.asked().for_each(&query.into(), each)
     }
 

@@ -51,6 +51,13 @@ impl Names {
         }
     }
 
+    /// Takes the names of an older catalog too, which may have some that are gone. No number is given away twice.
+    pub(super) fn add_older(&mut self, older: Names) {
+        for (number, name) in older.0 {
+            self.0.entry(number).or_insert(name);
+        }
+    }
+
     /// Takes an entry of the catalog; what is wrong with it, if something is.
     fn learn(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let Some((kind, name, number)) = catalog::parse(key, value) else {

@@ -19,7 +19,7 @@ use super::error::OpenError;
 use super::finding::{FindingKind, Lost};
 use super::open::{check_segment, missing_segment, of_keys};
 use super::store_file::{self, StoreFile};
-use super::verify::{Verified, check_log, check_pages};
+use super::verify::{Verified, Walked, catalog_trees, check_log, check_pages, check_trees};
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::walk::{Entry, KeyRange};
@@ -149,6 +149,7 @@ impl<'a> Open<'a> {
             self.check.findings.add_error(error.into(), Lost::Nothing)?;
             return Ok(self.finish());
         }
+        self.learn_older_names(kept)?;
         let overlay = self.read_log(kept, log)?;
         let expected = match &kept.manifest {
             Some(manifest) => {
@@ -161,6 +162,16 @@ impl<'a> Open<'a> {
             self.compare_log(&overlay, expected);
         }
         Ok(self.finish())
+    }
+
+    /// The log may write to what the checkpoint has a name for, and which was dropped since. What is wrong with its pages is found later.
+    fn learn_older_names(&mut self, kept: &Kept) -> Result<(), OpenError> {
+        let Some(manifest) = &kept.manifest else { return Ok(()) };
+        let (mut check, catalog) = (Check::default(), &manifest.trees[..catalog_trees(manifest)]);
+        let pages = (&*kept.pages, manifest.position);
+        check_trees(&mut check, pages, catalog, &mut Walked::default(), |_, _| {})?;
+        self.check.names.add_older(check.names);
+        Ok(())
     }
 
     /// The log from the checkpoint up to the snapshot.

@@ -149,11 +149,7 @@ impl Record {
     #[inline]
     pub(crate) fn visible<'g>(&self, at: Lsn, guard: &'g Guard) -> Result<Option<Visible<'g>>, Dead> {
         for version in walk(self.head()?, guard) {
-            let standing = match version.stamp() {
-                Stamp::At(lsn) => Standing::Committed(lsn),
-                Stamp::Pending(state) => standing_at(at, state_of(state, guard)),
-            };
-            if let Standing::Committed(lsn) = standing
+            if let Standing::Committed(lsn) = version_standing_at(at, version, guard)
                 && lsn < at
             {
                 return Ok(Some(Visible { lsn, version }));
@@ -170,6 +166,19 @@ impl Record {
         let newest = walk(self.head()?, guard)
             .find_map(|version| committed(version, guard).map(|lsn| Visible { lsn, version }));
         Ok(newest)
+    }
+
+    /// The same for who goes on from it: whatever was not seen here is committed at or above `end`, which was loaded before, or not at all.
+    ///
+    /// Whoever is about to take a position below is pushed, as for a snapshot.
+    #[inline]
+    pub(crate) fn newest_based<'g>(&self, end: Lsn, guard: &'g Guard) -> Result<Option<Visible<'g>>, Dead> {
+        for version in walk(self.head()?, guard) {
+            if let Standing::Committed(lsn) = version_standing_at(end, version, guard) {
+                return Ok(Some(Visible { lsn, version }));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts `version` at the head, provided that the newest committed version is below `base`.
@@ -322,6 +331,14 @@ pub(super) fn committed(version: &Version, guard: &Guard) -> Option<Lsn> {
             Phase::Committed(lsn) => Some(lsn),
             _ => None,
         },
+    }
+}
+
+#[inline]
+fn version_standing_at(at: Lsn, version: &Version, guard: &Guard) -> Standing {
+    match version.stamp() {
+        Stamp::At(lsn) => Standing::Committed(lsn),
+        Stamp::Pending(state) => standing_at(at, state_of(state, guard)),
     }
 }
 

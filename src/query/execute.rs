@@ -174,9 +174,9 @@ fn scan<'t, 's: 't>(
     ranges: Vec<KeyRange>,
     towards: Towards,
 ) -> Entries<'t> {
-    let each = ranges.into_iter().map(move |(low, high)| {
-        ground.view.scan(space, (&low, &high), towards, ground.wanted)
-    });
+    let each = ranges
+        .into_iter()
+        .map(move |(low, high)| ground.view.scan(space, (&low, &high), towards, ground.wanted));
     Box::new(each.flatten())
 }
 
@@ -228,7 +228,12 @@ fn fetched<'t, 's: 't>(
 const FETCHED_FIRST: usize = 4;
 const FETCHED_LAST: usize = 32;
 
-fn fetch<'t, 's: 't>(index: &Kept, walk: &Walk, ground: Ground<'t, 's>, entries: &[Entry<'t>]) -> Vec<Row<'t>> {
+fn fetch<'t, 's: 't>(
+    index: &Kept,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    entries: &[Entry<'t>],
+) -> Vec<Row<'t>> {
     let ids = entries.iter().map(|entry| entry::document_key(&index.definition, &entry.key, &entry.value));
     let found = ground.view.get_each(ground.collection, ids.clone());
     let rows = entries.iter().zip(ids).zip(found).filter_map(|((entry, id), found)| {

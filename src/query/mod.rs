@@ -75,9 +75,14 @@ impl<'t, 's: 't> Planned<'t, 's> {
             return self.run()?.try_fold(0, |count, row| row.map(|_| count + 1));
         }
         // The order makes no difference.
-        let all = || execute::matching(&self.plan, self.ground, &Meter::default()).take(wanted).count() as u64;
+        let all =
+            || execute::matching(&self.plan, self.ground, &Meter::default()).take(wanted).count() as u64;
         let counted = match self.plan.is_covered() {
-            _ if wanted == usize::MAX && let Some(count) = parallel::count(&self.plan, self.ground) => count,
+            _ if wanted == usize::MAX
+                && let Some(count) = parallel::count(&self.plan, self.ground) =>
+            {
+                count
+            }
             Some((index, walk)) => execute::entry_count(index, walk, self.ground, wanted) as u64,
             None => all(),
         };
@@ -87,7 +92,9 @@ impl<'t, 's: 't> Planned<'t, 's> {
     /// Hands the results to several threads, in no order. Offset and limit count for nothing then.
     pub(crate) fn for_each(&self, each: &(impl Fn(Row<'t>) + Sync)) -> Result<(), QueryError> {
         let is_done = match self.ground.view {
-            View::Snapshot(snapshot) => parallel::for_each(&self.plan, (snapshot, self.ground.collection), each),
+            View::Snapshot(snapshot) => {
+                parallel::for_each(&self.plan, (snapshot, self.ground.collection), each)
+            }
             View::Txn(_) => false,
         };
         if !is_done {

@@ -45,7 +45,8 @@ pub(super) fn for_each<'t, 's: 't>(
     let Access::Documents(walk) = &plan.access else { return false };
     let Some(parts) = parts(collection, walk) else { return false };
     parts.par_iter().for_each(|(low, high)| {
-        let rows: Rows<'t> = View::Snapshot(snapshot).scan(collection, (low, high), Towards::Greater, usize::MAX);
+        let rows: Rows<'t> =
+            View::Snapshot(snapshot).scan(collection, (low, high), Towards::Greater, usize::MAX);
         let matches = |row: &Row<'_>| document(row).is_some_and(|document| plan.matches(document));
         rows.filter(matches).for_each(each);
     });

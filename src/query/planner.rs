@@ -97,13 +97,14 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     /// An index that has one document at most for the conditions: nothing is better.
     fn one_entry(&self) -> Option<Way> {
         let unique = self.indexes.iter().filter(|index| index.definition.is_unique());
-        let found = unique.filter(|_| self.query.hint.is_none() && self.query.after.is_none()).find_map(|index| {
-            let found = ranges::of_index(&index.definition, self.conditions, false);
-            let is_one = found.ranges.len() <= 1 && found.points == index.definition.fields().len();
-            // Two conditions on one field may be met by different entries of a document.
-            let is_alone = || self.conditions.len() <= found.points || !self.has_several(index);
-            (is_one && self.is_whole_for(&index.definition) && is_alone()).then_some((index, found))
-        });
+        let found =
+            unique.filter(|_| self.query.hint.is_none() && self.query.after.is_none()).find_map(|index| {
+                let found = ranges::of_index(&index.definition, self.conditions, false);
+                let is_one = found.ranges.len() <= 1 && found.points == index.definition.fields().len();
+                // Two conditions on one field may be met by different entries of a document.
+                let is_alone = || self.conditions.len() <= found.points || !self.has_several(index);
+                (is_one && self.is_whole_for(&index.definition) && is_alone()).then_some((index, found))
+            });
         let (index, found) = found?;
         let order = Some(Order::of_index(&index.definition, Towards::Greater));
         let walk = Walk { ranges: found.ranges, towards: Towards::Greater, are_several: false, entries: 1.0 };

@@ -14,12 +14,12 @@ mod write_set;
 
 use crate::lsn::Lsn;
 use crate::map::{Key, Towards};
-use crate::mvcc::chain::ANY_BASE;
+use crate::mvcc::chain::{ANY_BASE, Dead, Record, Visible};
 use crate::mvcc::era::EraNumber;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
-use crate::sync::epoch;
+use crate::sync::epoch::{self, Guard};
 use commit::{Commit, Committed, Failed, Ground};
 use read_set::{ReadSet, Walk};
 use scan::{Base, StatementScan};
@@ -85,7 +85,7 @@ impl<'s> Txn<'s> {
             return write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) });
         }
         if self.isolation == Isolation::ReadCommitted {
-            return newest(space, key, found);
+            return newest_based(self.end(), space, key, found);
         }
         if self.isolation == Isolation::Serializable {
             self.reads.borrow_mut().add_key(space, key);
@@ -98,7 +98,7 @@ impl<'s> Txn<'s> {
     pub(crate) fn get_newest<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
         match self.writes.get(space, key) {
             Some(write) => write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) }),
-            None => newest(space, key, found),
+            None => newest_based(self.end(), space, key, found),
         }
     }
 
@@ -172,8 +172,12 @@ impl<'s> Txn<'s> {
 
     /// The spaces whose rules have changed since they were written.
     pub(crate) fn outdated(&self) -> Vec<&'s Space> {
-        let ended = |(space, era): &&(&'s Space, EraNumber)| space.era().current() != *era;
-        self.eras.iter().filter(ended).map(|(space, _)| *space).collect()
+        self.eras.iter().map(|(space, _)| *space).filter(|space| self.is_outdated(space)).collect()
+    }
+
+    /// Whether the rules of a space have changed since it was written.
+    pub(crate) fn is_outdated(&self, space: &Space) -> bool {
+        self.eras.iter().any(|(known, era)| std::ptr::eq(*known, space) && space.era().current() != *era)
     }
 
     /// Forgets what a space was written by, for it is going to be written anew.
@@ -197,7 +201,7 @@ impl<'s> Txn<'s> {
     /// What lies under the transaction's own write of a key: what it replaces, if nobody comes in between.
     pub(crate) fn beneath<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Cow<'t, [u8]>> {
         if self.isolation == Isolation::ReadCommitted {
-            return newest(space, key, |_, value| Cow::Owned(value.to_vec()));
+            return newest_based(self.end(), space, key, |_, value| Cow::Owned(value.to_vec()));
         }
         self.snapshot.get(space, key).map(|seen| Cow::Borrowed(seen.value))
     }
@@ -264,9 +268,31 @@ fn found(lsn: Lsn, value: &[u8]) -> Found<'static> {
 
 /// Reads the newest committed value of one key, outside of any transaction: nothing is registered, nobody pushed.
 pub(crate) fn newest<T>(space: &Space, key: &[u8], read: impl FnOnce(Lsn, &[u8]) -> T) -> Option<T> {
+    read_one(space, key, |record, guard| record.newest(guard), read)
+}
+
+/// The same for a statement that goes on from it with a base that is not above `end`, which was the log's end: what is not seen is a conflict.
+fn newest_based<T>(end: Lsn, space: &Space, key: &[u8], read: impl FnOnce(Lsn, &[u8]) -> T) -> Option<T> {
+    read_one(space, key, |record, guard| record.newest_based(end, guard), read)
+}
+
+/// Whether somebody committed a write of a key, or a deletion, at or above `base`.
+pub(crate) fn is_changed(space: &Space, key: &[u8], base: Lsn) -> bool {
+    let guard = epoch::pin();
+    let record = space.records().get(key, &guard);
+    let newest = record.and_then(|record| record.newest(&guard).ok().flatten());
+    newest.is_some_and(|newest| newest.lsn >= base)
+}
+
+fn read_one<T>(
+    space: &Space,
+    key: &[u8],
+    find: impl for<'g> FnOnce(&Record, &'g Guard) -> Result<Option<Visible<'g>>, Dead>,
+    read: impl FnOnce(Lsn, &[u8]) -> T,
+) -> Option<T> {
     let guard = epoch::pin();
     let record = space.records().get(key, &guard)?;
     // A dead record holds nothing.
-    let newest = record.newest(&guard).ok().flatten()?;
-    newest.version.payload().map(|value| read(newest.lsn, value))
+    let found = find(record, &guard).ok().flatten()?;
+    found.version.payload().map(|value| read(found.lsn, value))
 }

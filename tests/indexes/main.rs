@@ -1,6 +1,10 @@
 //! Secondary indexes: created, kept and dropped beside readers and writers. That they hold what the documents say is checked by `verify`.
 
 mod keeping;
+mod managing;
+mod model;
+mod open_transactions;
+mod threads;
 
 use skipstone::{Collection, Database, Error, IndexError};
 

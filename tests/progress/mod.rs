@@ -6,3 +6,4 @@ mod commit_steps;
 mod durable_steps;
 mod harness;
 mod housekeeping_steps;
+mod unseen_commits;

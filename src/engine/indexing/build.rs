@@ -18,6 +18,7 @@ use crate::mvcc::snapshot::{Seen, Snapshot};
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::atomic::Ordering;
+use crate::txn;
 use crate::txn::commit::Failed;
 use crate::txn::error::Conflict;
 use rayon::prelude::*;
@@ -82,9 +83,12 @@ impl<'b> Build<'b> {
             if is_again { &mut unsettled } else { &mut puts }.push(entry);
         }
         while let Err(conflict) = self.put(&puts, self.snapshot.position())? {
-            // Without a winner it was overtaken, and nothing is decided.
+            // Without a winner it was overtaken, and nothing is decided. Where one lost, others would.
             if conflict.winner.is_some() {
-                unsettled.extend(puts.extract_if(.., |entry| entry.key == conflict.key));
+                let has_lost = |key: &[u8]| {
+                    *key == *conflict.key || txn::is_changed(self.space, key, self.snapshot.position())
+                };
+                unsettled.extend(puts.extract_if(.., |entry| has_lost(&entry.key)));
             }
         }
         match is_unique {

@@ -33,6 +33,13 @@ pub(crate) struct EntryChange {
     base: Lsn,
 }
 
+/// The keys of a document in an index, before and after a change.
+struct Keyed<'i> {
+    index: &'i Arc<Kept>,
+    old: Keys,
+    new: Keys,
+}
+
 /// What a change of a document means for its collection's indexes, if the transaction may make it. Nothing is written yet. `base` was taken before the document
 /// was read.
 pub(crate) fn plan<'s>(
@@ -42,30 +49,21 @@ pub(crate) fn plan<'s>(
     changed: Changed<'_>,
     base: Lsn,
 ) -> Result<Vec<EntryChange>, IndexError> {
-    let mut changes = Vec::new();
-    for index in indexes {
-        let keys = |document: Option<&RawDocument>| match document {
-            Some(document) => keys(index, document, changed.key),
-            None => Ok(Keys::default()),
-        };
-        let (old, new) = (keys(changed.old)?, keys(changed.new)?);
-        let view = View::new(txn, index.space(collection), index, base);
-        // What is stored with an entry says whether it is the only one.
-        let are_alike = old.are_several() == new.are_several();
-        for key in old.keys.iter().filter(|key| !new.contains(key)) {
-            if view.may_delete(key, changed.key) {
-                changes.push(view.change(key, None));
-            }
-        }
-        for key in new.keys.iter().filter(|key| !(are_alike && old.contains(key))) {
-            view.check_unique(key, changed.key)?;
-            changes.push(view.change(key, Some(entry::value(&index.definition, changed.key, &new))));
-        }
-        if new.are_several() && txn.get(index.space(collection), SEVERAL_KEY).is_none() {
-            changes.push(EntryChange { base: ANY_BASE, ..view.change(SEVERAL_KEY, Some(SmallVec::new())) });
-        }
-    }
+    let (keyed, mut changes) = (keyed(indexes, changed)?, Vec::new());
+    let view = |keyed: &Keyed<'_>| View::new(txn, collection, Arc::clone(keyed.index), base);
+    keyed.iter().for_each(|keyed| view(keyed).give_up(keyed, changed.key, &mut changes));
+    keyed.iter().try_for_each(|keyed| view(keyed).take(keyed, changed.key, &mut changes))?;
     Ok(changes)
+}
+
+fn keyed<'i>(indexes: &'i [Arc<Kept>], changed: Changed<'_>) -> Result<SmallVec<[Keyed<'i>; 2]>, IndexError> {
+    let of = |index: &'i Arc<Kept>| {
+        // What has no place in an index has no entries there: so it may be mended, or go.
+        let old = changed.old.and_then(|old| keys(index, old, changed.key).ok()).unwrap_or_default();
+        let new = changed.new.map(|new| keys(index, new, changed.key)).transpose()?.unwrap_or_default();
+        Ok(Keyed { index, old, new })
+    };
+    indexes.iter().map(of).collect()
 }
 
 /// Writes what was planned.
@@ -86,8 +84,9 @@ pub(super) fn keys(index: &Kept, document: &RawDocument, id: &[u8]) -> Result<Ke
 /// An index as a transaction has to see it.
 struct View<'v, 's> {
     txn: &'v Txn<'s>,
+    collection: &'s Space,
     space: &'s Space,
-    index: &'v Arc<Kept>,
+    index: Arc<Kept>,
     /// Whether the transaction's snapshot sees all entries. It does not while the index is built, nor if it became ready later: then what is there now counts.
     is_whole: bool,
     /// What is committed at or above is a conflict.
@@ -95,7 +94,7 @@ struct View<'v, 's> {
 }
 
 impl<'v, 's> View<'v, 's> {
-    fn new(txn: &'v Txn<'s>, space: &'s Space, index: &'v Arc<Kept>, base: Lsn) -> View<'v, 's> {
+    fn new(txn: &'v Txn<'s>, collection: &'s Space, index: Arc<Kept>, base: Lsn) -> View<'v, 's> {
         let is_whole = index.ready.is_some_and(|ready| ready < txn.position());
         let base = match (index.definition.is_unique(), is_whole) {
             (false, _) => ANY_BASE,
@@ -103,34 +102,62 @@ impl<'v, 's> View<'v, 's> {
             // Before anything is looked at.
             (true, false) => txn.end(),
         };
-        View { txn, space, index, is_whole, base }
+        View { txn, collection, space: index.space(collection), index, is_whole, base }
     }
 
     fn change(&self, key: &[u8], value: Option<SmallVec<[u8; 24]>>) -> EntryChange {
-        EntryChange { index: Arc::clone(self.index), key: SmallVec::from_slice(key), value, base: self.base }
+        EntryChange { index: Arc::clone(&self.index), key: SmallVec::from_slice(key), value, base: self.base }
+    }
+
+    /// Takes away the entries that a document has no more.
+    fn give_up(&self, keyed: &Keyed<'_>, id: &[u8], changes: &mut Vec<EntryChange>) {
+        let gone = keyed.old.keys.iter().filter(|key| !keyed.new.contains(key));
+        changes.extend(gone.map(|key| self.change(key, self.of_another(key, id))));
+    }
+
+    /// The entry of another document, which stays. Before a unique index is whole, another one may have taken a key whose entry was not there yet. It is
+    /// written again: if the other one gives it up meanwhile, the build may put ours.
+    fn of_another(&self, key: &[u8], id: &[u8]) -> Option<SmallVec<[u8; 24]>> {
+        if self.is_whole || !self.index.definition.is_unique() {
+            return None;
+        }
+        self.entry(key).filter(|entry| *entry::holder(entry) != *id)
+    }
+
+    /// Puts the entries that a document has now.
+    fn take(&self, keyed: &Keyed<'_>, id: &[u8], changes: &mut Vec<EntryChange>) -> Result<(), IndexError> {
+        let Keyed { old, new, .. } = keyed;
+        // What is stored with an entry says whether it is the only one.
+        let are_alike = old.are_several() == new.are_several();
+        for key in new.keys.iter().filter(|key| !(are_alike && old.contains(key))) {
+            self.check_unique(key, id)?;
+            changes.push(self.change(key, Some(entry::value(&self.index.definition, id, new))));
+        }
+        // Whoever put it: it stays for good, so it is nothing that was read.
+        if new.are_several() && self.txn.get_newest(self.space, SEVERAL_KEY).is_none() {
+            changes.push(EntryChange { base: ANY_BASE, ..self.change(SEVERAL_KEY, Some(SmallVec::new())) });
+        }
+        Ok(())
     }
 
     fn check_unique(&self, key: &[u8], id: &[u8]) -> Result<(), IndexError> {
-        if !self.index.definition.is_unique() {
+        // What the transaction wrote before the index came is not in it: the commit decides, which writes all of it anew.
+        let is_for_later = || !self.is_whole && self.txn.is_outdated(self.collection);
+        if !self.index.definition.is_unique() || is_for_later() {
             return Ok(());
         }
-        match self.holder(key) {
-            Some(holder) if *holder != *id => Err(duplicate(self.index, id, &holder)),
+        match self.entry(key) {
+            Some(entry) if *entry::holder(&entry) != *id => {
+                Err(duplicate(&self.index, id, entry::holder(&entry)))
+            }
             _ => Ok(()),
         }
     }
 
-    /// Before a unique index is whole, another document may have taken a key whose entry was not there yet.
-    fn may_delete(&self, key: &[u8], id: &[u8]) -> bool {
-        !self.index.definition.is_unique()
-            || self.is_whole
-            || self.holder(key).is_none_or(|holder| *holder == *id)
-    }
-
-    fn holder(&self, key: &[u8]) -> Option<SmallVec<[u8; 24]>> {
+    fn entry(&self, key: &[u8]) -> Option<SmallVec<[u8; 24]>> {
         let found =
             if self.is_whole { self.txn.get(self.space, key) } else { self.txn.get_newest(self.space, key) };
-        found.map(|found| SmallVec::from_slice(entry::holder(&found.value)))
+        found.map(|found| SmallVec::from_slice(&found.value))
     }
 }
 
@@ -150,12 +177,23 @@ pub(crate) fn anew<'s>(txn: &mut Txn<'s>, collection: &'s Space) -> Result<(), I
     for index in indexes.ever() {
         txn.forget_writes(index.space(collection));
     }
-    let (current, base) = (indexes.current(), txn.statement_base());
+    let (current, base, mut written) = (indexes.current(), txn.statement_base(), Vec::new());
     for (key, new) in txn.own_writes(collection) {
         let old = txn.beneath(collection, &key).map(|value| value.into_owned());
         let changed = Changed { key: &key, old: document(old.as_deref()), new: document(new.as_deref()) };
-        let changes = plan(txn, collection, current, changed, base)?;
-        apply(txn, collection, changes);
+        let keyed = keyed(current, changed)?;
+        written.push((key, keyed));
+    }
+    // First of all documents what they give up: another one may have taken it.
+    for takes in [false, true] {
+        for (id, keyed) in written.iter().flat_map(|(id, keyed)| keyed.iter().map(move |keyed| (id, keyed))) {
+            let (view, mut changes) = (View::new(txn, collection, Arc::clone(keyed.index), base), Vec::new());
+            match takes {
+                false => view.give_up(keyed, id, &mut changes),
+                true => view.take(keyed, id, &mut changes)?,
+            }
+            apply(txn, collection, changes);
+        }
     }
     Ok(())
 }

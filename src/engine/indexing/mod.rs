@@ -158,23 +158,30 @@ impl Engine {
     fn finish_drop(&self, record: &IndexRecord) -> Result<(), IndexError> {
         let (store, space) = (self.store(), self.store().space(record.number));
         let snapshot = store.snapshot();
-        let mut left =
-            snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater).peekable();
-        while left.peek().is_some() {
+        let mut left = snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
+        loop {
             let keys: Vec<_> = left.by_ref().take(DROPPED_TOGETHER).map(|(key, _)| key).collect();
-            let delete = || {
-                let mut txn = self.begin(Isolation::Snapshot);
-                keys.iter().for_each(|key| txn.put_based(space, key, None, ANY_BASE));
-                committed(txn.commit())
-            };
-            // Who began by the old list may be in the way for a while.
-            while delete()?.is_none() {}
+            if keys.is_empty() {
+                break;
+            }
+            self.delete_entries(space, &keys)?;
             self.go_on()?;
         }
         loop {
             let mut txn = self.begin(Isolation::Snapshot);
             record.remove(&mut txn, store);
             if committed(self.commit_as_is(txn, self.config().durability))?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn delete_entries(&self, space: &Space, keys: &[&[u8]]) -> Result<(), IndexError> {
+        loop {
+            let mut txn = self.begin(Isolation::Snapshot);
+            keys.iter().for_each(|key| txn.put_based(space, key, None, ANY_BASE));
+            // Who still keeps the index does not commit, but may be in the way.
+            if committed(txn.commit())?.is_some() {
                 return Ok(());
             }
         }

@@ -1,0 +1,224 @@
+//! Indexes that do not hold what the documents say are found, and salvage builds them anew.
+
+use super::harness::{Opened, copy, open};
+use super::salvaging::salvage;
+use super::verifying::verify;
+use crate::engine::catalog::{self, Kind};
+use crate::engine::salvage::salvage_on;
+use crate::index::entry::SEVERAL_KEY;
+use crate::io::{Device, SimulatedDisk};
+use crate::map::Towards;
+use crate::options::{Durability, Isolation};
+use crate::{Collection, Finding, FindingKind, Index, IndexError, Lost};
+use bson::doc;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+fn documents(opened: &Opened) -> Collection {
+    opened.db.collection("documents").unwrap()
+}
+
+/// An ordinary index and a unique one, on an array and on a value each.
+fn store() -> (SimulatedDisk, Opened) {
+    let disk = SimulatedDisk::new(1);
+    let opened = open(&disk).unwrap();
+    let documents = documents(&opened);
+    for id in 0..50 {
+        documents.insert(doc! { "_id": id, "v": id, "tags": [id % 3, "x"], "own": [id, -1 - id] }).unwrap();
+    }
+    for index in [Index::on("v").unwrap(), Index::on("tags").unwrap()] {
+        documents.create_index(index).unwrap();
+    }
+    for index in [Index::on("v").unwrap().named("v once"), Index::on("own").unwrap()] {
+        documents.create_index(index.unique()).unwrap();
+    }
+    (disk, opened)
+}
+
+/// The number of an index.
+fn number(opened: &Opened, name: &str) -> u32 {
+    let snapshot = opened.engine.store().snapshot();
+    let indexes = catalog::indexes(&snapshot, opened.engine.store());
+    indexes.into_iter().find(|(record, _)| record.definition.name() == name).unwrap().0.number
+}
+
+type Entry = (Vec<u8>, Vec<u8>);
+
+fn entries(opened: &Opened, number: u32) -> Vec<Entry> {
+    let snapshot = opened.engine.store().snapshot();
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let entries = snapshot.scan(opened.engine.store().space(number), all, Towards::Greater);
+    entries.map(|(key, seen)| (key.to_vec(), seen.value.to_vec())).collect()
+}
+
+fn write(opened: &Opened, number: u32, key: &[u8], value: Option<&[u8]>) {
+    let mut txn = opened.engine.begin(Isolation::Snapshot);
+    txn.put(opened.engine.store().space(number), key, value);
+    opened.engine.commit_as_is(txn, Durability::Sync).unwrap();
+}
+
+fn is_about(finding: &Finding, name: &str) -> bool {
+    finding.kind == FindingKind::Index
+        && finding.lost == Lost::Nothing
+        && finding.what.contains(&format!("`{name}`"))
+        && finding.what.contains("`documents`")
+}
+
+/// Makes an index wrong: it is found while the store is open, and when it is closed, from the log and from pages. The others are sound.
+fn is_found(name: &str, spoil: impl Fn(&Opened, u32)) {
+    for in_pages in [false, true] {
+        let (disk, opened) = store();
+        assert!(opened.db.verify().unwrap().is_sound());
+        spoil(&opened, number(&opened, name));
+        if in_pages {
+            opened.db.checkpoint().unwrap();
+        }
+        let online = opened.db.verify().unwrap();
+        drop(opened);
+        for found in [online, verify(&disk)] {
+            assert!(
+                found.findings.len() == 1 && is_about(&found.findings[0], name),
+                "{name}: {:#?}",
+                found.findings
+            );
+        }
+        // As the finding says.
+        let opened = open(&disk).unwrap();
+        let documents = documents(&opened);
+        let index = documents.indexes().into_iter().find(|info| info.index.name() == name).unwrap().index;
+        documents.drop_index(name).unwrap();
+        documents.create_index(index).unwrap();
+        assert!(opened.db.verify().unwrap().is_sound());
+        drop((opened, documents));
+        assert!(verify(&disk).is_sound());
+    }
+}
+
+const NAMES: [&str; 4] = ["v", "tags", "v once", "own"];
+
+#[test]
+fn an_entry_that_is_missing_is_found() {
+    for name in NAMES {
+        is_found(name, |opened, number| {
+            let (key, _) = entries(opened, number).pop().unwrap();
+            write(opened, number, &key, None);
+        });
+    }
+}
+
+#[test]
+fn an_entry_too_many_is_found() {
+    for name in NAMES {
+        is_found(name, |opened, number| {
+            let (mut key, value) = entries(opened, number).pop().unwrap();
+            key.push(1);
+            write(opened, number, &key, Some(&value));
+        });
+    }
+}
+
+#[test]
+fn an_entry_in_the_place_of_another_is_found() {
+    for name in NAMES {
+        is_found(name, |opened, number| {
+            let (key, value) = entries(opened, number).pop().unwrap();
+            write(opened, number, &key, None);
+            write(opened, number, &[&key[..], &[1]].concat(), Some(&value));
+        });
+    }
+}
+
+#[test]
+fn an_entry_of_another_document_is_found() {
+    for name in ["v once", "own"] {
+        is_found(name, |opened, number| {
+            let all = entries(opened, number);
+            let (key, _) = &all[all.len() - 1];
+            write(opened, number, key, Some(&all[all.len() - 2].1));
+        });
+    }
+}
+
+#[test]
+fn an_entry_that_does_not_say_that_there_are_others_is_found() {
+    for name in ["tags", "own"] {
+        is_found(name, |opened, number| {
+            let (key, mut value) = entries(opened, number).pop().unwrap();
+            assert_eq!(value[0], 1);
+            value[0] = 0;
+            write(opened, number, &key, Some(&value));
+        });
+        is_found(name, |opened, number| write(opened, number, SEVERAL_KEY, None));
+    }
+}
+
+#[test]
+fn that_several_were_there_once_is_no_finding() {
+    let (disk, opened) = store();
+    let documents = documents(&opened);
+    for id in 0..50 {
+        documents.replace(id, doc! { "v": id, "own": id }).unwrap();
+    }
+    assert!(opened.db.verify().unwrap().is_sound());
+    drop((documents, opened));
+    assert!(verify(&disk).is_sound());
+}
+
+#[test]
+fn salvage_builds_them_anew() {
+    for in_pages in [false, true] {
+        let (disk, opened) = store();
+        documents(&opened).create_index(Index::on("gone").unwrap()).unwrap();
+        if in_pages {
+            opened.db.checkpoint().unwrap();
+        }
+        documents(&opened).drop_index("gone").unwrap();
+        documents(&opened).delete(7).unwrap();
+        // An entry that is wrong is not brought over.
+        let number = number(&opened, "v");
+        let (key, _) = entries(&opened, number).pop().unwrap();
+        write(&opened, number, &key, None);
+        drop(opened);
+        let disk = copy(&disk);
+        let (salvaged, held) = salvage(&disk, "indexes").unwrap();
+        assert!(salvaged.is_complete(), "{:#?}", salvaged.findings);
+        assert_eq!(held.len(), 49);
+        let names: Vec<_> = salvaged.keyspaces.iter().map(|space| &*space.name).collect();
+        assert_eq!(names, ["documents"], "indexes are nobody's keyspaces");
+        // Once more, to look at them.
+        let (new, device) = (SimulatedDisk::new(2), Arc::new(disk.clone()) as Arc<dyn Device>);
+        let target = open(&new).unwrap();
+        salvage_on(&device, Path::new("disk"), &target.engine).unwrap();
+        drop(target);
+        let opened = open(&new).unwrap();
+        let documents = documents(&opened);
+        let mut found: Vec<_> =
+            documents.indexes().iter().map(|info| (info.index.name(), info.index.is_unique())).collect();
+        found.sort();
+        let expected = [("own", true), ("tags", false), ("v", false), ("v once", true)];
+        assert_eq!(found, expected.map(|(name, is_unique)| (name.to_owned(), is_unique)));
+        assert!(opened.db.verify().unwrap().is_sound());
+        let taken = documents.insert(doc! { "v": 9, "own": 1_000 }).unwrap_err();
+        assert!(
+            matches!(&taken, crate::Error::Index { cause, .. } if matches!(**cause, IndexError::Duplicate { .. }))
+        );
+    }
+}
+
+/// Two documents that are alike, as when a page that cannot be read had the newer version of one.
+#[test]
+fn one_that_cannot_be_built_is_a_finding_of_salvage() {
+    let (disk, opened) = store();
+    let collection = opened.engine.find(Kind::Collection, "documents").unwrap();
+    let mut key = Vec::new();
+    crate::DocumentId::Int(1_000).to_key(&mut key).unwrap();
+    let raw = bson::serialize_to_vec(&doc! { "_id": 1_000_i64, "v": 3, "own": 1_000 }).unwrap();
+    write(&opened, collection, &key, Some(&[&1_u64.to_le_bytes()[..], &raw].concat()));
+    drop(opened);
+    let (salvaged, held) = salvage(&copy(&disk), "a duplicate").unwrap();
+    assert_eq!(held.len(), 51, "both documents are there");
+    let [finding] = &salvaged.findings[..] else { panic!("{:#?}", salvaged.findings) };
+    assert!(is_about(finding, "v once") && finding.what.contains("was not built anew"), "{finding:#?}");
+    assert!(!salvaged.is_complete());
+}
