@@ -89,7 +89,7 @@ pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Compression, Durability, Isolation, TransactionOptions};
 #[cfg(not(any(loom, shuttle)))]
-pub use query::{Cursor, ExplainedStep, Explanation, Grouping, Query, QueryError};
+pub use query::{Cursor, ExplainedStep, Explanation, Grouping, Projection, Query, QueryError};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

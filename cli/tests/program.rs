@@ -18,8 +18,14 @@ mod encryption;
 mod export;
 #[path = "program/import.rs"]
 mod import;
+#[path = "program/indexes.rs"]
+mod indexes;
+#[path = "program/queries.rs"]
+mod queries;
 #[path = "program/salvage.rs"]
 mod salvage;
+#[path = "program/shell.rs"]
+mod shell;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]

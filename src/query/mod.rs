@@ -12,6 +12,7 @@
 //! | `cursor` | where to go on later |
 //! | `explain` | a plan, for people and programs |
 //! | `group` | sums over documents |
+//! | `projection` | which fields of a document are wanted: pure |
 
 mod cursor;
 pub(crate) mod execute;
@@ -23,6 +24,7 @@ mod order;
 mod parallel;
 mod plan;
 mod planner;
+mod projection;
 mod ranges;
 mod request;
 mod sort;
@@ -31,6 +33,7 @@ pub(crate) mod view;
 pub use cursor::Cursor;
 pub use explain::{ExplainedStep, Explanation};
 pub use group::Grouping;
+pub use projection::Projection;
 pub use request::{Query, QueryError};
 
 use crate::mvcc::store::Space;
