@@ -58,10 +58,10 @@ pub use bson;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
-    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, IndexInfo, KeyValue,
-    KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace,
-    Stats, Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
-    TransactionKeyspace,
+    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, DocumentStream, Error,
+    IndexInfo, KeyValue, KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection,
+    SnapshotKeyspace, Stats, Transaction, TransactionCollection, TransactionDocumentScan,
+    TransactionKeyValueScan, TransactionKeyspace,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;
