@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Put the records of a file into a collection; makes the store and the collection if they are missing.
     Import(ImportArgs),
     #[command(flatten)]
-    Store(StoreCommand<StoreArgs>),
+    Store(Box<StoreCommand<StoreArgs>>),
     /// Work with a store line by line: the commands above, without the directory. Reads a script where there is no terminal.
     Shell(ShellArgs),
     /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.

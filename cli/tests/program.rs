@@ -30,3 +30,5 @@ mod shell;
 mod store;
 #[path = "program/support.rs"]
 mod support;
+#[path = "program/terminal.rs"]
+mod terminal;

@@ -22,7 +22,7 @@ pub(crate) struct FindArgs {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroU64>,
     /// Go on behind the document that `--cursor` told of, with the same filter and order.
-    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<Cursor>,
     /// Print these fields and `_id`, or with a `-` before each all but these; `-_id` goes with both.
     #[arg(long, value_name = "[-]FIELD,…", value_parser = projection, allow_hyphen_values = true)]

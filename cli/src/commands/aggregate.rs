@@ -17,19 +17,16 @@ pub(crate) fn run(store: Access<'_>, args: &AggregateArgs, style: Style) -> Resu
     output.finish()
 }
 
+/// Makes another result of a field.
+type Made = fn(Grouping, &str, &str) -> Grouping;
+
 fn grouping(args: &AggregateArgs) -> Grouping {
-    let mut grouping = Grouping::by(args.by.iter().map(String::as_str));
-    if let Some(name) = &args.count {
-        grouping = grouping.count(name);
-    }
-    let made: [(&[Named], fn(Grouping, &str, &str) -> Grouping); 4] = [
-        (&args.sum, Grouping::sum),
-        (&args.avg, Grouping::avg),
-        (&args.min, Grouping::min),
-        (&args.max, Grouping::max),
-    ];
-    for (named, make) in made {
-        grouping = named.iter().fold(grouping, |grouping, Named { name, field }| make(grouping, name, field));
-    }
-    grouping
+    let by = Grouping::by(args.by.iter().map(String::as_str));
+    let counted = args.count.iter().fold(by, |grouping, name| grouping.count(name));
+    let with = |grouping, named: &[Named], made: Made| {
+        named.iter().fold(grouping, |grouping, Named { name, field }| made(grouping, name, field))
+    };
+    let summed = with(counted, &args.sum, Grouping::sum);
+    let averaged = with(summed, &args.avg, Grouping::avg);
+    with(with(averaged, &args.min, Grouping::min), &args.max, Grouping::max)
 }

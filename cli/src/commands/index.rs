@@ -76,8 +76,11 @@ fn build(collection: &Collection, index: Index) -> Result<(), CliError> {
             let _at_work = at_work;
             collection.create_index(index)
         });
-        while let Err(RecvTimeoutError::Timeout) = is_at_work.recv_timeout(STEP) {
+        loop {
             progress.set(info(collection, &name).map_or(0, |info| info.built));
+            if is_at_work.recv_timeout(STEP) != Err(RecvTimeoutError::Timeout) {
+                break;
+            }
         }
         builder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });

@@ -39,7 +39,7 @@ struct Line {
 #[derive(Subcommand)]
 enum LineCommand {
     #[command(flatten)]
-    Store(StoreCommand<NoArgs>),
+    Store(Box<StoreCommand<NoArgs>>),
     /// Leave the shell.
     #[command(visible_alias = "quit")]
     Exit,

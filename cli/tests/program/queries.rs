@@ -2,8 +2,6 @@
 
 use crate::support::Place;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 
 const TOWNS: &str = r#"{"_id":"ac","country":"DE","people":249,"mayor":{"name":"S","since":2020},"tags":[{"t":"spa","n":1},"x"]}
 {"_id":"bn","country":"DE","people":335}
@@ -113,18 +111,6 @@ fn how_documents_are_found_is_explained() {
     assert_eq!(analyzed["plan"]["actual_rows"], 2, "{analyzed}");
     let tree = plan(&["--analyze", "--human"]).out;
     assert!(tree.contains("2 rows") && tree.contains("\n  "), "{tree}");
-}
-
-#[test]
-fn whoever_reads_one_document_waits_for_no_other() {
-    let text = "x".repeat(1000);
-    let lines: String = (0..5000).map(|n| format!("{{\"_id\":{n},\"text\":\"{text}\"}}\n")).collect();
-    let place = Place::with_documents(&lines);
-    let mut child = place.command(&["find", "s", "c"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with("{\"_id\":0,"), "{line}");
-    assert_eq!(child.wait().unwrap().code(), Some(141));
 }
 
 #[test]
