@@ -5,8 +5,8 @@ use crate::input::InputError;
 use rustyline::error::ReadlineError;
 use skipstone::document::DocumentError;
 use skipstone::{
-    BackupError, ChainError, CheckpointError, Error, Finding, IndexError, LockError, LogError, Lsn,
-    OpenError, QueryError, RestoreError, RotateKeyError, SalvageError,
+    BackupError, ChainError, CheckpointError, Error, Finding, IndexError, LockError, LogError, OpenError,
+    QueryError, RestoreError, RotateKeyError, SalvageError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -46,10 +46,6 @@ pub(crate) enum CliError {
     Demo(String),
     #[error(transparent)]
     Argument(DocumentError),
-    #[error(
-        "history before position {oldest} is gone with the process that had it, and {position} was asked for; `shell --retain-history` keeps what is written in it"
-    )]
-    HistoryGone { position: Lsn, oldest: Lsn },
     #[error("`--desc` is for an index of one field; of several, say which: `FIELD:desc`")]
     WhichDescending,
     #[error("standard input has the commands; give `put` the document itself, or a file")]
@@ -93,9 +89,7 @@ impl CliError {
             | CliError::Command { .. } => Exit::Usage,
             CliError::Line { source, .. } => source.exit(),
             CliError::Editor(_) => Exit::System,
-            CliError::NoDocument { .. } | CliError::NoCollection { .. } | CliError::HistoryGone { .. } => {
-                Exit::NotFound
-            }
+            CliError::NoDocument { .. } | CliError::NoCollection { .. } => Exit::NotFound,
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             CliError::Output(_) => Exit::System,

@@ -12,10 +12,6 @@ pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<()
     let (db, collection) = store.open_collection(&args.collection)?;
     {
         let snapshot = match args.at.map(Lsn::new) {
-            // What was before the store was opened is not kept, nor refused by `at`.
-            Some(position) if position < db.recovery().end => {
-                return Err(CliError::HistoryGone { position, oldest: db.recovery().end });
-            }
             Some(position) => db.at(position)?,
             None => db.snapshot()?,
         };

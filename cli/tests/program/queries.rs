@@ -184,7 +184,7 @@ fn the_past_is_gone_with_the_process_and_the_future_is_not_there() {
     // What is known of the past is not what was in it.
     let position = place.run(&["stats", "s"]).expect(0).value()["position"].to_string();
     place.run_with(&["put", "s", "c"], "{\"_id\":\"ac\"}").expect(0);
-    place.run(&["find", "s", "c", "--at", &position]).expect_saying(3, &["gone with the process"]);
+    place.run(&["find", "s", "c", "--at", &position]).expect_saying(3, &["is gone"]);
 }
 
 #[test]
