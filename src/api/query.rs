@@ -42,11 +42,11 @@ impl<'t, 's: 't> Asked<'t, 's> {
     }
 
     pub(super) fn first(self, query: &Query) -> Result<Option<DocRef<'t>>> {
-        self.find(&query.clone().limit(1))?.next().transpose()
+        self.find(&query.clone().at_most(1))?.next().transpose()
     }
 
     pub(super) fn any(self, query: &Query) -> Result<bool> {
-        Ok(self.count(&query.clone().limit(1))? > 0)
+        Ok(self.count(&query.clone().at_most(1))? > 0)
     }
 
     pub(super) fn distinct(self, path: &str, query: &Query) -> Result<Vec<Bson>> {

@@ -26,8 +26,8 @@ impl Test {
             Operator::Size(_) | Operator::ElemMatch(..) => LeafArrays::Whole,
             _ => LeafArrays::Elements,
         };
-        Walk { leaf_arrays, passes: |value: Option<RawBsonRef<'_>>| self.operator.passes(value) }
-            .start(subject, path.segments())
+        let passes = |value: Option<RawBsonRef<'_>>| self.operator.passes(value);
+        Walk::new(leaf_arrays, passes).start(subject, path.segments())
     }
 }
 

@@ -5,6 +5,8 @@
 //! At the end an array stands for its elements and itself, unless a position named it.
 
 use bson::{RawArray, RawBsonRef, RawDocument};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use crate::document::{find_field, parse_index};
 
@@ -21,12 +23,18 @@ pub(crate) enum LeafArrays {
 
 /// Asks whether one of the values passes. As deep as the path is long, which has a limit.
 pub(crate) struct Walk<F> {
-    pub(crate) leaf_arrays: LeafArrays,
+    leaf_arrays: LeafArrays,
     /// None is a value that is not there.
-    pub(crate) passes: F,
+    passes: F,
+    /// Objects that a name and a position lead to, with how much of the path was left: there may be a number of ways to each that doubles with every other level.
+    asked: RefCell<BTreeSet<(*const u8, usize)>>,
 }
 
 impl<F: Fn(Option<RawBsonRef<'_>>) -> bool> Walk<F> {
+    pub(crate) fn new(leaf_arrays: LeafArrays, passes: F) -> Walk<F> {
+        Walk { leaf_arrays, passes, asked: RefCell::default() }
+    }
+
     /// From the value that the path starts in: an object, or an array in the place of one, which then has its positions as names.
     pub(crate) fn start(&self, value: RawBsonRef<'_>, path: &[String]) -> bool {
         match value {
@@ -65,10 +73,19 @@ impl<F: Fn(Option<RawBsonRef<'_>>) -> bool> Walk<F> {
     fn in_array(&self, array: &RawArray, path: &[String]) -> bool {
         let (name, rest) = split(path);
         let position = parse_index(name);
-        elements(array).enumerate().any(|(at, element)| {
-            let by_name = matches!(element, RawBsonRef::Document(object) if self.in_object(object, path));
-            by_name || position == Some(at) && self.at_position(element, rest)
+        elements(array).enumerate().any(|(at, element)| match element {
+            RawBsonRef::Document(object) if position == Some(at) && !rest.is_empty() => {
+                self.in_object_once(object, path) || self.in_object_once(object, rest)
+            }
+            RawBsonRef::Document(object) if self.in_object(object, path) => true,
+            element => position == Some(at) && self.at_position(element, rest),
         })
+    }
+
+    fn in_object_once(&self, object: &RawDocument, path: &[String]) -> bool {
+        let place = (object.as_bytes().as_ptr(), path.len());
+        let is_new = self.asked.borrow_mut().insert(place);
+        is_new && self.in_object(object, path)
     }
 
     fn at_position(&self, element: RawBsonRef<'_>, rest: &[String]) -> bool {

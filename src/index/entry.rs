@@ -181,8 +181,7 @@ fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Val
         found.add(shown(value), direction);
         false
     };
-    let walk = Walk { leaf_arrays: LeafArrays::OnlyElements, passes: add };
-    walk.start(RawBsonRef::Document(document), path.segments());
+    Walk::new(LeafArrays::OnlyElements, add).start(RawBsonRef::Document(document), path.segments());
     let mut found = found.into_inner();
     if found.count() == 0 {
         found.add(NOTHING, direction);

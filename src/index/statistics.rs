@@ -54,12 +54,15 @@ impl Statistics {
     /// How many entries there are from `low` up to `high`, roughly, if their keys agree in the first `fields` fields.
     pub(crate) fn estimate(&self, low: &[u8], high: &[u8], fields: usize) -> f64 {
         let below = |key: &[u8]| self.bounds.partition_point(|bound| **bound < *key) as f64;
-        let by_bounds = (below(high) - below(low)) * self.entries_each as f64;
+        let bounds = below(high) - below(low);
         match fields.checked_sub(1).and_then(|last| self.distinct.get(last)) {
-            // A value that is more frequent than others reaches over bounds.
-            Some(&distinct) => by_bounds.max(self.entries as f64 / distinct.max(1) as f64),
+            // A value that is more frequent than others reaches over bounds; any may be at one.
+            Some(&distinct) => {
+                let between = (bounds - 1.0) * self.entries_each as f64;
+                between.max(self.entries as f64 / distinct.max(1) as f64)
+            }
             // Somewhere between two bounds.
-            None => by_bounds.max(self.entries_each as f64 / 2.0),
+            None => bounds.max(0.5) * self.entries_each as f64,
         }
         .min(self.entries as f64)
     }
@@ -156,6 +159,8 @@ mod tests {
         let of_half = found.estimate(&prefix(0), &prefix(5), 0);
         assert!((4_900.0..5_100.0).contains(&of_half), "{of_half}");
         assert_eq!(found.estimate(&key(3, 3), &key(3, 13), 2), 1.0);
+        let at_bound = |bound: &[u8]| found.estimate(bound, &[bound, &[0]].concat(), 2);
+        assert!(found.bounds.iter().all(|bound| at_bound(bound) == 1.0));
         assert!(!found.is_outdated(10_500) && found.is_outdated(15_000) && found.is_outdated(5_000));
     }
 }

@@ -1,7 +1,7 @@
 //! A place in the results of a query, to go on from later.
 //!
 //! ```text
-//!   version (1) | fingerprint of the query (8) | order: count (1), (direction (1), path)… | direction of ids (1) | key
+//!   version (1) | fingerprint of the query (8) | order: count (4), (direction (1), path)… | direction of ids (1) | key
 //! ```
 
 use super::order::Order;
@@ -33,7 +33,8 @@ impl Cursor {
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
-        bytes.push(self.order.fields.len() as u8);
+        // No document has as many fields, and no key as many parts.
+        bytes.extend_from_slice(&(self.order.fields.len() as u32).to_le_bytes());
         for field in &self.order.fields {
             bytes.push(byte_of(field.direction));
             bytes.push(field.path.segments().len() as u8);
@@ -50,9 +51,9 @@ impl Cursor {
     fn from_bytes(bytes: &[u8]) -> Option<Cursor> {
         let (version, rest) = bytes.split_first()?;
         let (fingerprint, rest) = rest.split_first_chunk::<FINGERPRINT_BYTES>()?;
-        let (count, mut rest) = rest.split_first()?;
+        let (count, mut rest) = rest.split_first_chunk()?;
         let mut fields = Vec::new();
-        for _ in 0..*count {
+        for _ in 0..u32::from_le_bytes(*count) {
             let (head, mut behind) = rest.split_first_chunk::<2>()?;
             let mut segments = Vec::new();
             for _ in 0..head[1] {

@@ -122,19 +122,18 @@ fn rows<'t, 's: 't>(
             fetched(index, walk, ground, Box::new(common), meter)
         }
         Access::Union(branches) => {
-            let mut before: Vec<Node> = Vec::new();
-            let mut all: Vec<Rows<'t>> = Vec::new();
-            for (access, node) in branches {
-                let (others, own) = (before.clone(), node.clone());
+            let nodes: Arc<[Node]> = branches.iter().map(|(_, node)| node.clone()).collect();
+            let of_branch = |(at, (access, _)): (usize, &(Access, Node))| {
+                let nodes = Arc::clone(&nodes);
                 let is_first = move |row: &Row<'t>| {
                     document(row).is_some_and(|document| {
                         let matches = |node: &Node| node.matches(RawBsonRef::Document(document));
-                        matches(&own) && !others.iter().any(matches)
+                        matches(&nodes[at]) && !nodes[..at].iter().any(matches)
                     })
                 };
-                all.push(Box::new(rows(access, ground, None, meter).filter(is_first)));
-                before.push(node.clone());
-            }
+                rows(access, ground, None, meter).filter(is_first)
+            };
+            let all: Vec<_> = branches.iter().enumerate().map(of_branch).collect();
             Box::new(all.into_iter().flatten())
         }
     }
@@ -152,21 +151,28 @@ fn clipped(walk: &Walk, after: Option<&Begin>, unique_fields: usize) -> Vec<KeyR
     ranges
 }
 
-/// Leaves of ascending ranges what comes behind a place. Of a unique index the keys end before the id: after so many fields.
+/// Leaves of ascending ranges what comes behind a place. Of a unique index the keys end before the id, after so many fields; the key at the place is left too, for
+/// whom it belongs to now.
 fn clip(ranges: &mut Vec<KeyRange>, begin: &Begin, towards: Towards, unique_fields: usize) {
     let mut key = begin.key.clone();
-    if unique_fields > 0 {
+    let is_unique = unique_fields > 0;
+    if is_unique {
         let bytes = entry::fields_bytes(&begin.order.fields, &key);
         key.truncate(bytes);
     }
     match towards {
         Towards::Greater => {
             // The first key that is greater.
-            key.push(0);
+            if !is_unique {
+                key.push(0);
+            }
             ranges.iter_mut().for_each(|(low, _)| *low = std::mem::take(low).max(key.clone()));
         }
         Towards::Lesser => {
-            let key: Vec<u8> = key.iter().map(|byte| !byte).collect();
+            key.iter_mut().for_each(|byte| *byte = !*byte);
+            if is_unique {
+                key.push(0);
+            }
             ranges.iter_mut().for_each(|(_, high)| *high = std::mem::take(high).min(key.clone()));
         }
     }
@@ -208,7 +214,24 @@ fn entries<'t, 's: 't>(
     }
     let unique_fields = if index.definition.is_unique() { index.definition.fields().len() } else { 0 };
     let ranges = clipped(walk, after, unique_fields);
-    meter.over(Step::Index, scan(ground, space, ranges, walk.towards))
+    let all = scan(ground, space, ranges, walk.towards);
+    let behind = match after.filter(|_| unique_fields > 0) {
+        Some(begin) => {
+            let (place, towards) = (begin.key.clone(), walk.towards);
+            Box::new(all.skip_while(move |entry| unique_place(entry, towards) <= place))
+        }
+        None => all,
+    };
+    meter.over(Step::Index, behind)
+}
+
+/// The place of an entry of a unique index, in the order of a walk.
+fn unique_place(entry: &Entry<'_>, towards: Towards) -> Vec<u8> {
+    let mut place = [&entry.key, entry::holder(&entry.value)].concat();
+    if towards == Towards::Lesser {
+        place.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+    place
 }
 
 /// The documents of entries, some at a time; one that has several entries in the ranges comes by the first of them.
@@ -264,7 +287,10 @@ fn id_of<'t>(index: &Kept, entry: &Entry<'t>, id: &[u8]) -> Cow<'t, [u8]> {
 /// Whether an entry of a document is the first that a walk meets.
 fn is_first(index: &Kept, walk: &Walk, document: &RawDocument, id: &[u8], key: &[u8]) -> bool {
     let Ok(keys) = entry::keys(&index.definition, document, id) else { return false };
-    let is_within = |key: &&Vec<u8>| walk.ranges.iter().any(|(low, high)| low <= *key && *key < high);
+    let is_within = |key: &&Vec<u8>| {
+        let behind = walk.ranges.partition_point(|(low, _)| low <= *key);
+        behind.checked_sub(1).is_some_and(|at| **key < walk.ranges[at].1)
+    };
     let first = match walk.towards {
         Towards::Greater => keys.keys.iter().find(is_within),
         Towards::Lesser => keys.keys.iter().rev().find(is_within),

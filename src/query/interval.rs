@@ -4,6 +4,7 @@
 //! another, so the first key behind all that begin with one ends an interval that includes it.
 
 use crate::document::order_key::{self, Direction};
+use crate::document::parse_index;
 use crate::filter::tree::{Comparison, Node, Operator, Subject, Test};
 use bson::raw::RawBson;
 use bson::{Bson, RawBsonRef};
@@ -85,17 +86,27 @@ impl Intervals {
 
     /// What can pass both.
     pub(super) fn intersect(&self, other: &Intervals) -> Intervals {
-        let pairs = self.list.iter().flat_map(|a| other.list.iter().filter_map(|b| a.intersect(b)));
-        let mut list: Vec<_> = pairs.collect();
-        list.sort_unstable();
+        let (mut ours, mut theirs) = (self.list.iter().peekable(), other.list.iter().peekable());
+        let mut list = Vec::new();
+        while let (Some(one), Some(other)) = (ours.peek(), theirs.peek()) {
+            list.extend(one.intersect(other));
+            // What ends first meets nothing more.
+            if one.high <= other.high {
+                ours.next()
+            } else {
+                theirs.next()
+            };
+        }
         Intervals { list, are_exact: self.are_exact && other.are_exact }
     }
 
-    fn union(mut self, other: Intervals) -> Intervals {
-        self.list.extend(other.list);
-        self.list.sort_unstable();
-        let mut list: Vec<Interval> = Vec::with_capacity(self.list.len());
-        for next in self.list {
+    /// What can pass one of them.
+    fn union(each: Vec<Intervals>) -> Intervals {
+        let are_exact = each.iter().all(|one| one.are_exact);
+        let mut all: Vec<_> = each.into_iter().flat_map(|one| one.list).collect();
+        all.sort_unstable();
+        let mut list: Vec<Interval> = Vec::with_capacity(all.len());
+        for next in all {
             match list.last_mut().filter(|last| next.low < last.high) {
                 Some(last) => {
                     last.is_point &= next.is_point && next.low == last.low;
@@ -104,7 +115,7 @@ impl Intervals {
                 None => list.push(next),
             }
         }
-        Intervals { list, are_exact: self.are_exact && other.are_exact }
+        Intervals { list, are_exact }
     }
 
     pub(super) fn are_points(&self) -> bool {
@@ -115,13 +126,20 @@ impl Intervals {
 /// The values that pass a condition on one field, if an index can tell: none for what says nothing about single values.
 pub(super) fn of_node(node: &Node, is_field: &impl Fn(&Test) -> bool) -> Option<Intervals> {
     match node {
-        Node::Test(test) if is_field(test) => of_operator(&test.operator),
+        Node::Test(test) if is_field(test) && !asks_within_a_value(test) => of_operator(&test.operator),
         Node::Or(nodes) => {
             let each = nodes.iter().map(|node| of_node(node, is_field));
-            each.collect::<Option<Vec<_>>>()?.into_iter().reduce(Intervals::union)
+            each.collect::<Option<Vec<_>>>().map(Intervals::union)
         }
         _ => None,
     }
+}
+
+/// Whether it is about the elements of an array that an index has as a whole: of an element, or of what a position names.
+fn asks_within_a_value(test: &Test) -> bool {
+    let last = test.path.as_ref().and_then(|path| path.segments().last());
+    let is_value = last.is_none_or(|last| parse_index(last).is_some());
+    is_value && matches!(test.operator, Operator::ElemMatch(..))
 }
 
 fn of_operator(operator: &Operator) -> Option<Intervals> {
@@ -148,7 +166,7 @@ fn of_operator(operator: &Operator) -> Option<Intervals> {
                 }
                 None => Intervals::one(of_rank(RawBsonRef::String("")), false),
             };
-            Some(text.union(Intervals::one(stored, true)))
+            Some(Intervals::union(vec![text, Intervals::one(stored, true)]))
         }
         Operator::ElemMatch(Subject::Element, node) => {
             let conditions: &[Node] = match &**node {

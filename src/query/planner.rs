@@ -32,6 +32,8 @@ const SORTED: f64 = 400.0;
 const SORTED_BYTES: f64 = 200.0;
 /// More ids than this are not kept to be compared.
 const INTERSECTED_MAX: f64 = 100_000.0;
+/// More alternatives than this are not looked up one by one: each document is asked for all that come before its own.
+const ALTERNATIVES_MAX: usize = 1024;
 
 /// What is planned for.
 pub(super) struct Planner<'p, 't, 's> {
@@ -230,6 +232,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     /// Whether one of the conditions holds only where this one does.
     fn is_implied(&self, asked: &Node) -> bool {
         let written = filter::write::write;
+        let same = written(asked);
         let implies = |condition: &Node| {
             let Node::Test(Test { path: Some(path), .. }) = asked else { return false };
             let on_path = |test: &Test| test.path.as_ref() == Some(path);
@@ -238,7 +241,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 _ => false,
             }
         };
-        self.conditions.iter().any(|condition| written(condition) == written(asked) || implies(condition))
+        self.conditions.iter().any(|condition| implies(condition) || written(condition) == same)
     }
 
     /// The order that a walk of an index gives, and whether it will do.
@@ -327,7 +330,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     /// For each condition that is a list of alternatives: a way for each of them.
     fn add_unions(&self, ways: &mut Vec<Way>) {
         for alternatives in self.conditions.iter().filter_map(|node| match node {
-            Node::Or(nodes) => Some(nodes),
+            Node::Or(nodes) if nodes.len() <= ALTERNATIVES_MAX => Some(nodes),
             _ => None,
         }) {
             let branches: Option<Vec<(Way, Node)>> =
@@ -403,7 +406,10 @@ pub(super) fn id_index() -> &'static Index {
 }
 
 fn is_within(narrow: &Intervals, wide: &Intervals) -> bool {
-    narrow.list.iter().all(|a| wide.list.iter().any(|b| b.low <= a.low && a.high <= b.high))
+    narrow.list.iter().all(|interval| {
+        let behind = wide.list.partition_point(|known| known.low <= interval.low);
+        behind.checked_sub(1).is_some_and(|at| interval.high <= wide.list[at].high)
+    })
 }
 
 /// Which part of the documents a condition leaves, without knowing any of them.

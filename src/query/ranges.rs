@@ -5,7 +5,7 @@ use crate::filter::tree::{Node, Test};
 use crate::index::definition::{Index, IndexField};
 use bson::RawBsonRef;
 
-/// More ranges than this are not made of lists of values for several fields; what is left of the conditions is asked of the documents.
+/// More ranges than this are not made by combining values of several fields; what is left of the conditions is asked of the documents.
 const RANGES_MAX: usize = 4096;
 
 /// Keys from one up to another one, which is not included.
@@ -43,7 +43,7 @@ pub(super) fn of_index(index: &Index, conditions: &[Node], are_several: bool) ->
     };
     for field in index.fields() {
         let Some((intervals, used)) = of_field(field, conditions, are_several) else { break };
-        if found.ranges.len() * intervals.list.len() > RANGES_MAX {
+        if found.points > 0 && found.ranges.len() * intervals.list.len() > RANGES_MAX {
             break;
         }
         found.limit(field, &intervals);

@@ -149,6 +149,12 @@ impl Query {
         Query { limit: Some(limit), ..self }
     }
 
+    /// The same, unless it says itself that fewer are wanted.
+    pub(crate) fn at_most(self, limit: u64) -> Query {
+        let limit = self.limit.map_or(limit, |own| own.min(limit));
+        self.limit(limit)
+    }
+
     /// Goes on behind the document that a cursor of the same query stands at: at what there is now, wherever that document is gone to.
     pub fn after(self, cursor: Cursor) -> Query {
         Query { after: Some(cursor), ..self }

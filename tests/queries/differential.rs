@@ -8,7 +8,7 @@ use skipstone::{
 };
 use std::collections::BTreeMap;
 
-const FIELDS: [&str; 4] = ["a", "b", "c.d", "c.e"];
+const FIELDS: [&str; 6] = ["a", "b", "c.d", "c.e", "a.0", "_id"];
 
 fn scalar() -> impl Strategy<Value = Bson> {
     prop_oneof![
@@ -19,11 +19,13 @@ fn scalar() -> impl Strategy<Value = Bson> {
         1 => Just(Bson::Null),
         1 => any::<bool>().prop_map(Bson::Boolean),
         1 => (0..3_i32).prop_map(|n| Bson::Document(doc! { "x": n })),
+        1 => prop_oneof![Just(Bson::MinKey), Just(Bson::MaxKey), Just(Bson::Undefined)],
     ]
 }
 
 fn value() -> impl Strategy<Value = Bson> {
-    prop_oneof![6 => scalar(), 1 => vec(scalar(), 0..3).prop_map(Bson::Array)]
+    let element = prop_oneof![5 => scalar(), 1 => vec(scalar(), 0..3).prop_map(Bson::Array)];
+    prop_oneof![6 => scalar(), 1 => vec(element, 0..3).prop_map(Bson::Array)]
 }
 
 fn document() -> impl Strategy<Value = Document> {
@@ -63,6 +65,7 @@ fn test() -> impl Strategy<Value = Filter> {
         1 => path().prop_map(|path| field(path).exists()),
         1 => (path(), "[a-c]{0,1}").prop_map(|(path, prefix)| field(path).starts_with(&prefix)),
         1 => (path(), 0..4).prop_map(|(path, low)| field(path).elem_match(element().ge(low).and(element().lt(low + 2)))),
+        1 => (path(), 0..4).prop_map(|(path, low)| field(path).elem_match(element().elem_match(element().ge(low)))),
         1 => (path(), 0..3_u32).prop_map(|(path, size)| field(path).size(size)),
         1 => (path(), vec(scalar(), 0..3)).prop_map(|(path, values)| field(path).eq(Bson::Array(values))),
     ]
@@ -82,7 +85,8 @@ fn filter() -> impl Strategy<Value = Filter> {
 fn index() -> impl Strategy<Value = Index> {
     let fields = vec((path(), any::<bool>()), 1..3);
     let partial = proptest::option::weighted(0.2, test());
-    (fields, any::<bool>(), partial).prop_map(|(fields, sparse, partial)| {
+    let unique = proptest::bool::weighted(0.2);
+    (fields, any::<bool>(), unique, partial).prop_map(|(fields, sparse, unique, partial)| {
         let mut each = fields.into_iter();
         let (path, descending) = each.next().unwrap();
         let mut index = if descending { Index::on_descending(path) } else { Index::on(path) }.unwrap();
@@ -91,6 +95,7 @@ fn index() -> impl Strategy<Value = Index> {
             index = next.unwrap_or(index);
         }
         let index = if sparse { index.sparse() } else { index };
+        let index = if unique { index.unique() } else { index };
         match partial {
             Some(filter) => index.clone().partial(filter).unwrap(),
             None => index,
@@ -145,9 +150,12 @@ fn ways(towns: &Collection, query: &Query) -> Vec<(String, Query)> {
     ways
 }
 
+/// What a query gives, and what counting it gives.
+type Answer = (Vec<i32>, u64);
+
 /// Asks by each way; all have to give the same as asking each document.
 fn check(
-    find: impl Fn(Query) -> skipstone::Result<Vec<i32>>,
+    ask: impl Fn(Query) -> skipstone::Result<Answer>,
     towns: &Collection,
     asked: &Asked,
     documents: &BTreeMap<i32, Document>,
@@ -158,17 +166,18 @@ fn check(
     let all: Vec<i32> =
         documents.iter().filter(|(_, document)| matches(document)).map(|(id, _)| *id).collect();
     let unlimited = Asked { skip: 0, limit: None, ..asked.clone() };
-    let whole = find(unlimited.query().use_scan()).unwrap();
+    let whole = ask(unlimited.query().use_scan()).unwrap().0;
     let taken = (all.len() as u64).saturating_sub(asked.skip).min(asked.limit.unwrap_or(u64::MAX)) as usize;
     for (way, query) in ways(towns, &unlimited.query()) {
-        let found = match find(query) {
-            Ok(found) => found,
+        let (found, counted) = match ask(query) {
+            Ok(answer) => answer,
             Err(skipstone::Error::Query(skipstone::QueryError::CannotUse { .. })) => continue,
             Err(error) => return Err(TestCaseError::fail(format!("{way}: {error}"))),
         };
         let mut sorted = found.clone();
         sorted.sort_unstable();
         prop_assert_eq!(&sorted, &all, "by {}", way);
+        prop_assert_eq!(counted, all.len() as u64, "counted by {}", way);
         if !asked.sort.is_empty() {
             let keys =
                 |ids: &[i32]| ids.iter().map(|id| keys(&documents[id], &asked.sort)).collect::<Vec<_>>();
@@ -176,8 +185,8 @@ fn check(
         }
     }
     for (way, query) in ways(towns, &asked.query()) {
-        let Ok(found) = find(query) else { continue };
-        prop_assert_eq!(found.len(), taken, "limited by {}", way);
+        let Ok((found, counted)) = ask(query) else { continue };
+        prop_assert_eq!((found.len(), counted), (taken, taken as u64), "limited by {}", way);
         prop_assert!(found.iter().all(|id| all.contains(id)), "limited by {}", way);
         if !asked.sort.is_empty() {
             let keys =
@@ -208,10 +217,15 @@ fn keys(document: &Document, sort: &[(&str, bool)]) -> Vec<Vec<u8>> {
                 None => found.push(None),
             },
             Bson::Array(elements) => {
-                elements
-                    .iter()
-                    .filter(|e| matches!(e, Bson::Document(_)))
-                    .for_each(|e| collect(e, segments, found));
+                for (at, element) in elements.iter().enumerate() {
+                    if matches!(element, Bson::Document(_)) {
+                        collect(element, segments, found);
+                    }
+                    // No longer path goes through a position.
+                    if *first == at.to_string() {
+                        found.push(Some(element.clone()));
+                    }
+                }
             }
             _ => found.push(None),
         }
@@ -265,10 +279,13 @@ proptest! {
         let past = db.at(before.position()).unwrap();
         for asked in &queries {
             for (snapshot, model) in [(&before, &old), (&now, &model), (&past, &old)] {
-                let find = |query: Query| -> skipstone::Result<Vec<i32>> {
-                    snapshot.collection(&towns).unwrap().find(query)?.map(|found| Ok(id(&found?))).collect()
+                let ask = |query: Query| -> skipstone::Result<Answer> {
+                    let seen = snapshot.collection(&towns).unwrap();
+                    seen.explain(query.clone())?.to_string();
+                    let found = seen.find(query.clone())?.map(|found| Ok(id(&found?)));
+                    Ok((found.collect::<skipstone::Result<_>>()?, seen.count_matching(query)?))
                 };
-                check(find, &towns, asked, model)?;
+                check(ask, &towns, asked, model)?;
             }
         }
         for isolation in [Isolation::ReadCommitted, Isolation::Snapshot, Isolation::Serializable] {
@@ -283,10 +300,11 @@ proptest! {
                 }
             }
             for asked in &queries {
-                let find = |query: Query| -> skipstone::Result<Vec<i32>> {
-                    within.find(query)?.map(|found| Ok(id(&found?))).collect()
+                let ask = |query: Query| -> skipstone::Result<Answer> {
+                    let found = within.find(query.clone())?.map(|found| Ok(id(&found?)));
+                    Ok((found.collect::<skipstone::Result<_>>()?, within.count_matching(query)?))
                 };
-                check(find, &towns, asked, &own)?;
+                check(ask, &towns, asked, &own)?;
             }
         }
         prop_assert!(db.verify().unwrap().is_sound());

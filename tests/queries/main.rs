@@ -1,6 +1,9 @@
 //! Queries: the same answer by every plan, whatever indexes there are, and the answer that asking each document gives.
 
 mod answers;
+mod cursors;
 mod differential;
+mod hostile;
 mod mistakes;
 mod streams;
+mod ways;

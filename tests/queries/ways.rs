@@ -1,0 +1,117 @@
+//! The ways that are chosen in larger stores: they are, and they give what a scan gives.
+
+use skipstone::bson::doc;
+use skipstone::{Collection, Database, Filter, Index, Query, field};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const DOCUMENTS: i32 = 6_000;
+
+/// Thousands of documents with indexes that have statistics: `a` of 50 values, `b` of 60, `c` of 70, `tags` with two of 90 values each.
+fn store(db: &Database) -> Collection {
+    let towns = db.collection("towns").unwrap();
+    let document = |n: i32| {
+        let (a, b, c) = (n % 50, n / 7 % 60, n / 11 % 70);
+        doc! { "_id": n, "a": a, "b": b, "c": c, "tags": [n % 90, n / 3 % 90] }
+    };
+    towns.insert_many((0..DOCUMENTS).map(document)).unwrap();
+    for path in ["a", "b", "c", "tags"] {
+        towns.create_index(Index::on(path).unwrap()).unwrap();
+    }
+    towns
+}
+
+/// The steps that answer a query.
+fn shown(towns: &Collection, query: &Query) -> String {
+    towns.explain(query.clone()).unwrap().to_string()
+}
+
+/// The ids by a plan, each once, which a scan gives too, and so does a count.
+fn agreed(towns: &Collection, query: Query) -> Vec<i32> {
+    let ids = |query: Query| {
+        let found = towns.find(query).unwrap();
+        let mut ids: Vec<_> = found.iter().map(|found| found.get("_id").unwrap().as_i32().unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let found = ids(query.clone());
+    assert_eq!(found, ids(query.clone().use_scan()), "{}", shown(towns, &query));
+    assert_eq!(found.len() as u64, towns.count_matching(query).unwrap());
+    found
+}
+
+#[test]
+fn an_intersection_is_chosen_and_gives_what_a_scan_gives() {
+    let db = Database::in_memory();
+    let towns = store(&db);
+    for filter in [
+        field("a").lt(2).and(field("b").lt(4)),
+        field("b").lt(3).and(field("c").lt(3)),
+        field("tags").in_([3, 4]).and(field("a").in_([3, 4])),
+    ] {
+        let query = Query::new(filter);
+        let steps = shown(&towns, &query);
+        assert!(steps.contains("intersection"), "{steps}");
+        assert!(!agreed(&towns, query).is_empty());
+    }
+}
+
+#[test]
+fn a_union_is_chosen_and_gives_each_document_once() {
+    let db = Database::in_memory();
+    let towns = store(&db);
+    for filter in [
+        field("a").eq(3).or(field("b").eq(5)),
+        field("a").eq(3).or(field("a").eq(3).and(field("b").lt(30))).or(field("_id").in_([1, 2, 3])),
+        field("tags").eq(7).or(field("tags").eq(8)).or(field("c").eq(1)),
+        field("a").eq(3).or(field("b").eq(5)).and(field("c").lt(50)),
+    ] {
+        for query in [Query::new(filter.clone()), Query::new(filter.clone()).sort("c").sort("_id")] {
+            let steps = shown(&towns, &query);
+            assert!(steps.contains("union"), "{steps}");
+            assert!(!agreed(&towns, query).is_empty());
+        }
+    }
+}
+
+#[test]
+fn long_walks_are_divided_and_lose_nothing() {
+    const MANY: i32 = 60_000;
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.insert_many((0..MANY).map(|n| doc! { "_id": n, "a": n % 9, "b": [n % 2, 5] })).unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    towns.create_index(Index::on_descending("b").unwrap()).unwrap();
+    let many = MANY as u64;
+    let below_three = (0..MANY).filter(|n| n % 9 < 3).count() as u64;
+    for (query, count) in [
+        (Query::all(), many),
+        (Query::all().use_index("a"), many),
+        (Query::all().use_index("b_desc"), many),
+        (Query::new(field("a").ge(0)).use_index("a"), many),
+        (Query::new(field("a").lt(3)).use_scan(), below_three),
+        (Query::new(field("b").ge(0)).use_index("b_desc"), many),
+        (Query::new(field("_id").ge(10)), many - 10),
+        (Query::all().skip(7), many - 7),
+        (Query::all().skip(7).limit(100), 100),
+        (Query::all().skip(u64::MAX), 0),
+    ] {
+        assert_eq!(towns.count_matching(query.clone()).unwrap(), count, "{}", shown(&towns, &query));
+    }
+    let snapshot = db.snapshot().unwrap();
+    for (filter, count) in [(Filter::all(), many), (field("a").lt(3), below_three)] {
+        let (handed, sum) = (AtomicU64::new(0), AtomicU64::new(0));
+        let seen = snapshot.collection(&towns).unwrap();
+        seen.par_for_each(Query::new(filter.clone()).use_scan(), |found| {
+            let id = found.unwrap().get("_id").unwrap().as_i32().unwrap();
+            handed.fetch_add(1, Ordering::Relaxed);
+            sum.fetch_add(id as u64, Ordering::Relaxed);
+        })
+        .unwrap();
+        let expected: u64 = seen
+            .find(filter.clone())
+            .unwrap()
+            .map(|f| f.unwrap().get("_id").unwrap().as_i32().unwrap() as u64)
+            .sum();
+        assert_eq!((handed.into_inner(), sum.into_inner()), (count, expected), "{filter}");
+    }
+}
