@@ -43,6 +43,34 @@ fn of_two_overlapping_writers_one_commits_at_most() {
     outcomes.expect(&["(false, true)", "(true, false)", "(true, true)"]);
 }
 
+/// Under read committed the base is the log's end of the moment, and what is read may be undecided below it.
+#[test]
+fn an_increment_under_read_committed_is_never_lost() {
+    explore("increment, read committed", || {
+        let store = store();
+        put(&store, &[(b"a", Some(0))]).unwrap();
+        let writer = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || put(&store, &[(b"a", Some(7))]).is_ok())
+        };
+        let mut txn = begin(&store, Isolation::ReadCommitted);
+        let base = txn.statement_base();
+        let seen = value(txn.get(space(&store), b"a")).unwrap();
+        txn.put_based(space(&store), b"a", Some(&[seen + 1]), base);
+        let is_committed = txn.commit().is_ok();
+        let is_written = writer.join().unwrap();
+        let expected: &[u8] = match (is_committed, is_written) {
+            // In either order.
+            (true, true) => &[8, 7],
+            (true, false) => &[1],
+            (false, true) => &[7],
+            (false, false) => panic!("somebody always goes on"),
+        };
+        let found = read(&store, b"a").unwrap();
+        assert!(expected.contains(&found), "{found} of what {seen} was seen of");
+    });
+}
+
 #[test]
 fn an_increment_is_never_lost() {
     explore_within(1, "increment", || {

@@ -58,10 +58,10 @@ pub use bson;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
-    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, Error, IndexInfo, KeyValue,
-    KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace,
-    Stats, Transaction, TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan,
-    TransactionKeyspace,
+    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, DocumentStream, Error,
+    IndexInfo, KeyValue, KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection,
+    SnapshotKeyspace, Stats, Transaction, TransactionCollection, TransactionDocumentScan,
+    TransactionKeyValueScan, TransactionKeyspace,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;
@@ -89,7 +89,7 @@ pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Compression, Durability, Isolation, TransactionOptions};
 #[cfg(not(any(loom, shuttle)))]
-pub use query::{Cursor, ExplainedStep, Explanation, Grouping, Query, QueryError};
+pub use query::{Cursor, ExplainedStep, Explanation, Grouping, Projection, Query, QueryError};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -1,10 +1,23 @@
 //! What can be said on the command line.
+//!
+//! What is said to a store that may be open already is in `store`; it is the same in the shell. How queries are said is in `queries`.
+
+mod queries;
+mod store;
 
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::SystemTime;
+
+pub(crate) use queries::{
+    AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, Named, RemoveArgs, UpdateArgs,
+};
+pub(crate) use store::{
+    CollectionArgs, ExportArgs, GetArgs, IdType, IdTypeArg, In, IndexCommand, NoArgs, PutArgs, ScanArgs,
+    StoreCommand,
+};
 
 /// Skipstone: an embedded document store, from the command line.
 ///
@@ -33,20 +46,10 @@ pub(crate) struct StyleArgs {
 pub(crate) enum Command {
     /// Put the records of a file into a collection; makes the store and the collection if they are missing.
     Import(ImportArgs),
-    /// Print one document.
-    Get(GetArgs),
-    /// Insert or replace one document; makes the store and the collection if they are missing.
-    Put(PutArgs),
-    /// Delete one document.
-    Delete(GetArgs),
-    /// Print documents in the order of their ids: integers, then strings, then bytes and UUIDs.
-    Scan(ScanArgs),
-    /// Print how many documents a collection holds.
-    Count(CollectionArgs),
-    /// Write all documents of a collection as NDJSON, as they were at one moment.
-    Export(ExportArgs),
-    /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
-    Stats(StoreArgs),
+    #[command(flatten)]
+    Store(Box<StoreCommand<StoreArgs>>),
+    /// Work with a store line by line: the commands above, without the directory. Reads a script where there is no terminal.
+    Shell(ShellArgs),
     /// Write what changed since the last checkpoint into pages: the next opening is faster, and the log before is used again.
     Checkpoint(CheckpointArgs),
     /// Copy a store that nobody has open to an empty directory, or what a backup before does not have; whole or not at all.
@@ -157,17 +160,11 @@ pub(crate) struct SalvageArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct CollectionArgs {
+pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// The collection's name.
     pub(crate) collection: String,
-}
-
-#[derive(Args)]
-pub(crate) struct ImportArgs {
-    #[command(flatten)]
-    pub(crate) target: CollectionArgs,
     /// The file to read; `-` is standard input.
     pub(crate) file: PathBuf,
     /// Take each document's id from this field, which stays in the document [default: its `_id`, else a new UUID].
@@ -205,64 +202,15 @@ pub(crate) struct InputArgs {
 }
 
 #[derive(Args)]
-pub(crate) struct GetArgs {
+pub(crate) struct ShellArgs {
     #[command(flatten)]
-    pub(crate) target: CollectionArgs,
-    /// The document's id: an integer or a UUID if it looks like one, else a string.
-    #[arg(allow_negative_numbers = true)]
-    pub(crate) id: String,
-    #[command(flatten)]
-    pub(crate) kind: IdTypeArg,
-}
-
-#[derive(Args)]
-pub(crate) struct IdTypeArg {
-    /// What kind of id is meant. Bytes are written in hexadecimal.
-    #[arg(long, value_enum)]
-    pub(crate) id_type: Option<IdType>,
-}
-
-#[derive(Args)]
-pub(crate) struct PutArgs {
-    #[command(flatten)]
-    pub(crate) target: CollectionArgs,
-    /// The file with the document, one JSON object; `-` is standard input.
-    #[arg(default_value = "-")]
-    pub(crate) file: PathBuf,
-    /// The document's id [default: its `_id`, else a new UUID].
-    #[arg(long, allow_negative_numbers = true)]
-    pub(crate) id: Option<String>,
-    #[command(flatten)]
-    pub(crate) kind: IdTypeArg,
-}
-
-#[derive(Args)]
-pub(crate) struct ScanArgs {
-    #[command(flatten)]
-    pub(crate) target: CollectionArgs,
-    /// From this id on, which is included.
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
-    pub(crate) from: Option<String>,
-    /// Up to this id, which is not included.
-    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
-    pub(crate) to: Option<String>,
-    #[command(flatten)]
-    pub(crate) kind: IdTypeArg,
-    /// From the last id to the first.
-    #[arg(long)]
-    pub(crate) reverse: bool,
-    /// Print this many documents at most.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<NonZeroU64>,
-}
-
-#[derive(Args)]
-pub(crate) struct ExportArgs {
-    #[command(flatten)]
-    pub(crate) target: CollectionArgs,
-    /// The file to write; it appears, or is replaced, when it is whole. `-` is standard output.
-    #[arg(default_value = "-")]
-    pub(crate) file: PathBuf,
+    pub(crate) store: StoreArgs,
+    /// Keep the lines in this file, for the next time [default: they are forgotten at the end].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+    /// Keep so many bytes of the log readable as history, for `find --at`.
+    #[arg(long, value_name = "BYTES", default_value = "0")]
+    pub(crate) retain_history: u64,
 }
 
 #[derive(Args)]
@@ -309,18 +257,6 @@ pub(crate) enum OnError {
     Stop,
     /// Say so, and go on with the next record.
     Skip,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum IdType {
-    /// An integer of 64 bits.
-    Int,
-    /// Text.
-    String,
-    /// A UUID.
-    Uuid,
-    /// Bytes.
-    Bytes,
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use crate::exit::Exit;
 use crate::input::InputError;
+use rustyline::error::ReadlineError;
 use skipstone::document::DocumentError;
 use skipstone::{
-    BackupError, ChainError, CheckpointError, Error, Finding, LockError, LogError, OpenError, RestoreError,
-    RotateKeyError, SalvageError,
+    BackupError, ChainError, CheckpointError, Error, Finding, IndexError, LockError, LogError, OpenError,
+    QueryError, RestoreError, RotateKeyError, SalvageError,
 };
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +44,18 @@ pub(crate) enum CliError {
     Incomplete { old: PathBuf, new: PathBuf, places: u64, uncertain: u64 },
     #[error("the demo failed: {0}")]
     Demo(String),
+    #[error(transparent)]
+    Argument(DocumentError),
+    #[error("`--desc` is for an index of one field; of several, say which: `FIELD:desc`")]
+    WhichDescending,
+    #[error("standard input has the commands; give `put` the document itself, or a file")]
+    InputTaken,
+    #[error("{problem}; `help` says what there is")]
+    Command { problem: String },
+    #[error("line {line}: {source}")]
+    Line { line: u64, source: Box<CliError> },
+    #[error("cannot edit lines here: {0}")]
+    Editor(#[from] ReadlineError),
 }
 
 impl From<OpenError> for CliError {
@@ -56,6 +69,11 @@ impl CliError {
         CliError::File { operation, path: path.into(), source }
     }
 
+    /// The same, with the line of a script that it is about.
+    pub(crate) fn at_line(self, line: u64) -> CliError {
+        CliError::Line { line, source: Box::new(self) }
+    }
+
     /// What the program ends with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
@@ -63,7 +81,14 @@ impl CliError {
             CliError::Restore(error) => of_restore(error),
             CliError::Input(InputError::Io { source, .. }) | CliError::File { source, .. } => of_io(source),
             CliError::Input(_) | CliError::Document { .. } => Exit::BadInput,
-            CliError::Id { .. } | CliError::DemoDir { .. } => Exit::Usage,
+            CliError::Id { .. }
+            | CliError::DemoDir { .. }
+            | CliError::Argument(_)
+            | CliError::WhichDescending
+            | CliError::InputTaken
+            | CliError::Command { .. } => Exit::Usage,
+            CliError::Line { source, .. } => source.exit(),
+            CliError::Editor(_) => Exit::System,
             CliError::NoDocument { .. } | CliError::NoCollection { .. } => Exit::NotFound,
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
@@ -80,17 +105,40 @@ impl CliError {
 fn of_store(error: &Error) -> Exit {
     match error {
         Error::Open(error) => of_open(error),
-        Error::NotFound { .. } => Exit::NotFound,
+        Error::NotFound { .. } | Error::HistoryGone { .. } | Error::NotReached { .. } => Exit::NotFound,
         Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::VersionMismatch { .. } => {
             Exit::Conflict
         }
         Error::Document(_) | Error::RefusedInBatch { .. } => Exit::BadInput,
         Error::NotADocument { .. } => Exit::Damaged,
+        Error::Index { cause, .. } => of_index(cause),
+        Error::Query(error) => of_query(error),
         Error::ReadOnly { .. } => Exit::System,
         Error::Checkpoint { cause, .. } => of_checkpoint(cause),
         Error::Backup { cause, .. } => of_backup(cause),
         Error::RotateKey(error) => of_rotation(error),
         Error::Name { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_index(error: &IndexError) -> Exit {
+    match error {
+        IndexError::NotFound { .. } => Exit::NotFound,
+        IndexError::Exists { .. } | IndexError::Duplicate { .. } => Exit::Conflict,
+        IndexError::Entry { .. } => Exit::BadInput,
+        IndexError::Log(_) => Exit::System,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_query(error: &QueryError) -> Exit {
+    match error {
+        QueryError::Filter(_)
+        | QueryError::Path(_)
+        | QueryError::NamedTwice { .. }
+        | QueryError::CannotUse { .. }
+        | QueryError::Cursor { .. } => Exit::Usage,
         _ => Exit::Failed,
     }
 }

@@ -27,7 +27,7 @@ Exit codes:
     0  done
     1  failed for a reason not listed here; the message says why
     2  wrong usage: an argument is unknown, missing or malformed
-    3  not found: the document, the collection, the store or the input file
+    3  not found: the document, the collection, the index, the position, the store or the input file
     4  exists already, or conflicts with another change
     5  the store is damaged, or was written by a newer version
     6  the store is in use by another process

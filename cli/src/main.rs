@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | `args` | what can be said on the command line |
 //! | `commands` | one module a command |
+//! | `shell` | commands line by line |
 //! | `demo` | the tour |
 //! | `input` | records from NDJSON, JSON arrays and CSV |
-//! | `ids` | ids as arguments |
+//! | `ids`, `patches` | ids and patches as arguments |
 //! | `findings` | what is wrong with a store |
-//! | `output`, `progress` | what is shown, and where |
+//! | `output`, `table`, `progress` | what is shown, and where |
+//! | `store` | opening stores and collections |
 //! | `error`, `exit` | how it ends |
 //!
 //! Everything about documents and stores is the library's; nothing of it is repeated here.
@@ -22,8 +24,11 @@ mod findings;
 mod ids;
 mod input;
 mod output;
+mod patches;
 mod progress;
+mod shell;
 mod store;
+mod table;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -31,6 +36,7 @@ use error::CliError;
 use exit::Exit;
 use output::Style;
 use std::process::ExitCode;
+use store::Access;
 
 /// A store frees in one thread what another took, which the system's allocator is slow at.
 #[global_allocator]
@@ -54,13 +60,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
     let style = Style::of(&cli.style);
     match cli.command {
         Command::Import(args) => commands::import::run(&args, style),
-        Command::Get(args) => commands::get::run(&args, style),
-        Command::Put(args) => commands::put::run(&args, style),
-        Command::Delete(args) => commands::delete::run(&args, style),
-        Command::Scan(args) => commands::scan::run(&args, style),
-        Command::Count(args) => commands::count::run(&args, style),
-        Command::Export(args) => commands::export::run(&args, style),
-        Command::Stats(args) => commands::stats::run(&args, style),
+        Command::Store(command) => commands::run(&command, Access::Own, style),
+        Command::Shell(args) => shell::run(&args, style),
         Command::Backup(args) => commands::backup::run(&args, style),
         Command::Restore(args) => commands::restore::run(&args, style),
         Command::Checkpoint(args) => commands::checkpoint::run(&args, style),

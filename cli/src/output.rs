@@ -4,8 +4,9 @@
 
 use crate::args::StyleArgs;
 use crate::error::CliError;
+use crate::table::Rows;
 use serde_json::Value;
-use skipstone::bson::RawDocument;
+use skipstone::bson::{self, RawDocument, RawDocumentBuf};
 use skipstone::document;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -13,6 +14,8 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
     Human,
+    /// The same, and documents are rows of a table.
+    Table,
     Json,
 }
 
@@ -24,6 +27,11 @@ impl Style {
             _ => Style::Json,
         }
     }
+
+    /// For people who have asked for documents one after the other.
+    pub(crate) fn with_tables(self) -> Style {
+        if self == Style::Human { Style::Table } else { self }
+    }
 }
 
 /// Standard output, buffered until `finish`.
@@ -31,11 +39,17 @@ pub(crate) struct Output {
     style: Style,
     out: BufWriter<io::Stdout>,
     line: Vec<u8>,
+    rows: Rows,
 }
 
 impl Output {
     pub(crate) fn new(style: Style) -> Output {
-        Output { style, out: BufWriter::with_capacity(64 << 10, io::stdout()), line: Vec::new() }
+        Output {
+            style,
+            out: BufWriter::with_capacity(64 << 10, io::stdout()),
+            line: Vec::new(),
+            rows: Rows::default(),
+        }
     }
 
     /// Prints one result and nothing else: a sentence for people, a value for programs.
@@ -45,20 +59,44 @@ impl Output {
         output.finish()
     }
 
-    fn result(&mut self, human: &str, json: &Value) -> Result<(), CliError> {
+    /// One of several results: a sentence for people, a value for programs.
+    pub(crate) fn result(&mut self, human: &str, json: &Value) -> Result<(), CliError> {
         match self.style {
-            Style::Human => writeln!(self.out, "{human}"),
+            Style::Human | Style::Table => writeln!(self.out, "{human}"),
             Style::Json => writeln!(self.out, "{json}"),
         }
         .map_err(CliError::Output)
     }
 
-    /// One document on one line.
+    /// Text as it is.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), CliError> {
+        self.out.write_all(text.as_bytes()).map_err(CliError::Output)
+    }
+
+    /// One document on one line, or as a row.
     pub(crate) fn document_line(&mut self, raw: &RawDocument) -> Result<(), CliError> {
+        if self.style == Style::Table {
+            self.rows.push(value(raw)?);
+            return if self.rows.is_full() { self.table() } else { Ok(()) };
+        }
         push_document_line(raw, &mut self.line)?;
         let written = self.out.write_all(&self.line);
         self.line.clear();
         written.map_err(CliError::Output)
+    }
+
+    /// The same with what is no document of the store.
+    pub(crate) fn value_line(&mut self, value: &bson::Document) -> Result<(), CliError> {
+        let raw = RawDocumentBuf::try_from(value).expect("what the library makes can be written");
+        self.document_line(&raw)
+    }
+
+    /// Writes the rows so far.
+    fn table(&mut self) -> Result<(), CliError> {
+        match self.rows.take(terminal_width()) {
+            Some(table) => writeln!(self.out, "{table}").map_err(CliError::Output),
+            None => Ok(()),
+        }
     }
 
     /// One document, indented for people.
@@ -66,16 +104,25 @@ impl Output {
         if self.style == Style::Json {
             return self.document_line(raw);
         }
-        let mut json = Vec::new();
-        document::raw_to_json(raw, &mut json).map_err(skipstone::Error::from)?;
-        let value: Value = serde_json::from_slice(&json).expect("the library writes JSON");
-        writeln!(self.out, "{value:#}").map_err(CliError::Output)
+        writeln!(self.out, "{:#}", value(raw)?).map_err(CliError::Output)
     }
 
     /// Writes out what is left.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
+        self.table()?;
         self.out.flush().map_err(CliError::Output)
     }
+}
+
+/// How many characters fit beside each other, if that is known.
+fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size().map(|(width, _)| width.0)
+}
+
+fn value(raw: &RawDocument) -> Result<Value, CliError> {
+    let mut json = Vec::new();
+    document::raw_to_json(raw, &mut json).map_err(skipstone::Error::from)?;
+    Ok(serde_json::from_slice(&json).expect("the library writes JSON"))
 }
 
 /// Appends a document as a line of JSON.

@@ -1,11 +1,12 @@
 //! Opening stores and collections for the commands, and where their keys come from.
 
-use crate::args::{CollectionArgs, CompressionArg, KeyArgs, StoreArgs};
+use crate::args::{CompressionArg, KeyArgs, StoreArgs};
 use crate::error::CliError;
 use skipstone::{
     Builder, Collection, Compression, Database, EnvKeyProvider, FileKeyProvider, KeyError, KeyProvider,
     MasterKey,
 };
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 /// Where a key comes from.
@@ -75,25 +76,87 @@ impl From<CompressionArg> for Compression {
     }
 }
 
-/// Opens a store and a collection of it that must be there.
-pub(crate) fn open_collection(args: &CollectionArgs) -> Result<(Database, Collection), CliError> {
-    let db = open(&args.store)?;
-    match db.find_collection(&args.collection)? {
-        Some(collection) => Ok((db, collection)),
-        None => Err(CliError::NoCollection {
-            dir: args.store.dir.clone(),
-            name: args.collection.clone(),
-            there: db.collection_names()?,
-        }),
+/// Opens a store and a collection of it, and makes what is missing.
+pub(crate) fn create_collection(
+    args: &StoreArgs,
+    name: &str,
+    compression: Option<CompressionArg>,
+) -> Result<(Database, Collection), CliError> {
+    let db = compressing(builder(&args.dir, &args.key), compression).open()?;
+    let collection = db.collection(name)?;
+    Ok((db, collection))
+}
+
+/// Where a command finds its store.
+#[derive(Clone, Copy)]
+pub(crate) enum Access<'a> {
+    /// The command opens it, and closes it in the end.
+    Own(&'a StoreArgs),
+    /// The shell has it open.
+    Shared { db: &'a Database, dir: &'a Path },
+}
+
+/// A store that a command works with.
+pub(crate) struct Opened {
+    db: Database,
+    is_own: bool,
+}
+
+impl Deref for Opened {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.db
     }
 }
 
-/// Opens a store and a collection of it, and makes what is missing.
-pub(crate) fn create_collection(
-    args: &CollectionArgs,
-    compression: Option<CompressionArg>,
-) -> Result<(Database, Collection), CliError> {
-    let db = compressing(builder(&args.store.dir, &args.store.key), compression).open()?;
-    let collection = db.collection(&args.collection)?;
-    Ok((db, collection))
+impl Opened {
+    /// Ends the command's work with it.
+    pub(crate) fn close(self) -> Result<(), CliError> {
+        if self.is_own {
+            self.db.close()?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Access<'a> {
+    pub(crate) fn dir(self) -> &'a Path {
+        match self {
+            Access::Own(args) => &args.dir,
+            Access::Shared { dir, .. } => dir,
+        }
+    }
+
+    /// A store that must be there.
+    pub(crate) fn open(self) -> Result<Opened, CliError> {
+        match self {
+            Access::Own(args) => Ok(Opened { db: open(args)?, is_own: true }),
+            Access::Shared { db, .. } => Ok(Opened { db: db.clone(), is_own: false }),
+        }
+    }
+
+    /// The store, and a collection of it; both must be there.
+    pub(crate) fn open_collection(self, name: &str) -> Result<(Opened, Collection), CliError> {
+        let db = self.open()?;
+        match db.find_collection(name)? {
+            Some(collection) => Ok((db, collection)),
+            None => Err(CliError::NoCollection {
+                dir: self.dir().to_path_buf(),
+                name: name.to_owned(),
+                there: db.collection_names()?,
+            }),
+        }
+    }
+
+    /// The store, and a collection of it; makes what is missing.
+    pub(crate) fn create_collection(self, name: &str) -> Result<(Opened, Collection), CliError> {
+        match self {
+            Access::Own(args) => {
+                let (db, collection) = create_collection(args, name, None)?;
+                Ok((Opened { db, is_own: true }, collection))
+            }
+            Access::Shared { db, .. } => Ok((self.open()?, db.collection(name)?)),
+        }
+    }
 }

@@ -18,9 +18,17 @@ mod encryption;
 mod export;
 #[path = "program/import.rs"]
 mod import;
+#[path = "program/indexes.rs"]
+mod indexes;
+#[path = "program/queries.rs"]
+mod queries;
 #[path = "program/salvage.rs"]
 mod salvage;
+#[path = "program/shell.rs"]
+mod shell;
 #[path = "program/store.rs"]
 mod store;
 #[path = "program/support.rs"]
 mod support;
+#[path = "program/terminal.rs"]
+mod terminal;

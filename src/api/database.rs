@@ -205,7 +205,7 @@ impl Database {
         Ok(Snapshot::new(&self.engine, self.engine.store().snapshot()))
     }
 
-    /// Opens a snapshot of the past, as far as [`Builder::retain_history_bytes`] keeps it.
+    /// Opens a snapshot of the past, as far as [`Builder::retain_history_bytes`] keeps it, and no further back than the store was opened.
     ///
     /// # Errors
     /// [`Error::HistoryGone`] with the oldest position that can be read, [`Error::NotReached`].

@@ -168,7 +168,7 @@ pub enum Error {
     },
     /// The position is older than the history that is kept.
     #[error(
-        "history before position {oldest} is gone, and {position} was asked for; keep more with `Builder::retain_history_bytes`"
+        "history before position {oldest} is gone, and {position} was asked for; what is written while a store is open is kept as far as `Builder::retain_history_bytes` says"
     )]
     #[non_exhaustive]
     HistoryGone {

@@ -17,6 +17,7 @@ mod scan;
 mod snapshot;
 mod space;
 mod stats;
+mod stream;
 mod transaction;
 mod value;
 
@@ -30,6 +31,7 @@ pub use query::Matches;
 pub use scan::{DocumentScan, KeyValue, KeyValueScan, TransactionDocumentScan, TransactionKeyValueScan};
 pub use snapshot::{Snapshot, SnapshotCollection, SnapshotKeyspace};
 pub use stats::Stats;
+pub use stream::DocumentStream;
 pub use transaction::{Savepoint, Transaction, TransactionCollection, TransactionKeyspace};
 pub use value::{DocRef, Document};
 

@@ -131,6 +131,7 @@ impl Engine {
         let files = open::open_files(&device, dir, &config)?;
         let store_file = files.store;
         let Recovered { store, log, kept, recovery } = recovery::recover(&device, files, dir, &config)?;
+        store.begin_history();
         let name = device.name();
         let checkpointer = Checkpointer::new(device, &config, kept);
         let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };

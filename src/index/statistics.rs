@@ -42,7 +42,7 @@ impl Statistics {
                 pairs.take_while(|(end, other)| end == other && key[..**end] == key_before[..**end]).count()
             });
             found.distinct[same..].iter_mut().for_each(|count| *count += 1);
-            if found.entries % entries_each == 0 {
+            if found.entries.is_multiple_of(entries_each) {
                 found.bounds.push(key.into());
             }
             found.entries += 1;

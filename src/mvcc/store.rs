@@ -230,6 +230,11 @@ impl Store {
         self.active.register_at(at).map(Snapshot::new)
     }
 
+    /// What is there now is the oldest that can be read: before that, versions are missing.
+    pub(crate) fn begin_history(&self) {
+        self.active.advance(self.end.load(), &epoch::pin());
+    }
+
     /// Raises the horizon as far as the retained history allows.
     pub(crate) fn advance_horizon<'g>(&self, guard: &'g Guard) -> &'g Horizon {
         // Relaxed: a setting.

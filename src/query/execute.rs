@@ -68,15 +68,20 @@ pub(super) fn run<'t, 's: 't>(
 
 /// The documents that match, in the order of the access.
 pub(super) fn matching<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>, meter: &Meter) -> Rows<'t> {
-    let after = plan.query.after.as_ref().zip(plan.order.as_ref()).filter(|_| !plan.is_sorted);
-    let after = after.map(|(cursor, order)| Begin { key: cursor.key.clone(), order: order.clone() });
-    let rows = rows(&plan.access, ground, after.as_ref(), meter);
+    let rows = unfiltered(plan, ground, meter);
     if plan.residual.is_empty() {
         return rows;
     }
     let plan = Arc::clone(plan);
     let matching = rows.filter(move |row| document(row).is_some_and(|document| plan.matches(document)));
     meter.over(Step::Filter, Box::new(matching))
+}
+
+/// What the access gives.
+pub(super) fn unfiltered<'t, 's: 't>(plan: &Plan, ground: Ground<'t, 's>, meter: &Meter) -> Rows<'t> {
+    let after = plan.query.after.as_ref().zip(plan.order.as_ref()).filter(|_| !plan.is_sorted);
+    let after = after.map(|(cursor, order)| Begin { key: cursor.key.clone(), order: order.clone() });
+    rows(&plan.access, ground, after.as_ref(), meter)
 }
 
 /// The document of a row; none if it is no document.

@@ -45,7 +45,7 @@ pub struct ExplainedStep {
 
 impl Explanation {
     pub(super) fn of(plan: &Plan, meter: &Meter, results: Option<u64>) -> Explanation {
-        let mut root = access(plan, &plan.access, meter);
+        let mut root = access(&plan.access, meter);
         if !plan.residual.is_empty() {
             let conditions = plan.residual.iter().map(|&at| Bson::Document(write(&plan.conditions()[at])));
             let detail = shown(&doc! { "$and": conditions.collect::<Vec<_>>() });
@@ -123,7 +123,7 @@ fn step(name: &'static str, detail: String, measured: Measured, inputs: Vec<Expl
     ExplainedStep { name, detail, estimated_rows: None, actual_rows, time_ns, inputs }
 }
 
-fn access(plan: &Plan, from: &Access, meter: &Meter) -> ExplainedStep {
+fn access(from: &Access, meter: &Meter) -> ExplainedStep {
     match from {
         Access::Documents(walk) => {
             let ids = super::planner::id_index();
@@ -131,28 +131,26 @@ fn access(plan: &Plan, from: &Access, meter: &Meter) -> ExplainedStep {
             ExplainedStep { estimated_rows: Some(walk.entries as u64), ..scan }
         }
         Access::Index(index, walk) => {
-            let covers = plan.is_covered().is_some();
-            let note = if covers { "; a count needs no document" } else { "" };
-            let entries = index_step(&index.name, &index.definition, walk, note, meter);
+            let entries = index_step(&index.name, &index.definition, walk, meter);
             step("fetch", "documents".to_owned(), meter.reading_of(Step::Fetch), vec![entries])
         }
         Access::Intersection(index, walk, others) => {
             let each = std::iter::once((index, walk)).chain(others.iter().map(|(index, walk)| (index, walk)));
-            let inputs = each
-                .map(|(index, walk)| index_step(&index.name, &index.definition, walk, "", &Meter::default()));
+            let inputs =
+                each.map(|(index, walk)| index_step(&index.name, &index.definition, walk, &Meter::default()));
             let detail = "documents that are in all".to_owned();
             step("intersection", detail, meter.reading_of(Step::Fetch), inputs.collect())
         }
         Access::Union(branches) => {
-            let inputs = branches.iter().map(|(from, _)| access(plan, from, &Meter::default()));
+            let inputs = branches.iter().map(|(from, _)| access(from, &Meter::default()));
             step("union", "documents that are in one, each once".to_owned(), None, inputs.collect())
         }
     }
 }
 
-fn index_step(name: &str, index: &Index, walk: &Walk, note: &str, meter: &Meter) -> ExplainedStep {
+fn index_step(name: &str, index: &Index, walk: &Walk, meter: &Meter) -> ExplainedStep {
     let several = if walk.are_several { "; documents have several entries" } else { "" };
-    let detail = format!("`{name}` {}{several}{note}", walk_shown(index, walk));
+    let detail = format!("`{name}` {}{several}", walk_shown(index, walk));
     let entries = step("index", detail, meter.reading_of(Step::Index), Vec::new());
     ExplainedStep { estimated_rows: Some(walk.entries as u64), ..entries }
 }
@@ -185,9 +183,20 @@ fn key_shown(index: &Index, key: &[u8]) -> String {
         }
     }
     if !rest.is_empty() || values.is_empty() {
-        values.push("…".to_owned());
+        let field = index.fields().get(values.len());
+        let last = field.and_then(|field| value_before(rest, field.direction));
+        values.push(last.map_or("…".to_owned(), |value| format!("behind {value}")));
     }
     format!("({})", values.join(", "))
+}
+
+/// The value that a bound lies right behind of.
+fn value_before(rest: &[u8], direction: Direction) -> Option<String> {
+    let mut before = rest.to_vec();
+    let last = before.last_mut()?;
+    *last = last.checked_sub(1)?;
+    let mut rest = &before[..];
+    value(&mut rest, direction).filter(|_| rest.is_empty())
 }
 
 fn value(rest: &mut &[u8], direction: Direction) -> Option<String> {

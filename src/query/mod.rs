@@ -12,6 +12,7 @@
 //! | `cursor` | where to go on later |
 //! | `explain` | a plan, for people and programs |
 //! | `group` | sums over documents |
+//! | `projection` | which fields of a document are wanted: pure |
 
 mod cursor;
 pub(crate) mod execute;
@@ -23,6 +24,7 @@ mod order;
 mod parallel;
 mod plan;
 mod planner;
+mod projection;
 mod ranges;
 mod request;
 mod sort;
@@ -31,6 +33,7 @@ pub(crate) mod view;
 pub use cursor::Cursor;
 pub use explain::{ExplainedStep, Explanation};
 pub use group::Grouping;
+pub use projection::Projection;
 pub use request::{Query, QueryError};
 
 use crate::mvcc::store::Space;
@@ -41,6 +44,42 @@ use meter::Meter;
 use plan::Plan;
 use planner::Planner;
 use view::View;
+
+/// Results, one look at a time.
+pub(crate) struct Stepwise<'t> {
+    rows: Results<'t>,
+    /// What rows have to match still.
+    plan: Option<Arc<Plan>>,
+    skip: u64,
+    left: u64,
+}
+
+/// What one look came to.
+pub(crate) enum Looked<'t> {
+    Row(Row<'t>),
+    /// At a row that is none of the results.
+    Nothing,
+    End,
+}
+
+impl<'t> Stepwise<'t> {
+    pub(crate) fn look(&mut self) -> Result<Looked<'t>, QueryError> {
+        let Some(row) = self.rows.next().filter(|_| self.left > 0).transpose()? else {
+            return Ok(Looked::End);
+        };
+        let matches =
+            |plan: &Arc<Plan>| execute::document(&row).is_some_and(|document| plan.matches(document));
+        if !self.plan.as_ref().is_none_or(matches) {
+            return Ok(Looked::Nothing);
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return Ok(Looked::Nothing);
+        }
+        self.left -= 1;
+        Ok(Looked::Row(row))
+    }
+}
 
 /// A query with its plan, for one view.
 pub(crate) struct Planned<'t, 's> {
@@ -64,6 +103,18 @@ impl<'t, 's: 't> Planned<'t, 's> {
     /// The results, one after the other.
     pub(crate) fn run(&self) -> Result<Results<'t>, QueryError> {
         execute::run(&self.plan, self.ground, &Meter::default())
+    }
+
+    /// The results for whoever looks at them by and by; what does not match stays among them, so that no look takes long.
+    pub(crate) fn run_stepwise(&self) -> Result<Stepwise<'t>, QueryError> {
+        let query = &self.plan.query;
+        if self.plan.is_sorted {
+            return Ok(Stepwise { rows: self.run()?, plan: None, skip: 0, left: u64::MAX });
+        }
+        let rows = execute::unfiltered(&self.plan, self.ground, &Meter::default());
+        let plan = Some(Arc::clone(&self.plan));
+        let left = query.limit.unwrap_or(u64::MAX);
+        Ok(Stepwise { rows: Box::new(rows.map(Ok)), plan, skip: query.offset, left })
     }
 
     /// How many there are.

@@ -2,7 +2,7 @@
 
 use crate::{DEVICES, DURABILITIES, Place, contents, fill, image, things};
 use skipstone::bson::doc;
-use skipstone::{Database, Durability, Isolation, TransactionOptions};
+use skipstone::{Database, Durability, Error, Isolation, TransactionOptions};
 
 #[test]
 fn after_closing_whatever_the_durability_and_the_device() {
@@ -188,6 +188,27 @@ fn many_threads_and_many_segments() {
         db.close().unwrap();
         assert_eq!(contents(&place.open()), expected, "{device:?}");
     }
+}
+
+#[test]
+fn the_past_before_the_opening_is_gone() {
+    let place = Place::new();
+    let open = || place.builder().retain_history_bytes(1 << 20).open().unwrap();
+    let db = open();
+    let things = things(&db);
+    things.upsert(doc! { "_id": 1, "n": 0 }).unwrap();
+    let before = db.position();
+    things.upsert(doc! { "_id": 1, "n": 1 }).unwrap();
+    assert!(db.at(before).is_ok());
+    drop(things);
+    db.close().unwrap();
+    let db = open();
+    let (end, things) = (db.position(), crate::things(&db));
+    assert!(matches!(db.at(before), Err(Error::HistoryGone { oldest, .. }) if oldest >= end));
+    things.upsert(doc! { "_id": 1, "n": 2 }).unwrap();
+    let at_opening = db.at(end).unwrap();
+    let seen = at_opening.collection(&things).unwrap().get(1).unwrap().unwrap();
+    assert_eq!(seen.get("n").unwrap().as_i32(), Some(1));
 }
 
 #[test]

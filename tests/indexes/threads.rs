@@ -81,7 +81,7 @@ fn exchange(
     second: i32,
 ) -> Result<(), Error> {
     let mut within = transaction.collection(collection)?;
-    let value = |document: Option<skipstone::DocRef<'_>>| Some(document?.get("v")?.as_i32()?);
+    let value = |document: Option<skipstone::DocRef<'_>>| document?.get("v")?.as_i32();
     let (Some(a), Some(b)) = (value(within.get(first)?), value(within.get(second)?)) else { return Ok(()) };
     if first != second {
         within.patch(first, &Patch::new().set("v", -1 - first))?;

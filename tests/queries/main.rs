@@ -5,4 +5,5 @@ mod cursors;
 mod differential;
 mod hostile;
 mod mistakes;
+mod streams;
 mod ways;

@@ -7,7 +7,7 @@ use crate::args::ExportArgs;
 use crate::error::CliError;
 use crate::output::{Output, Style, push_document_line};
 use crate::progress::Progress;
-use crate::store;
+use crate::store::Access;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 use skipstone::{Collection, Database};
@@ -28,13 +28,13 @@ struct Written {
     bytes: u64,
 }
 
-pub(crate) fn run(args: &ExportArgs, style: Style) -> Result<(), CliError> {
-    let (db, collection) = store::open_collection(&args.target)?;
+pub(crate) fn run(store: Access<'_>, args: &ExportArgs, style: Style) -> Result<(), CliError> {
+    let (db, collection) = store.open_collection(&args.collection)?;
     if args.file.as_os_str() == "-" {
         let mut out = io::stdout().lock();
         write_all(&db, &collection, &mut out, &Progress::hidden(), CliError::Output)?;
         out.flush().map_err(CliError::Output)?;
-        return Ok(db.close()?);
+        return db.close();
     }
     let written = to_file(&db, &collection, &args.file)?;
     db.close()?;

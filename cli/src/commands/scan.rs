@@ -4,17 +4,17 @@ use crate::args::ScanArgs;
 use crate::error::CliError;
 use crate::ids;
 use crate::output::{Output, Style};
-use crate::store;
+use crate::store::Access;
 use skipstone::{DocRef, DocumentId, SnapshotCollection};
 use std::ops::Bound;
 
-pub(crate) fn run(args: &ScanArgs, style: Style) -> Result<(), CliError> {
+pub(crate) fn run(store: Access<'_>, args: &ScanArgs, style: Style) -> Result<(), CliError> {
     let parse = |id: &Option<String>| id.as_deref().map(|id| ids::parse(id, args.kind.id_type)).transpose();
     let range = (
         parse(&args.from)?.map_or(Bound::Unbounded, Bound::Included),
         parse(&args.to)?.map_or(Bound::Unbounded, Bound::Excluded),
     );
-    let (db, collection) = store::open_collection(&args.target)?;
+    let (db, collection) = store.open_collection(&args.collection)?;
     let mut output = Output::new(style);
     {
         let snapshot = db.snapshot()?;

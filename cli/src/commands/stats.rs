@@ -1,9 +1,8 @@
 //! `stats`: what is known of a store.
 
-use crate::args::StoreArgs;
 use crate::error::CliError;
 use crate::output::{Output, Style};
-use crate::store;
+use crate::store::Access;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Map, Value, json};
 use skipstone::{Database, Lsn, Recovery, Stats};
@@ -24,13 +23,13 @@ struct Figures {
     disk_bytes: u64,
 }
 
-pub(crate) fn run(args: &StoreArgs, style: Style) -> Result<(), CliError> {
-    let db = store::open(args)?;
+pub(crate) fn run(store: Access<'_>, style: Style) -> Result<(), CliError> {
+    let db = store.open()?;
     let (collections, keyspaces) = (counts(&db)?, db.keyspace_names()?);
     let (stats, recovery) = (db.stats(), db.recovery().clone());
     db.close()?;
     let disk_bytes =
-        disk_bytes(&args.dir).map_err(|error| CliError::file("read the sizes in", &args.dir, error))?;
+        disk_bytes(store.dir()).map_err(|error| CliError::file("read the sizes in", store.dir(), error))?;
     let figures = Figures { collections, keyspaces, stats, recovery, disk_bytes };
     Output::report(style, &figures.lines().join("\n"), &figures.json())
 }

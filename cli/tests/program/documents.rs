@@ -104,7 +104,7 @@ fn whoever_stops_reading_ends_the_program_quietly() {
     let text = "x".repeat(1000);
     let lines: String = (0..5000).map(|n| format!("{{\"_id\":{n},\"text\":\"{text}\"}}\n")).collect();
     let place = Place::with_documents(&lines);
-    for command in ["scan", "export"] {
+    for command in ["scan", "find", "export"] {
         let mut child = place
             .command(&[command, "s", "c"])
             .stdout(Stdio::piped())

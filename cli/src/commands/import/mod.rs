@@ -50,7 +50,7 @@ pub(crate) struct Tally {
 pub(crate) fn run(args: &ImportArgs, style: Style) -> Result<(), CliError> {
     // The input first: a wrong file name should not make a store.
     let input = Input::open(&args.file, args.input.format, args.input.cells)?;
-    let (db, collection) = store::create_collection(&args.target, args.pages.compression)?;
+    let (db, collection) = store::create_collection(&args.store, &args.collection, args.pages.compression)?;
     let shares_terminal = args.ack && io::stdout().is_terminal();
     let progress = if shares_terminal { Progress::hidden() } else { Progress::of_bytes(input.bytes_total()) };
     let plan = Plan {
