@@ -86,7 +86,7 @@ fn long_filters_take_no_square_of_time() {
     assert_eq!(in_time(|| single.count_matching(list(50).and(list(60))).unwrap()), 40);
     let alternatives: Vec<_> = (0..20_000).map(|n| doc! { "a": n }).collect();
     let one_field = Filter::from_document(
-        &skipstone::bson::RawDocumentBuf::try_from(&doc! { "$or": alternatives }).unwrap(),
+        skipstone::bson::RawDocumentBuf::try_from(&doc! { "$or": alternatives }).unwrap(),
     )
     .unwrap();
     assert_eq!(in_time(|| single.count_matching(one_field).unwrap()), 100);
@@ -100,7 +100,7 @@ fn long_filters_take_no_square_of_time() {
         })
         .collect();
     let two_fields = Filter::from_document(
-        &skipstone::bson::RawDocumentBuf::try_from(&doc! { "$or": alternatives }).unwrap(),
+        skipstone::bson::RawDocumentBuf::try_from(&doc! { "$or": alternatives }).unwrap(),
     )
     .unwrap();
     assert_eq!(in_time(|| single.count_matching(two_fields).unwrap()), 100);
