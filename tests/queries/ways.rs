@@ -1,7 +1,9 @@
 //! The ways that are chosen in larger stores: they are, and they give what a scan gives.
 
 use skipstone::bson::doc;
-use skipstone::{Collection, Database, Filter, Index, Query, field};
+use skipstone::{
+    Collection, Database, Filter, Index, Isolation, Patch, Query, QueryError, TransactionOptions, field,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const DOCUMENTS: i32 = 6_000;
@@ -113,5 +115,64 @@ fn long_walks_are_divided_and_lose_nothing() {
             .map(|f| f.unwrap().get("_id").unwrap().as_i32().unwrap() as u64)
             .sum();
         assert_eq!((handed.into_inner(), sum.into_inner()), (count, expected), "{filter}");
+    }
+}
+
+#[test]
+fn a_range_of_an_index_over_arrays_gives_no_order() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.insert_many([doc! { "_id": 1, "a": [0, 9] }, doc! { "_id": 2, "a": 5 }]).unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    for (query, first) in [
+        (Query::new(field("a").ge(5)).sort("a"), 1),
+        (Query::new(field("a").le(5)).sort_desc("a"), 1),
+        (Query::all().sort("a"), 1),
+    ] {
+        let found = towns.first(query.use_index("a")).unwrap().unwrap();
+        assert_eq!(found.get("_id").unwrap().as_i32(), Some(first));
+    }
+}
+
+#[test]
+fn two_conditions_may_be_met_by_two_entries_of_a_unique_index() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.create_index(Index::on("a").unwrap().unique()).unwrap();
+    towns.insert(doc! { "_id": 1, "a": [1, 9] }).unwrap();
+    assert_eq!(agreed(&towns, Query::new(field("a").eq(1).and(field("a").eq(9)))), [1]);
+    assert_eq!(agreed(&towns, Query::new(field("a").eq(1).and(field("a").gt(5)))), [1]);
+    assert_eq!(agreed(&towns, Query::new(field("a").eq(1))), [1]);
+}
+
+#[test]
+fn a_snapshot_older_than_an_index_is_asked_without_it() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.insert_many((0..100).map(|n| doc! { "_id": n, "a": n })).unwrap();
+    let snapshot = db.snapshot().unwrap();
+    towns.patch(5, &Patch::new().set("a", -1)).unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    let seen = snapshot.collection(&towns).unwrap();
+    assert_eq!(seen.count_matching(field("a").eq(5)).unwrap(), 1);
+    let hinted = seen.count_matching(Query::new(field("a").eq(5)).use_index("a"));
+    assert!(matches!(hinted, Err(skipstone::Error::Query(QueryError::CannotUse { .. }))));
+}
+
+#[test]
+fn under_read_committed_what_an_entry_promised_is_asked_of_the_document() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.insert_many((0..100).map(|n| doc! { "_id": n, "a": n })).unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    for (isolation, found) in [(Isolation::ReadCommitted, 49), (Isolation::Snapshot, 50)] {
+        let mut tx = db.begin_with(TransactionOptions::new().isolation(isolation)).unwrap();
+        let within = tx.collection(&towns).unwrap();
+        let mut matches = within.find(Query::new(field("a").ge(50)).use_index("a")).unwrap();
+        assert!(matches.next().is_some());
+        // Its entry is read already, or will be as it was; the document has not been.
+        towns.patch(99, &Patch::new().set("a", 1)).unwrap();
+        assert_eq!(1 + matches.map(Result::unwrap).count(), found, "{isolation:?}");
+        towns.patch(99, &Patch::new().set("a", 99)).unwrap();
     }
 }
