@@ -2,6 +2,7 @@
 
 use super::value::{DocRef, Document};
 use super::{Collection, Result};
+use crate::lsn::Lsn;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::query::view::View;
@@ -63,7 +64,7 @@ impl Collection {
 
 impl DocumentStream {
     /// As of which position.
-    pub fn position(&self) -> crate::Lsn {
+    pub fn position(&self) -> Lsn {
         self.snapshot.position()
     }
 }
