@@ -13,7 +13,10 @@ const AMPLE_SLOTS: usize = 16;
 const AGAIN: u8 = 9;
 
 fn loaded_map(slots: usize) -> Arc<Map<u8>> {
-    let map = Map::with_slots(slots);
+    filled(Map::with_slots(slots))
+}
+
+fn filled(map: Map<u8>) -> Arc<Map<u8>> {
     {
         let (loading, guard) = (map.load(), epoch::pin());
         for (run, key) in KEYS.into_iter().enumerate().rev() {
@@ -77,8 +80,17 @@ fn replace(map: &Map<u8>, guard: &epoch::Guard) {
 
 #[test]
 fn a_key_whose_loaded_node_dies_gets_another() {
-    explore("a loaded node dies", || {
-        let map = loaded_map(AMPLE_SLOTS);
+    a_loaded_node_dies("a loaded node dies", || loaded_map(AMPLE_SLOTS));
+}
+
+#[test]
+fn a_key_whose_loaded_node_dies_gets_another_in_order() {
+    a_loaded_node_dies("a loaded node dies in order", || filled(Map::in_order()));
+}
+
+fn a_loaded_node_dies(name: &str, make: fn() -> Arc<Map<u8>>) {
+    explore(name, move || {
+        let map = make();
         let other = {
             let map = Arc::clone(&map);
             thread::spawn(move || replace(&map, &epoch::pin()))

@@ -7,8 +7,17 @@ use std::ops::Bound;
 
 #[test]
 fn linking_against_retiring() {
-    explore("linking against retiring", || {
-        let map = Arc::new(Map::new());
+    link_against_retiring("linking against retiring", Map::new);
+}
+
+#[test]
+fn linking_against_retiring_in_order() {
+    link_against_retiring("linking against retiring in order", Map::in_order);
+}
+
+fn link_against_retiring(name: &str, make: fn() -> Map<u8>) {
+    explore(name, move || {
+        let map = Arc::new(make());
         let other = {
             let map = Arc::clone(&map);
             thread::spawn(move || {
@@ -24,21 +33,30 @@ fn linking_against_retiring() {
         };
         other.join().unwrap();
         let guard = epoch::pin();
-        let in_directory = map.get(b"k", &guard).map(|node| **node);
+        let by_key = map.get(b"k", &guard).map(|node| **node);
         let mut in_order = None;
         map.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, &guard, |_, node| {
             in_order = Some(**node);
             true
         });
-        assert_eq!(in_directory, in_order, "the parts differ");
-        assert!(in_directory.is_none_or(|value| value == kept));
+        assert_eq!(by_key, in_order, "the parts differ");
+        assert!(by_key.is_none_or(|value| value == kept));
     });
 }
 
 #[test]
 fn two_retire_and_one_inserts() {
-    explore("two retire", || {
-        let map = Arc::new(Map::new());
+    two_retire("two retire", Map::new);
+}
+
+#[test]
+fn two_retire_and_one_inserts_in_order() {
+    two_retire("two retire in order", Map::in_order);
+}
+
+fn two_retire(name: &str, make: fn() -> Map<u8>) {
+    explore(name, move || {
+        let map = Arc::new(make());
         let baseline = Canary::alive();
         {
             let guard = epoch::pin();

@@ -79,7 +79,7 @@ pub use engine::{
     salvage::{Salvaged, SalvagedKeyspace, UncertainKey, salvage, salvage_encrypted},
     verify::{Verified, verify, verify_encrypted},
 };
-pub use filter::{Filter, FilterError, FilterField, element, field};
+pub use filter::{Filter, FilterError, FilterField, Operand, element, field, param};
 pub use index::{
     definition::{Index, IndexField},
     entry::IndexEntryError,
@@ -89,7 +89,7 @@ pub use log::reader::LogError;
 pub use lsn::Lsn;
 pub use options::{Compression, Durability, Isolation, TransactionOptions};
 #[cfg(not(any(loom, shuttle)))]
-pub use query::{Cursor, ExplainedStep, Explanation, Grouping, Projection, Query, QueryError};
+pub use query::{Cursor, ExplainedStep, Explanation, Grouping, PreparedQuery, Projection, Query, QueryError};
 pub use txn::error::{Conflict, ConflictKind};
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -6,7 +6,7 @@ use super::series::Series;
 use super::settings::Settings;
 use fastrand::Rng;
 use skipstone::bson::{RawDocumentBuf, rawdoc};
-use skipstone::{Builder, Collection, Database, Durability, Index, Query, Snapshot, field};
+use skipstone::{Builder, Collection, Database, Durability, Index, Query, Snapshot, field, param};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -119,7 +119,12 @@ fn look_ups(
 ) -> Result<()> {
     let seen = snapshot.collection(towns)?;
     let mut rng = Rng::with_seed(10);
-    let [mut get, mut equal, mut range, mut plan] = <[Series; 4]>::default();
+    let by_name = towns.prepare(field("name").eq(param(0)))?;
+    let from = towns.prepare(Query::new(field("people").ge(param(0))).sort("people").limit(20))?;
+    // Everything but the look-ups: nothing is wanted of the one, and nothing taken of the other.
+    let none_by_name = towns.prepare(Query::new(field("name").eq(param(0))).limit(0))?;
+    let [mut get, mut equal, mut prepared, mut range] = <[Series; 4]>::default();
+    let [mut prepared_range, mut overhead, mut range_overhead, mut plan] = <[Series; 4]>::default();
     for _ in 0..settings.rounds {
         get.push(time(settings, &mut rng, |n| {
             black_box(seen.get(n)?.ok_or("it is there")?);
@@ -128,6 +133,24 @@ fn look_ups(
         equal.push(time(settings, &mut rng, |n| {
             let query = Query::new(field("name").eq(format!("town {n:08}")));
             black_box(seen.first(query)?.ok_or("it is there")?);
+            Ok(())
+        })?);
+        prepared.push(time(settings, &mut rng, |n| {
+            let query = by_name.bind([format!("town {n:08}")])?;
+            black_box(seen.first(query)?.ok_or("it is there")?);
+            Ok(())
+        })?);
+        prepared_range.push(time(settings, &mut rng, |n| {
+            let found = seen.find(from.bind([i64::from(n) * 1000])?)?;
+            let found = found.into_iter().try_fold(0, |count, town| town.map(|_| count + 1))?;
+            if found == 20 { Ok(()) } else { Err(format!("{found} of 20 were found").into()) }
+        })?);
+        overhead.push(time(settings, &mut rng, |n| {
+            black_box(seen.find(none_by_name.bind([format!("town {n:08}")])?)?);
+            Ok(())
+        })?);
+        range_overhead.push(time(settings, &mut rng, |n| {
+            black_box(seen.find(from.bind([i64::from(n) * 1000])?)?);
             Ok(())
         })?);
         range.push(time(settings, &mut rng, |n| {
@@ -142,9 +165,19 @@ fn look_ups(
             Ok(())
         })?);
     }
-    let row = Row::new("equality through an index", "ns", &equal).against("get by id", &get);
+    report.add(
+        Row::new("equality through an index, the query made each time", "ns", &equal)
+            .against("get by id", &get),
+    );
+    let row = Row::new("equality through an index, prepared", "ns", &prepared).against("get by id", &get);
     report.add(row.goal(Goal::RatioAtMost(2.5)));
-    report.add(Row::new("20 of a range, in order", "ns", &range).goal(Goal::AtMost(10_000.0)));
+    report.add(Row::new("20 of a range, in order, the query made each time", "ns", &range));
+    let row = Row::new("20 of a range, in order, prepared", "ns", &prepared_range);
+    report.add(row.goal(Goal::AtMost(10_000.0)));
+    let row = Row::new("a prepared equality without its look-ups", "ns", &overhead);
+    report.add(row.goal(Goal::AtMost(500.0)));
+    let row = Row::new("a prepared range without its look-ups", "ns", &range_overhead);
+    report.add(row.goal(Goal::AtMost(500.0)));
     report.add(Row::new("explain", "ns", &plan));
     Ok(())
 }

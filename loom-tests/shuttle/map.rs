@@ -22,16 +22,23 @@ struct Numbered {
 
 impl Numbered {
     fn new(keys: &'static [&'static [u8]]) -> Numbered {
-        Numbered { keys, map: Map::new(), made: AtomicUsize::new(0), retired: Mutex::default() }
+        Numbered::with(Map::new(), keys)
+    }
+
+    fn with(map: Map<u32>, keys: &'static [&'static [u8]]) -> Numbered {
+        Numbered { keys, map, made: AtomicUsize::new(0), retired: Mutex::default() }
     }
 
     /// One that was filled with a node under each key.
     fn loaded(keys: &'static [&'static [u8]]) -> Numbered {
-        let numbered = Numbered::new(keys);
-        let nodes = keys.iter().zip(0..).map(|(key, number)| Node::to_load(key, number)).collect();
-        numbered.map.load().add(0, nodes, &epoch::pin());
-        numbered.made.store(keys.len(), Ordering::Relaxed); // book-keeping
-        numbered
+        Numbered::new(keys).filled()
+    }
+
+    fn filled(self) -> Numbered {
+        let nodes = self.keys.iter().zip(0..).map(|(key, number)| Node::to_load(key, number)).collect();
+        self.map.load().add(0, nodes, &epoch::pin());
+        self.made.store(self.keys.len(), Ordering::Relaxed); // book-keeping
+        self
     }
 
     /// Gets nodes under any of the keys, so many times, and retires some of them.
@@ -106,6 +113,14 @@ fn get_and_retire(
 #[test]
 fn nodes_are_linked_and_retired_by_many() {
     get_and_retire("map, four threads", 40_000, 3, || Numbered::new(FEW));
+}
+
+#[test]
+fn nodes_of_a_map_without_a_directory_are_linked_and_retired() {
+    get_and_retire("map in order, four threads", 20_000, 3, || Numbered::with(Map::in_order(), FEW));
+    get_and_retire("map in order, four threads, loaded", 20_000, 4, || {
+        Numbered::with(Map::in_order(), MANY).filled()
+    });
 }
 
 /// What one leaves behind, nobody who comes later puts right.

@@ -72,7 +72,7 @@ impl Collection {
         documents: impl IntoIterator<Item = impl IntoDocument>,
         store: impl for<'s> Fn(Documents<'s>, &mut Txn<'s>, &Prepared) -> Result<()>,
     ) -> Result<Vec<DocumentId>> {
-        let prepare = |document| self.prepare(document);
+        let prepare = |document| self.prepare_document(document);
         let prepared = documents.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
         self.alone(|documents, txn| {
             prepared.iter().try_for_each(|document| store(documents, txn, document))

@@ -60,7 +60,7 @@ impl Collection {
         self.0.name()
     }
 
-    pub(super) fn prepare(&self, document: impl IntoDocument) -> Result<Prepared> {
+    pub(super) fn prepare_document(&self, document: impl IntoDocument) -> Result<Prepared> {
         let limits = self.0.engine.config().limits;
         let (id, raw) = take_or_generate_id(document.into_document(&limits)?, &limits)?;
         Ok(Prepared { id, raw })
@@ -87,7 +87,7 @@ impl Collection {
     /// # Errors
     /// [`Error::AlreadyExists`](crate::Error::AlreadyExists); a document that cannot be stored.
     pub fn insert(&self, document: impl IntoDocument) -> Result<DocumentId> {
-        let document = self.prepare(document)?;
+        let document = self.prepare_document(document)?;
         self.alone(|documents, txn| documents.insert(txn, &document))?;
         Ok(document.id)
     }
@@ -97,7 +97,7 @@ impl Collection {
     /// # Errors
     /// A document that cannot be stored.
     pub fn upsert(&self, document: impl IntoDocument) -> Result<DocumentId> {
-        let document = self.prepare(document)?;
+        let document = self.prepare_document(document)?;
         self.alone(|documents, txn| documents.upsert(txn, &document))?;
         Ok(document.id)
     }

@@ -6,7 +6,7 @@ use super::value::Document;
 use super::{Collection, Result};
 use crate::document::Patch;
 use crate::query::view::View;
-use crate::query::{Explanation, Grouping, Query};
+use crate::query::{Explanation, Grouping, PreparedQuery, Query};
 use crate::txn::Txn;
 use bson::Bson;
 
@@ -74,6 +74,17 @@ impl Collection {
     /// As [`Collection::find`].
     pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
         self.ask(|asked| asked.explain_analyze(&query.into()))
+    }
+
+    /// Prepares a query that will be asked often: its plan is kept, and values may be left open ([`param`](crate::param)). See [`PreparedQuery`].
+    ///
+    /// Plans nothing yet. Asked of another collection it is planned for that one, as often as the two take turns.
+    ///
+    /// # Errors
+    /// [`QueryError`](crate::QueryError): a mistake in the query.
+    pub fn prepare(&self, query: impl Into<Query>) -> Result<PreparedQuery> {
+        super::check_open(&self.0.engine)?;
+        Ok(PreparedQuery::new(query.into())?)
     }
 
     /// Patches all documents that a query gives, in one transaction; returns how many.

@@ -170,7 +170,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As there.
     pub fn insert(&mut self, document: impl IntoDocument) -> Result<DocumentId> {
-        let document = self.collection.prepare(document)?;
+        let document = self.collection.prepare_document(document)?;
         self.documents.insert(self.txn, &document)?;
         Ok(document.id)
     }
@@ -180,7 +180,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As there.
     pub fn upsert(&mut self, document: impl IntoDocument) -> Result<DocumentId> {
-        let document = self.collection.prepare(document)?;
+        let document = self.collection.prepare_document(document)?;
         self.documents.upsert(self.txn, &document)?;
         Ok(document.id)
     }

@@ -8,6 +8,7 @@ use bson::{RawBsonRef, RawDocument};
 use super::DocumentError;
 use super::codec::Limits;
 use super::find_field;
+use crate::sync::Arc;
 
 /// The way to a field: names from the outside in, and for elements of arrays their positions from 0.
 ///
@@ -15,7 +16,8 @@ use super::find_field;
 /// [`FieldPath::from_segments`] only. Between two dots there may be nothing: that names the field with the empty name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldPath {
-    segments: Vec<String>,
+    /// Shared by the copies, of which plans and filters have many.
+    segments: Arc<[String]>,
 }
 
 impl FieldPath {
@@ -92,7 +94,7 @@ pub(crate) fn parse_index(segment: &str) -> Option<usize> {
 /// Of several fields of one name the first counts.
 pub fn get<'a>(document: &'a RawDocument, path: &FieldPath) -> Option<RawBsonRef<'a>> {
     let mut value = RawBsonRef::Document(document);
-    for segment in &path.segments {
+    for segment in &*path.segments {
         value = match value {
             RawBsonRef::Document(inner) => find_field(inner, segment)?,
             RawBsonRef::Array(array) => array.get(parse_index(segment)?).ok().flatten()?,

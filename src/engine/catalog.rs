@@ -9,7 +9,7 @@ use crate::index::set::Phase;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::snapshot::{Seen, Snapshot};
-use crate::mvcc::store::{Space, Store};
+use crate::mvcc::store::{IN_ORDER, Space, Store};
 use crate::txn::Txn;
 use std::ops::Bound;
 
@@ -81,7 +81,7 @@ impl IndexRecord {
     pub(super) fn remove<'s>(&self, txn: &mut Txn<'s>, store: &'s Store) {
         let (catalog, retired) = (space(store), key(Kind::Retired, ""));
         let before = txn.get(catalog, &retired).and_then(|found| number(&found.value));
-        let greatest = before.unwrap_or(CATALOG_SPACE).max(self.number);
+        let greatest = before.unwrap_or(CATALOG_SPACE).max(self.number & !IN_ORDER);
         txn.put(catalog, &retired, Some(&greatest.to_le_bytes()));
         txn.put(catalog, &self.key(), None);
     }
@@ -144,11 +144,12 @@ pub(crate) fn add<'s>(txn: &mut Txn<'s>, store: &'s Store, kind: Kind, name: &st
     Some(next)
 }
 
-/// The number for what is added next: a greater one than any that was ever given away.
+/// The number for what is added next: a greater one than any that was ever given away, whatever [`IN_ORDER`] says of those.
 pub(crate) fn next_number<'s>(txn: &Txn<'s>, store: &'s Store) -> Option<u32> {
     let entries = txn.scan(space(store), (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
-    let numbers = entries.filter_map(|entry| Some(parse(&entry.key, &entry.value)?.2));
-    numbers.max().unwrap_or(CATALOG_SPACE).checked_add(1)
+    let numbers = entries.filter_map(|entry| Some(parse(&entry.key, &entry.value)?.2 & !IN_ORDER));
+    let next = numbers.max().unwrap_or(CATALOG_SPACE) + 1;
+    (next < IN_ORDER).then_some(next)
 }
 
 /// All names of a kind with their numbers, in order.

@@ -66,6 +66,28 @@ pub enum FilterError {
         limit: usize,
     },
 
+    /// Values are given to a prepared query, and they are too few or too many; or a filter with parameters is used without.
+    #[error("the filter takes {expected} values, and {given} were given: prepare the query, and bind them")]
+    #[non_exhaustive]
+    Values {
+        /// How many it takes.
+        expected: usize,
+        /// How many there were.
+        given: usize,
+    },
+
+    /// A position of a parameter that no list of values has.
+    #[error(
+        "a filter has {limit} parameters at most, and their positions are counted from 0; {position} is none"
+    )]
+    #[non_exhaustive]
+    Parameter {
+        /// The position that was asked for.
+        position: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+
     /// Conditions on an element itself ([`element`](crate::element)) are not where they belong.
     #[error(
         "a condition on an element itself belongs into elem_match, apart from conditions on fields: {reason}"

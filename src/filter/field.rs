@@ -1,11 +1,14 @@
 //! The builder: operators on a field, each of them a filter.
 //!
-//! Each method says its operator as a document would, and hands it to the reader of documents. So there is one meaning of an operator, and one place that checks its operand.
+//! Comparisons are made of their operand (`operand`). Every other method says its operator as a document would, and hands it to the reader of documents. So there is one
+//! meaning of an operator, and one place that checks its operand.
 
 use bson::{Bson, doc};
 
+use super::operand::Operand;
 use super::pattern::{prefix_pattern, substring_pattern};
 use super::read::{self, usable_path};
+use super::tree::Comparison;
 use super::{Filter, FilterError, LIMITS};
 use crate::document::{DocumentError, FieldPath, IntoDocument};
 
@@ -49,33 +52,33 @@ pub struct FilterField {
 
 impl FilterField {
     /// Equal; null is also equal to a field that is not there.
-    pub fn eq(self, value: impl Into<Bson>) -> Filter {
-        self.operator("$eq", value)
+    pub fn eq(self, value: impl Into<Operand>) -> Filter {
+        self.compare(Comparison::Equal, value.into())
     }
 
     /// No value is equal.
-    pub fn ne(self, value: impl Into<Bson>) -> Filter {
+    pub fn ne(self, value: impl Into<Operand>) -> Filter {
         self.eq(value).not()
     }
 
     /// Less, and of the same type.
-    pub fn lt(self, value: impl Into<Bson>) -> Filter {
-        self.operator("$lt", value)
+    pub fn lt(self, value: impl Into<Operand>) -> Filter {
+        self.compare(Comparison::Less, value.into())
     }
 
     /// Less or equal, and of the same type.
-    pub fn le(self, value: impl Into<Bson>) -> Filter {
-        self.operator("$lte", value)
+    pub fn le(self, value: impl Into<Operand>) -> Filter {
+        self.compare(Comparison::LessOrEqual, value.into())
     }
 
     /// Greater, and of the same type.
-    pub fn gt(self, value: impl Into<Bson>) -> Filter {
-        self.operator("$gt", value)
+    pub fn gt(self, value: impl Into<Operand>) -> Filter {
+        self.compare(Comparison::Greater, value.into())
     }
 
     /// Greater or equal, and of the same type.
-    pub fn ge(self, value: impl Into<Bson>) -> Filter {
-        self.operator("$gte", value)
+    pub fn ge(self, value: impl Into<Operand>) -> Filter {
+        self.compare(Comparison::GreaterOrEqual, value.into())
     }
 
     /// Equal to one of these. A regular expression among them stands for the text that it matches.
@@ -151,6 +154,10 @@ impl FilterField {
     pub fn elem_match(self, condition: Filter) -> Filter {
         let outcome = self.path.and_then(|path| condition.into_tree()?.into_element_of(path.as_ref()));
         Filter::of(outcome)
+    }
+
+    fn compare(self, comparison: Comparison, operand: Operand) -> Filter {
+        Filter::of(self.path.and_then(|path| operand.test(path.as_ref(), comparison)))
     }
 
     fn operator(self, name: &str, operand: impl Into<Bson>) -> Filter {

@@ -3,6 +3,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | `field` | the builder |
+//! | `operand` | what a field is compared with: a value, or one that is given later |
 //! | `read`, `write` | from MongoDB's query syntax, and back to it |
 //! | `tree` | the one normal form that both lead to, and its limits |
 //! | `evaluate`, `walk` | whether a document matches; which values a path leads to |
@@ -18,6 +19,7 @@
 mod error;
 mod evaluate;
 mod field;
+mod operand;
 mod pattern;
 mod read;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -30,7 +32,7 @@ pub(crate) mod write;
 use std::fmt;
 use std::str::FromStr;
 
-use bson::{Document, RawBsonRef, RawDocument};
+use bson::{Bson, Document, RawBsonRef, RawDocument};
 
 use self::tree::{Subject, Tree};
 use crate::document::{self, IntoDocument, Json, Limits};
@@ -38,6 +40,7 @@ use crate::sync::Arc;
 
 pub use error::FilterError;
 pub use field::{FilterField, element, field};
+pub use operand::{Operand, param};
 
 /// A filter is itself a document, of any depth that a document can have.
 const LIMITS: Limits = Limits { max_document_bytes: 16 << 20, max_depth: Limits::DEPTH_CEILING };
@@ -174,10 +177,28 @@ impl Filter {
         self.outcome.map(Arc::unwrap_or_clone)
     }
 
+    /// How many values are to be given for its parameters.
+    pub(crate) fn parameters(&self) -> usize {
+        self.outcome.as_ref().map_or(0, |tree| tree.parameters)
+    }
+
+    /// The same with values in the place of its parameters, which must be as many.
+    pub(crate) fn bound(&self, values: impl IntoIterator<Item = Bson>) -> Result<Filter, FilterError> {
+        let tree = self.outcome.as_ref().map_err(FilterError::clone)?;
+        let (values, levels) = operand::raw_values(values)?;
+        if values.len() != tree.parameters {
+            return Err(FilterError::Values { expected: tree.parameters, given: values.len() });
+        }
+        Ok(Filter::of(Ok(tree.bound(&values, levels)?)))
+    }
+
     pub(crate) fn checked_tree(&self) -> Result<&Tree, FilterError> {
         match &self.outcome {
             Ok(tree) if tree.subject == Some(Subject::Element) => {
                 Err(FilterError::Element { reason: "it stands outside elem_match" })
+            }
+            Ok(tree) if tree.parameters > 0 => {
+                Err(FilterError::Values { expected: tree.parameters, given: 0 })
             }
             Ok(tree) => Ok(tree),
             Err(mistake) => Err(mistake.clone()),

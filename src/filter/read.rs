@@ -306,7 +306,7 @@ fn is_operators(object: &RawDocument) -> bool {
 }
 
 /// A copy; null for undefined.
-fn owned(value: RawBsonRef<'_>) -> RawBson {
+pub(super) fn owned(value: RawBsonRef<'_>) -> RawBson {
     match value {
         RawBsonRef::Undefined => RawBson::Null,
         value => value.into(),

@@ -32,6 +32,8 @@ pub(crate) struct Test {
 #[derive(Debug, Clone)]
 pub(crate) enum Operator {
     Compare(Comparison, RawBson),
+    /// The same with a value that is given later, by its position among those that are.
+    Parameter(Comparison, usize),
     /// Equal to one of these: in order, no two equal.
     In(Vec<RawBson>),
     Exists,
@@ -68,6 +70,8 @@ pub(crate) struct Tree {
     depth: usize,
     /// None if it asks for nothing.
     pub(super) subject: Option<Subject>,
+    /// How many values are given later.
+    pub(super) parameters: usize,
 }
 
 /// What `and`, `or` or `not` adds: an object and a list.
@@ -75,7 +79,7 @@ const JOIN_LEVELS: usize = 2;
 
 impl Tree {
     pub(super) fn all() -> Tree {
-        Tree { node: Node::And(Vec::new()), depth: 1, subject: None }
+        Tree { node: Node::And(Vec::new()), depth: 1, subject: None, parameters: 0 }
     }
 
     /// `operand_levels` counts the objects and arrays that the operand is made of, one in the other.
@@ -85,15 +89,20 @@ impl Tree {
         operand_levels: usize,
     ) -> Result<Tree, FilterError> {
         let subject = Some(if path.is_some() { Subject::Fields } else { Subject::Element });
+        let parameters = match operator {
+            Operator::Parameter(_, position) => position + 1,
+            _ => 0,
+        };
         let node = Node::Test(Test { path: path.cloned(), operator });
         // Around the operand there are the object of the operators and the one of the path.
-        Tree { node, depth: operand_levels + 2, subject }.checked()
+        Tree { node, depth: operand_levels + 2, subject, parameters }.checked()
     }
 
     /// An array of which one element matches `self`.
     pub(super) fn into_element_of(self, path: Option<&FieldPath>) -> Result<Tree, FilterError> {
         let subject = self.subject.unwrap_or(Subject::Fields);
-        Tree::test(path, Operator::ElemMatch(subject, Box::new(self.node)), self.depth)
+        let tree = Tree::test(path, Operator::ElemMatch(subject, Box::new(self.node)), self.depth)?;
+        Ok(Tree { parameters: self.parameters, ..tree })
     }
 
     pub(super) fn and(self, other: Tree) -> Result<Tree, FilterError> {
@@ -115,10 +124,11 @@ impl Tree {
     }
 
     pub(super) fn not(self) -> Result<Tree, FilterError> {
-        let Tree { node, depth, subject } = self;
-        match node {
-            Node::Not(inner) => Ok(Tree { node: *inner, depth: depth - JOIN_LEVELS, subject }),
-            node => Tree { node: Node::Not(Box::new(node)), depth: depth + JOIN_LEVELS, subject }.checked(),
+        match self.node {
+            Node::Not(inner) => Ok(Tree { node: *inner, depth: self.depth - JOIN_LEVELS, ..self }),
+            node => {
+                Tree { node: Node::Not(Box::new(node)), depth: self.depth + JOIN_LEVELS, ..self }.checked()
+            }
         }
     }
 
@@ -139,6 +149,7 @@ impl Tree {
             }
             (one, other) => one.or(other),
         };
+        let parameters = self.parameters.max(other.parameters);
         let (mut nodes, depth) = match parts(self.node) {
             Ok(nodes) => (nodes, self.depth - JOIN_LEVELS),
             Err(node) => (vec![node], self.depth),
@@ -153,12 +164,43 @@ impl Tree {
                 other.depth
             }
         };
-        Tree { node: join(nodes), depth: depth.max(other_depth) + JOIN_LEVELS, subject }.checked()
+        let depth = depth.max(other_depth) + JOIN_LEVELS;
+        Tree { node: join(nodes), depth, subject, parameters }.checked()
+    }
+
+    /// The same with values in the place of parameters, of which there are as many; `levels` of the deepest.
+    pub(super) fn bound(&self, values: &[RawBson], levels: usize) -> Result<Tree, FilterError> {
+        debug_assert_eq!(values.len(), self.parameters);
+        let node = self.node.bound(values);
+        Tree { node, depth: self.depth + levels, subject: self.subject, parameters: 0 }.checked()
     }
 
     fn checked(self) -> Result<Tree, FilterError> {
         let limit = Limits::DEPTH_CEILING;
         if self.depth > limit { Err(FilterError::TooDeep { limit }) } else { Ok(self) }
+    }
+}
+
+impl Node {
+    fn bound(&self, values: &[RawBson]) -> Node {
+        let each = |nodes: &[Node]| nodes.iter().map(|node| node.bound(values)).collect();
+        match self {
+            Node::And(nodes) => Node::And(each(nodes)),
+            Node::Or(nodes) => Node::Or(each(nodes)),
+            Node::Not(node) => Node::Not(Box::new(node.bound(values))),
+            Node::Test(Test { path, operator }) => {
+                let operator = match operator {
+                    Operator::Parameter(comparison, position) => {
+                        Operator::Compare(*comparison, values[*position].clone())
+                    }
+                    Operator::ElemMatch(subject, node) => {
+                        Operator::ElemMatch(*subject, Box::new(node.bound(values)))
+                    }
+                    other => other.clone(),
+                };
+                Node::Test(Test { path: path.clone(), operator })
+            }
+        }
     }
 }
 

@@ -84,15 +84,10 @@ fn speaks_for_itself(value: &RawBson) -> bool {
 
 fn write_operator(operator: &Operator) -> Document {
     match operator {
-        Operator::Compare(comparison, value) => {
-            let name = match comparison {
-                Comparison::Equal => "$eq",
-                Comparison::Less => "$lt",
-                Comparison::LessOrEqual => "$lte",
-                Comparison::Greater => "$gt",
-                Comparison::GreaterOrEqual => "$gte",
-            };
-            doc! { name: decoded(value) }
+        Operator::Compare(comparison, value) => doc! { name_of(*comparison): decoded(value) },
+        Operator::Parameter(comparison, position) => {
+            debug_assert!(false, "a filter with values that are not given is not written");
+            doc! { name_of(*comparison): { "$param": *position as i64 } }
         }
         Operator::In(values) => doc! { "$in": decoded_list(values) },
         Operator::Exists => doc! { "$exists": true },
@@ -100,6 +95,16 @@ fn write_operator(operator: &Operator) -> Document {
         Operator::Regex(pattern) => pattern.write(),
         Operator::Size(size) => doc! { "$size": Bson::from(*size) },
         Operator::ElemMatch(_, node) => doc! { "$elemMatch": write(node) },
+    }
+}
+
+fn name_of(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "$eq",
+        Comparison::Less => "$lt",
+        Comparison::LessOrEqual => "$lte",
+        Comparison::Greater => "$gt",
+        Comparison::GreaterOrEqual => "$gte",
     }
 }
 

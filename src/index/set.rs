@@ -11,12 +11,12 @@
 //! older snapshot does not see all of its entries.
 
 use super::definition::Index;
-use super::statistics::{Latest, Statistics};
+use super::statistics::Statistics;
 use crate::lsn::Lsn;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Latest, Mutex, lock};
 use std::ptr::{self, NonNull};
 
 /// How far an index is.
@@ -42,7 +42,7 @@ pub(crate) struct Kept {
     pub(crate) ready: Option<Lsn>,
     /// Documents that the build has looked at.
     pub(crate) built: Arc<AtomicU64>,
-    pub(crate) statistics: Arc<Latest>,
+    pub(crate) statistics: Arc<Latest<Statistics>>,
 }
 
 // SAFETY: a shared reference into the store, which outlives its lists of indexes.
@@ -53,7 +53,7 @@ unsafe impl Sync for Kept {}
 impl Kept {
     pub(crate) fn new(definition: Index, space: &Space, ready: Option<Lsn>) -> Kept {
         let (name, space) = (definition.name(), NonNull::from(space));
-        Kept { definition, name, space, ready, built: Arc::default(), statistics: Arc::new(Latest::new()) }
+        Kept { definition, name, space, ready, built: Arc::default(), statistics: Arc::default() }
     }
 
     /// The same, from a position on ready.
@@ -75,6 +75,8 @@ impl Kept {
         let entries = space.records().len();
         if self.statistics.read(|known| known.is_none_or(|known| known.is_outdated(entries))) {
             self.statistics.replace(Statistics::gather(&self.definition, space, snapshot));
+            // Release: who sees the count plans by the new ones, or by newer ones.
+            Indexes::of(collection).gathered.fetch_add(1, Ordering::Release);
         }
     }
 }
@@ -92,11 +94,14 @@ pub(crate) struct Indexes {
     /// All that ever were current: there are few, and somebody may still look at one.
     #[expect(clippy::vec_box, reason = "references to the sets outlive the growth of the list")]
     published: Mutex<Vec<Box<IndexSet>>>,
+    /// How often statistics of one of them were gathered.
+    gathered: AtomicU64,
 }
 
 impl Default for Indexes {
     fn default() -> Indexes {
-        Indexes { current: AtomicPtr::new(ptr::null_mut()), published: Mutex::new(Vec::new()) }
+        let current = AtomicPtr::new(ptr::null_mut());
+        Indexes { current, published: Mutex::new(Vec::new()), gathered: AtomicU64::new(0) }
     }
 }
 
@@ -111,6 +116,12 @@ impl Indexes {
         let current = self.current.load(Ordering::Acquire);
         // SAFETY: null, or one of `published`, which go with `self`.
         unsafe { current.as_ref() }.map_or(&[], |set| &set.indexes)
+    }
+
+    /// How often statistics were gathered: a plan from before may be chosen anew.
+    pub(crate) fn gathered(&self) -> u64 {
+        // Acquire: pairs with `Kept::refresh`.
+        self.gathered.load(Ordering::Acquire)
     }
 
     /// Replaces the list.

@@ -8,10 +8,7 @@ use crate::document::order_key;
 use crate::map::Towards;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
-use crate::sync::atomic::{AtomicPtr, Ordering};
-use crate::sync::epoch;
 use std::ops::Bound;
-use std::ptr;
 
 /// An equi-depth histogram has so many buckets.
 const BUCKETS: u64 = 256;
@@ -81,50 +78,6 @@ fn field_ends(index: &Index, key: &[u8]) -> Vec<usize> {
         end
     });
     ends.collect()
-}
-
-/// The statistics that were gathered last, for whoever plans meanwhile.
-pub(crate) struct Latest(AtomicPtr<Statistics>);
-
-impl Latest {
-    pub(crate) fn new() -> Latest {
-        Latest(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    /// Hands out what was gathered last, if anything was.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(Option<&Statistics>) -> T) -> T {
-        let _guard = epoch::pin();
-        // Acquire: pairs with `replace`.
-        let latest = self.0.load(Ordering::Acquire);
-        // SAFETY: null, or from `replace`, which frees it when no guard lives any more that was there before it was replaced.
-        read(unsafe { latest.as_ref() })
-    }
-
-    /// Of two who replace them at a time one does.
-    pub(crate) fn replace(&self, statistics: Statistics) {
-        let guard = epoch::pin();
-        let new = Box::into_raw(Box::new(statistics));
-        // Acquire: pairs with the compare-exchange of whoever published these.
-        let old = self.0.load(Ordering::Acquire);
-        // Release: publishes the new ones, for `read`. Relaxed: what another one put there is not looked at.
-        let replaced = self.0.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed);
-        let unused = if replaced.is_ok() { old } else { new };
-        if !unused.is_null() {
-            // SAFETY: from a box, out of reach for guards from now on, and taken out once.
-            unsafe { guard.defer(move || drop(Box::from_raw(unused))) }
-        }
-    }
-}
-
-impl Drop for Latest {
-    fn drop(&mut self) {
-        // Relaxed: nobody else is left.
-        let last = self.0.load(Ordering::Relaxed);
-        if !last.is_null() {
-            // SAFETY: from a box, and nobody else is left.
-            drop(unsafe { Box::from_raw(last) });
-        }
-    }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

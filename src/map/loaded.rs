@@ -4,7 +4,7 @@
 //! than everything else, nor an allocation each. They are found by halving, and walked from line to line.
 //!
 //! - No node is added after the map was filled, and none is taken away: what dies is passed over, and its memory kept until the map goes.
-//! - A node that does not die is in the directory from the beginning, as every other is. A key whose loaded node is dying
+//! - A node that does not die is in the directory from the beginning, as every other is, if there is one. A key whose loaded node is dying
 //!   may get a new node, in the ordered part.
 
 use super::{Map, Node, Towards};
@@ -75,6 +75,16 @@ impl<T> Loaded<T> {
         nodes.filter(|node| !node.is_dying())
     }
 
+    /// Some nodes that are not dying, taken at random.
+    pub(super) fn sample(&self, count: usize) -> impl Iterator<Item = &Node<T>> {
+        let node = |_| {
+            let run = &self.runs[fastrand::usize(..self.runs.len())];
+            &run[fastrand::usize(..run.len())]
+        };
+        let count = if self.runs.is_empty() { 0 } else { count };
+        (0..count).map(node).filter(|node| !node.is_dying())
+    }
+
     fn step_up(&self, at: &mut Place, end: Place) -> Option<&Node<T>> {
         if *at == end {
             return None;
@@ -141,7 +151,7 @@ impl<'m, T: Send + Sync + 'static> Loading<'m, T> {
             return;
         }
         let run = nodes.into_boxed_slice();
-        self.map.directory.insert_new(&run, guard);
+        self.map.directory.iter().for_each(|directory| directory.insert_new(&run, guard));
         lock(&self.runs).push((number, run));
     }
 }

@@ -10,6 +10,9 @@
 //!   nobody is linking it any more: only then can nobody put it back.
 //! - Entries are removed only if they hold the very node that is meant: another may be there under the same key.
 //!
+//! A map whose keys are walked in order and hardly ever asked for one by one goes without a directory: the protocol is the same, and its steps there are
+//! nothing. A look-up goes by the ordered part then, and may meet a dying node, as one may that the directory sends there.
+//!
 //! What recovery finds goes a shorter way (`loaded`): its nodes are in the directory, and in order by where they lie.
 //!
 //! A node is in reach while the guard lives under which it was found.
@@ -168,7 +171,8 @@ impl Towards {
 /// See the module.
 pub(crate) struct Map<T> {
     ordered: Ordered<T>,
-    directory: Directory<T>,
+    /// None: all keys are looked up in order.
+    directory: Option<Directory<T>>,
     loaded: OnceLock<Loaded<T>>,
 }
 
@@ -180,16 +184,21 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     /// A map whose directory need not grow before it holds more than so many nodes.
     pub(crate) fn with_room(nodes: usize) -> Map<T> {
-        Map::with_directory(Directory::new(nodes, INITIAL_SLOTS))
+        Map::with(Some(Directory::new(nodes, INITIAL_SLOTS)))
+    }
+
+    /// A map without a directory.
+    pub(crate) fn in_order() -> Map<T> {
+        Map::with(None)
     }
 
     /// A map whose directory begins with so many slots, a power of two.
     #[cfg(test)]
     pub(crate) fn with_slots(slots: usize) -> Map<T> {
-        Map::with_directory(Directory::new(0, slots))
+        Map::with(Some(Directory::new(0, slots)))
     }
 
-    fn with_directory(directory: Directory<T>) -> Map<T> {
+    fn with(directory: Option<Directory<T>>) -> Map<T> {
         Map { ordered: Ordered::new(), directory, loaded: OnceLock::new() }
     }
 
@@ -199,11 +208,17 @@ impl<T: Send + Sync + 'static> Map<T> {
         Loading::new(self)
     }
 
-    /// The node under `key`. No walk of the ordered part, but for a key that the directory may just be moving, by the look of a slot,
+    /// What the directory knows of a key; without one, that the ordered part does.
+    #[inline]
+    fn known<'g>(&self, key: &[u8], guard: &'g Guard) -> Known<'g, T> {
+        self.directory.as_ref().map_or(Known::InOrder, |directory| directory.get(key, guard))
+    }
+
+    /// The node under `key`. With a directory no walk of the ordered part, but for a key that it may just be moving, by the look of a slot,
     /// or has a dying node for.
     #[inline]
     pub(crate) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Option<&'g Node<T>> {
-        match self.directory.get(key, guard) {
+        match self.known(key, guard) {
             Known::Node(node) => Some(node),
             Known::Absent => None,
             Known::InOrder => {
@@ -218,23 +233,28 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.loaded.get()?.get(key).filter(|node| !node.is_dying()).map(Link::of)
     }
 
-    /// Some of the keys, taken at random, as many as are asked for or fewer.
+    /// Some of the keys, taken at random, as many as are asked for or fewer. Without a directory, of those that were loaded.
     pub(crate) fn sample(&self, count: usize, guard: &Guard) -> Vec<Key> {
-        self.directory.sample(count, guard).map(|node| node.key.clone()).collect()
+        let key = |node: &Node<T>| node.key.clone();
+        match (&self.directory, self.loaded.get()) {
+            (Some(directory), _) => directory.sample(count, guard).map(key).collect(),
+            (None, Some(loaded)) => loaded.sample(count).map(key).collect(),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// Has near what a look-up of `key` will look at first, for whoever has something else to do before.
     #[inline]
     pub(crate) fn prefetch(&self, key: &[u8], guard: &Guard) {
-        self.directory.prefetch(key, guard);
+        self.directory.iter().for_each(|directory| directory.prefetch(key, guard));
     }
 
     /// The node under `key`, made by `new` if there is none.
     pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
         // Only from the directory: what the ordered part alone has may not be linked yet.
-        match self.directory.get(key, guard) {
+        match self.known(key, guard) {
             Known::Node(node) => return node,
-            // A loaded node was in the directory before: if it does not die, it is on its way to the next table.
+            // A loaded node was in the directory before, if there is one: if it does not die, it is on its way to the next table.
             Known::InOrder => {
                 if let Some(link) = self.loaded_link(key) {
                     return link.get(guard);
@@ -252,7 +272,8 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     /// Does a share of the directory's growth, if it is growing. False if there was nothing to do.
     pub(crate) fn move_directory(&self, guard: &Guard) -> bool {
-        self.directory.move_chunk(guard, |link| {
+        let Some(directory) = &self.directory else { return false };
+        directory.move_chunk(guard, |link| {
             step(Step::Moving);
             self.relink(link, guard);
         })
@@ -297,7 +318,8 @@ impl<T: Send + Sync + 'static> Map<T> {
     }
 
     fn link_in_directory(&self, link: Link<T>, guard: &Guard) {
-        while let Some(other) = self.directory.insert_if_absent(link, guard) {
+        let Some(directory) = &self.directory else { return };
+        while let Some(other) = directory.insert_if_absent(link, guard) {
             if other == link {
                 return;
             }
@@ -305,7 +327,7 @@ impl<T: Send + Sync + 'static> Map<T> {
                 // It was created after ours was displaced: ours is dying, and has no business here.
                 return;
             }
-            self.directory.remove(other, guard);
+            directory.remove(other, guard);
         }
     }
 
@@ -327,7 +349,7 @@ impl<T: Send + Sync + 'static> Map<T> {
     fn displace(&self, node: &Node<T>, guard: &Guard) {
         debug_assert!(node.is_dying());
         let link = Link::of(node);
-        self.directory.remove(link, guard);
+        self.directory.iter().for_each(|directory| directory.remove(link, guard));
         if !node.is_loaded {
             self.ordered.remove(node.key(), link, guard);
         }

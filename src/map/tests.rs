@@ -33,8 +33,10 @@ proptest! {
         loaded in proptest::collection::btree_map(proptest::collection::vec(0u8..4, 0..3), 100u64..200, 0..20), run_nodes in 1usize..6,
         steps in proptest::collection::vec((any::<bool>(), proptest::collection::vec(0u8..4, 0..3)), 0..60),
         low in proptest::collection::vec(0u8..4, 0..3), high in proptest::collection::vec(0u8..4, 0..3),
+        has_directory: bool,
     ) {
-        let (map, mut model, guard) = (Map::new(), loaded, epoch::pin());
+        let map = if has_directory { Map::new() } else { Map::in_order() };
+        let (mut model, guard) = (loaded, epoch::pin());
         load(&map, &model, run_nodes);
         for (number, (insert, key)) in steps.into_iter().enumerate() {
             if insert {
@@ -48,6 +50,7 @@ proptest! {
             }
         }
         prop_assert_eq!(map.len(), model.len());
+        prop_assert!(map.sample(9, &guard).iter().all(|key| model.contains_key(&**key)));
         let all: Vec<_> = model.iter().map(|(k, v)| (k.clone(), *v)).collect();
         prop_assert_eq!(&keys(&map, (Bound::Unbounded, Bound::Unbounded), Towards::Greater), &all);
         for range in [
@@ -76,9 +79,14 @@ impl Drop for Counted<'_> {
 
 #[test]
 fn threads_that_insert_and_retire_one_key_leave_both_parts_alike() {
+    for make in [Map::new, Map::in_order] {
+        insert_and_retire(make());
+    }
+}
+
+fn insert_and_retire(map: Map<Counted<'static>>) {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
-    let map = Map::new();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -22,6 +22,7 @@ use crate::lsn::Lsn;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::{SPIN_LIMIT, prefetch, spin_loop};
+use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 /// See the module.
@@ -89,6 +90,23 @@ enum Standing {
     NotCommitted,
 }
 
+/// Counts the versions that a read comes by; nobody does, mostly, and that costs nothing.
+pub(crate) trait Tally {
+    fn version(&self);
+}
+
+impl Tally for () {
+    #[inline]
+    fn version(&self) {}
+}
+
+impl Tally for &Cell<u64> {
+    #[inline]
+    fn version(&self) {
+        self.set(self.get() + 1);
+    }
+}
+
 impl Record {
     pub(crate) fn new() -> Record {
         Record {
@@ -148,7 +166,19 @@ impl Record {
     /// a later one after a bounded number of looks.
     #[inline]
     pub(crate) fn visible<'g>(&self, at: Lsn, guard: &'g Guard) -> Result<Option<Visible<'g>>, Dead> {
+        self.visible_told(at, guard, &())
+    }
+
+    /// The same; `tally` is told of each version on the way.
+    #[inline]
+    pub(crate) fn visible_told<'g>(
+        &self,
+        at: Lsn,
+        guard: &'g Guard,
+        tally: &impl Tally,
+    ) -> Result<Option<Visible<'g>>, Dead> {
         for version in walk(self.head()?, guard) {
+            tally.version();
             if let Standing::Committed(lsn) = version_standing_at(at, version, guard)
                 && lsn < at
             {

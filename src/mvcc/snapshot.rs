@@ -4,7 +4,7 @@
 //! epoch guard outlives a call.
 
 use super::active::Registration;
-use super::chain::{Record, Visible};
+use super::chain::{Record, Tally, Visible};
 use super::store::Space;
 use crate::lsn::Lsn;
 use crate::map::{Key, Node, Towards};
@@ -39,10 +39,21 @@ impl Snapshot {
     /// The value under `key`. One look-up, one chain walk, no write to shared memory.
     #[inline]
     pub(crate) fn get<'s>(&'s self, space: &'s Space, key: &[u8]) -> Option<Seen<'s>> {
+        self.get_told(space, key, &())
+    }
+
+    /// The same; `tally` is told of the versions on the way.
+    #[inline]
+    pub(crate) fn get_told<'s>(
+        &'s self,
+        space: &'s Space,
+        key: &[u8],
+        tally: &impl Tally,
+    ) -> Option<Seen<'s>> {
         let guard = epoch::pin();
         let record = space.records().get(key, &guard)?;
         // A dead record holds nothing that anybody can see.
-        let visible = record.visible(self.position(), &guard).ok().flatten()?;
+        let visible = record.visible_told(self.position(), &guard, tally).ok().flatten()?;
         self.keep(visible)
     }
 
@@ -88,11 +99,18 @@ impl Snapshot {
             fetched: VecDeque::new(),
             batch: FIRST_BATCH,
             ended: false,
+            tally: (),
         }
     }
 }
 
-impl Scan<'_> {
+impl<'s> Scan<'s> {
+    /// The same; `tally` is told of the versions on the way.
+    pub(crate) fn told<W>(self, tally: W) -> Scan<'s, W> {
+        let Scan { snapshot, space, low, high, towards, fetched, batch, ended, tally: () } = self;
+        Scan { snapshot, space, low, high, towards, fetched, batch, ended, tally }
+    }
+
     /// Looks at so many entries at first, for whoever knows how many will be wanted.
     pub(crate) fn beginning_with(self, entries: usize) -> Self {
         Scan { batch: entries.clamp(FIRST_BATCH, LAST_BATCH), ..self }
@@ -104,7 +122,7 @@ const FIRST_BATCH: usize = 8;
 const LAST_BATCH: usize = 256;
 
 /// An iterator over the entries of a range as a snapshot sees them. Pins for each batch, not between.
-pub(crate) struct Scan<'s> {
+pub(crate) struct Scan<'s, W = ()> {
     snapshot: &'s Snapshot,
     space: &'s Space,
     low: Bound<Key>,
@@ -113,9 +131,10 @@ pub(crate) struct Scan<'s> {
     fetched: VecDeque<(&'s [u8], Seen<'s>)>,
     batch: usize,
     ended: bool,
+    tally: W,
 }
 
-impl<'s> Scan<'s> {
+impl<'s, W: Tally> Scan<'s, W> {
     fn fetch(&mut self) {
         let guard = epoch::pin();
         let (snapshot, batch) = (self.snapshot, self.batch);
@@ -129,7 +148,7 @@ impl<'s> Scan<'s> {
         });
         met.iter().for_each(|(_, record)| record.prefetch_newest());
         for (key, record) in &met {
-            let visible = record.visible(snapshot.position(), &guard).ok().flatten();
+            let visible = record.visible_told(snapshot.position(), &guard, &self.tally).ok().flatten();
             if let Some(seen) = visible.and_then(|visible| snapshot.keep(visible)) {
                 self.fetched.push_back((keep_key(snapshot, key, &guard), seen));
             }
@@ -156,7 +175,7 @@ pub(crate) fn as_bytes(bound: &Bound<Key>) -> Bound<&[u8]> {
     bound.as_ref().map(|key| &**key)
 }
 
-impl<'s> Iterator for Scan<'s> {
+impl<'s, W: Tally> Iterator for Scan<'s, W> {
     type Item = (&'s [u8], Seen<'s>);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -20,6 +20,10 @@ use std::ops::Bound;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
+/// Set in the number of a keyspace whose keys are walked in order and hardly ever asked for one by one: it has no directory. In the number, for recovery fills keyspaces
+/// before it knows what they are.
+pub(crate) const IN_ORDER: u32 = 1 << 31;
+
 /// A keyspace: ordered keys with a record each.
 pub(crate) struct Space {
     id: u32,
@@ -34,7 +38,7 @@ pub(crate) struct Space {
 
 impl Space {
     fn new(id: u32, records: usize) -> Space {
-        let records = Map::with_room(records);
+        let records = if id & IN_ORDER == 0 { Map::with_room(records) } else { Map::in_order() };
         Space { id, name: OnceLock::new(), records, era: Era::default(), attached: OnceLock::new() }
     }
 

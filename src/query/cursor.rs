@@ -35,7 +35,7 @@ impl Cursor {
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
         // No document has as many fields, and no key as many parts.
         bytes.extend_from_slice(&(self.order.fields.len() as u32).to_le_bytes());
-        for field in &self.order.fields {
+        for field in &*self.order.fields {
             bytes.push(byte_of(field.direction));
             bytes.push(field.path.segments().len() as u8);
             for segment in field.path.segments() {
@@ -66,7 +66,7 @@ impl Cursor {
             rest = behind;
         }
         let (ids, key) = rest.split_first()?;
-        let order = Order { fields, ids: direction_of(*ids)? };
+        let order = Order { fields: fields.into(), ids: direction_of(*ids)? };
         let fingerprint = u64::from_le_bytes(*fingerprint);
         (*version == VERSION).then(|| Cursor { fingerprint, order, key: key.to_vec() })
     }
@@ -107,7 +107,7 @@ mod tests {
     fn a_cursor_is_read_as_it_was_written_and_nothing_else_is_one() {
         let field = |path: &str, direction| IndexField { path: path.parse().unwrap(), direction };
         let fields = vec![field("a.b", Direction::Descending), field("c", Direction::Ascending)];
-        let order = Order { fields, ids: Direction::Descending };
+        let order = Order { fields: fields.into(), ids: Direction::Descending };
         let cursor = Cursor { fingerprint: 7, order, key: vec![1, 2, 0, 255] };
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         let bytes = cursor.to_bytes();

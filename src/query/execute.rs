@@ -13,7 +13,8 @@ use super::plan::{Access, Plan, Walk};
 use super::ranges::KeyRange;
 use super::request::QueryError;
 use super::sort;
-use super::view::{Entries, Entry, View};
+use super::stream::Stream;
+use super::view::{Entries, Entry, Found, View};
 use crate::document::stored;
 use crate::filter::tree::Node;
 use crate::index::entry;
@@ -28,9 +29,9 @@ use std::collections::HashSet;
 /// A document as it is stored, under the key of its id.
 pub(crate) type Row<'t> = Entry<'t>;
 
-pub(super) type Rows<'t> = Box<dyn Iterator<Item = Row<'t>> + 't>;
+pub(super) type Rows<'t> = Stream<'t, Row<'t>>;
 /// What a query gives, or why it ends.
-pub(crate) type Results<'t> = Box<dyn Iterator<Item = Result<Row<'t>, QueryError>> + 't>;
+pub(crate) type Results<'t> = Stream<'t, Result<Row<'t>, QueryError>>;
 
 /// More ids than this are not kept to be compared; conditions are asked of the documents then.
 const KEPT_IDS_MAX: usize = 1 << 20;
@@ -50,8 +51,11 @@ pub(super) fn run<'t, 's: 't>(
     ground: Ground<'t, 's>,
     meter: &Meter,
 ) -> Result<Results<'t>, QueryError> {
-    let matching = matching(plan, ground, meter);
     let query = &plan.query;
+    if query.limit == Some(0) {
+        return Ok(Stream::none());
+    }
+    let matching = matching(plan, ground, meter);
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let ordered: Results<'t> = match plan.order.as_ref().filter(|_| plan.is_sorted) {
@@ -59,11 +63,11 @@ pub(super) fn run<'t, 's: 't>(
             let after = query.after.as_ref().map(|cursor| &cursor.key[..]);
             let wanted = limit.saturating_add(offset);
             let sorted = sort::sort(matching, order, after, wanted, query.sort_bytes_max)?;
-            meter.over(Step::Sort, Box::new(sorted.map(Ok)))
+            meter.over(Step::Sort, Stream::of(sorted.map(Ok)))
         }
-        None => Box::new(matching.map(Ok)),
+        None => matching.map_each(Ok),
     };
-    Ok(Box::new(ordered.skip(offset).take(limit)))
+    Ok(ordered.slice(offset, limit))
 }
 
 /// The documents that match, in the order of the access.
@@ -73,8 +77,8 @@ pub(super) fn matching<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>, met
         return rows;
     }
     let plan = Arc::clone(plan);
-    let matching = rows.filter(move |row| document(row).is_some_and(|document| plan.matches(document)));
-    meter.over(Step::Filter, Box::new(matching))
+    let matching = rows.keep(move |row| document(row).is_some_and(|document| plan.matches(document)));
+    meter.over(Step::Filter, matching)
 }
 
 /// What the access gives.
@@ -119,7 +123,7 @@ fn rows<'t, 's: 't>(
                 let id = entry::document_key(&of_entry.definition, &entry.key, &entry.value);
                 kept.iter().all(|ids| ids.contains(id))
             });
-            fetched(index, walk, ground, Box::new(common), meter)
+            fetched(index, walk, ground, Stream::of(common), meter)
         }
         Access::Union(branches) => {
             let nodes: Arc<[Node]> = branches.iter().map(|(_, node)| node.clone()).collect();
@@ -134,21 +138,25 @@ fn rows<'t, 's: 't>(
                 rows(access, ground, None, meter).filter(is_first)
             };
             let all: Vec<_> = branches.iter().enumerate().map(of_branch).collect();
-            Box::new(all.into_iter().flatten())
+            Stream::of(all.into_iter().flatten())
         }
     }
 }
 
 /// The ranges of a walk, in its direction, as far as they lie behind a place.
-fn clipped(walk: &Walk, after: Option<&Begin>, unique_fields: usize) -> Vec<KeyRange> {
-    let mut ranges = walk.ranges.clone();
+fn clipped(walk: &Walk, after: Option<&Begin>, unique_fields: usize) -> Arc<[KeyRange]> {
+    let is_as_planned = after.is_none() && (walk.towards == Towards::Greater || walk.ranges.len() == 1);
+    if is_as_planned {
+        return Arc::clone(&walk.ranges);
+    }
+    let mut ranges = walk.ranges.to_vec();
     if let Some(begin) = after {
         clip(&mut ranges, begin, walk.towards, unique_fields);
     }
     if walk.towards == Towards::Lesser {
         ranges.reverse();
     }
-    ranges
+    ranges.into()
 }
 
 /// Leaves of ascending ranges what comes behind a place. Of a unique index the keys end before the id, after so many fields; the key at the place is left too, for
@@ -182,18 +190,19 @@ fn clip(ranges: &mut Vec<KeyRange>, begin: &Begin, towards: Towards, unique_fiel
 fn scan<'t, 's: 't>(
     ground: Ground<'t, 's>,
     space: &'s Space,
-    ranges: Vec<KeyRange>,
+    ranges: Arc<[KeyRange]>,
     towards: Towards,
 ) -> Entries<'t> {
-    let each = ranges
-        .into_iter()
-        .map(move |(low, high)| ground.view.scan(space, (&low, &high), towards, ground.wanted));
-    Box::new(each.flatten())
+    let of_range = move |(low, high): &KeyRange| ground.view.scan(space, (low, high), towards, ground.wanted);
+    if let [range] = &*ranges {
+        return of_range(range);
+    }
+    Stream::of((0..ranges.len()).flat_map(move |at| of_range(&ranges[at])))
 }
 
 /// The key, if a walk of a unique index is about one.
 fn one_key<'w>(index: &Kept, walk: &'w Walk) -> Option<&'w [u8]> {
-    let [(low, high)] = &walk.ranges[..] else { return None };
+    let [(low, high)] = &*walk.ranges else { return None };
     let fields = index.definition.fields();
     let is_one = index.definition.is_unique() && entry::is_of_fields(fields, low) && behind(low) == *high;
     is_one.then_some(low)
@@ -210,7 +219,7 @@ fn entries<'t, 's: 't>(
     if let Some(key) = one_key(index, walk).filter(|_| after.is_none()) {
         let found = ground.view.get(space, key);
         let entry = found.map(|(lsn, value)| Entry { key: key.to_vec().into(), lsn, value });
-        return meter.over(Step::Index, Box::new(entry.into_iter()));
+        return meter.over(Step::Index, Stream::One(entry));
     }
     let unique_fields = if index.definition.is_unique() { index.definition.fields().len() } else { 0 };
     let ranges = clipped(walk, after, unique_fields);
@@ -218,7 +227,7 @@ fn entries<'t, 's: 't>(
     let behind = match after.filter(|_| unique_fields > 0) {
         Some(begin) => {
             let (place, towards) = (begin.key.clone(), walk.towards);
-            Box::new(all.skip_while(move |entry| unique_place(entry, towards) <= place))
+            Stream::of(all.skip_while(move |entry| unique_place(entry, towards) <= place))
         }
         None => all,
     };
@@ -242,14 +251,21 @@ fn fetched<'t, 's: 't>(
     entries: Entries<'t>,
     meter: &Meter,
 ) -> Rows<'t> {
+    let mut entries = match entries {
+        Stream::One(entry) => {
+            let row = entry.and_then(|entry| fetch_one(index, walk, ground, &entry));
+            return meter.over(Step::Fetch, Stream::One(row));
+        }
+        Stream::Many(entries) => entries,
+    };
     let (index, walk) = (Arc::clone(index), walk.clone());
-    let (mut entries, mut together) = (entries, ground.wanted.clamp(FETCHED_FIRST, FETCHED_LAST));
+    let mut together = ground.wanted.clamp(FETCHED_FIRST, FETCHED_LAST);
     let batches = std::iter::from_fn(move || {
         let batch: Vec<_> = entries.by_ref().take(together).collect();
         together = (together * 2).min(FETCHED_LAST);
         (!batch.is_empty()).then(|| fetch(&index, &walk, ground, &batch))
     });
-    meter.over(Step::Fetch, Box::new(batches.flatten()))
+    meter.over(Step::Fetch, Stream::of(batches.flatten()))
 }
 
 /// Documents that are fetched together: few at first, for those who stop early.
@@ -264,14 +280,32 @@ fn fetch<'t, 's: 't>(
 ) -> Vec<Row<'t>> {
     let ids = entries.iter().map(|entry| entry::document_key(&index.definition, &entry.key, &entry.value));
     let found = ground.view.get_each(ground.collection, ids.clone());
-    let rows = entries.iter().zip(ids).zip(found).filter_map(|((entry, id), found)| {
-        let (lsn, value) = found?;
-        let row = Row { key: id_of(index, entry, id), lsn, value };
-        let is_first = !entry::is_one_of_several(&entry.value)
-            || document(&row).is_some_and(|document| is_first(index, walk, document, id, &entry.key));
-        is_first.then_some(row)
-    });
-    rows.collect()
+    let rows = entries.iter().zip(ids).zip(found);
+    rows.filter_map(|((entry, id), found)| row_of(index, walk, entry, id, found?)).collect()
+}
+
+fn fetch_one<'t, 's: 't>(
+    index: &Kept,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    entry: &Entry<'t>,
+) -> Option<Row<'t>> {
+    let id = entry::document_key(&index.definition, &entry.key, &entry.value);
+    row_of(index, walk, entry, id, ground.view.get(ground.collection, id)?)
+}
+
+/// The document of an entry, unless it comes by another one of its own.
+fn row_of<'t>(
+    index: &Kept,
+    walk: &Walk,
+    entry: &Entry<'t>,
+    id: &[u8],
+    (lsn, value): Found<'t>,
+) -> Option<Row<'t>> {
+    let row = Row { key: id_of(index, entry, id), lsn, value };
+    let is_first = !entry::is_one_of_several(&entry.value)
+        || document(&row).is_some_and(|document| is_first(index, walk, document, id, &entry.key));
+    is_first.then_some(row)
 }
 
 /// The key of a document as a part of its entry, copied only if the entry is.

@@ -12,6 +12,9 @@ use std::fmt;
 
 /// Ranges that are shown one by one.
 const RANGES_SHOWN: usize = 8;
+/// Of conditions and of values no more than so many characters are shown.
+const SHOWN_MAX: usize = 400;
+const VALUE_SHOWN_MAX: usize = 60;
 
 /// How a query is answered; and, if it was carried out, what each step came to.
 ///
@@ -37,6 +40,8 @@ pub struct ExplainedStep {
     pub estimated_rows: Option<u64>,
     /// How many there were.
     pub actual_rows: Option<u64>,
+    /// How many versions of documents, or of entries, it walked by to find those that it sees. Of an intersection and a union what all their inputs came by.
+    pub versions: Option<u64>,
     /// How long it took, with the steps before it, in nanoseconds.
     pub time_ns: Option<u64>,
     /// The steps before it.
@@ -44,11 +49,12 @@ pub struct ExplainedStep {
 }
 
 impl Explanation {
-    pub(super) fn of(plan: &Plan, meter: &Meter, results: Option<u64>) -> Explanation {
-        let mut root = access(&plan.access, meter);
+    pub(super) fn of(plan: &Plan, meter: &Meter, results: Option<(u64, Versions)>) -> Explanation {
+        let (results, versions) = results.unzip();
+        let mut root = access(&plan.access, meter, versions);
         if !plan.residual.is_empty() {
             let conditions = plan.residual.iter().map(|&at| Bson::Document(write(&plan.conditions()[at])));
-            let detail = shown(&doc! { "$and": conditions.collect::<Vec<_>>() });
+            let detail = shortened(shown(&doc! { "$and": conditions.collect::<Vec<_>>() }), SHOWN_MAX);
             root = step("filter", detail, meter.reading_of(Step::Filter), vec![root]);
         }
         if let Some(order) = plan.order.as_ref().filter(|_| plan.is_sorted) {
@@ -65,7 +71,7 @@ impl Explanation {
         Explanation { root, estimated_cost: plan.cost }
     }
 
-    /// For programs: each step with `step`, `detail`, `estimated_rows`, `actual_rows`, `time_ns` and `inputs`.
+    /// For programs: each step with `step`, `detail`, `estimated_rows`, `actual_rows`, `versions`, `time_ns` and `inputs`.
     pub fn to_document(&self) -> Document {
         doc! { "estimated_cost": self.estimated_cost, "plan": self.root.to_document() }
     }
@@ -77,6 +83,7 @@ impl ExplainedStep {
         let counts = [
             ("estimated_rows", self.estimated_rows),
             ("actual_rows", self.actual_rows),
+            ("versions", self.versions),
             ("time_ns", self.time_ns),
         ];
         document.extend(
@@ -95,6 +102,9 @@ impl ExplainedStep {
         if let Some(rows) = self.actual_rows {
             write!(f, "  {rows} rows")?;
         }
+        if let Some(versions) = self.versions {
+            write!(f, ", {versions} versions")?;
+        }
         if let Some(time) = self.time_ns {
             write!(f, ", {:?}", std::time::Duration::from_nanos(time))?;
         }
@@ -111,6 +121,13 @@ impl fmt::Display for Explanation {
 
 type Measured = Option<(u64, u64)>;
 
+/// How many versions were walked by.
+#[derive(Clone, Copy)]
+pub(super) struct Versions {
+    pub(super) of_documents: u64,
+    pub(super) of_entries: u64,
+}
+
 impl Meter {
     /// Rows and nanoseconds.
     fn reading_of(&self, of: Step) -> Measured {
@@ -120,32 +137,43 @@ impl Meter {
 
 fn step(name: &'static str, detail: String, measured: Measured, inputs: Vec<ExplainedStep>) -> ExplainedStep {
     let (actual_rows, time_ns) = measured.unzip();
-    ExplainedStep { name, detail, estimated_rows: None, actual_rows, time_ns, inputs }
+    ExplainedStep { name, detail, actual_rows, time_ns, inputs, ..ExplainedStep::default() }
 }
 
-fn access(from: &Access, meter: &Meter) -> ExplainedStep {
+fn access(from: &Access, meter: &Meter, versions: Option<Versions>) -> ExplainedStep {
+    let of_documents = versions.map(|versions| versions.of_documents);
+    let of_entries = versions.map(|versions| versions.of_entries);
     match from {
         Access::Documents(walk) => {
             let ids = super::planner::id_index();
             let scan = step("scan", walk_shown(ids, walk), meter.reading_of(Step::Documents), Vec::new());
-            ExplainedStep { estimated_rows: Some(walk.entries as u64), ..scan }
+            ExplainedStep { estimated_rows: Some(walk.entries as u64), versions: of_documents, ..scan }
         }
         Access::Index(index, walk) => {
             let entries = index_step(&index.name, &index.definition, walk, meter);
-            step("fetch", "documents".to_owned(), meter.reading_of(Step::Fetch), vec![entries])
+            let entries = ExplainedStep { versions: of_entries, ..entries };
+            let fetch = step("fetch", "documents".to_owned(), meter.reading_of(Step::Fetch), vec![entries]);
+            ExplainedStep { versions: of_documents, ..fetch }
         }
-        Access::Intersection(index, walk, others) => {
-            let each = std::iter::once((index, walk)).chain(others.iter().map(|(index, walk)| (index, walk)));
-            let inputs =
-                each.map(|(index, walk)| index_step(&index.name, &index.definition, walk, &Meter::default()));
+        Access::Intersection(..) => {
+            let walks = from.walks().into_iter();
+            let inputs = walks
+                .map(|(index, walk)| index_step(&index.name, &index.definition, walk, &Meter::default()));
             let detail = "documents that are in all".to_owned();
-            step("intersection", detail, meter.reading_of(Step::Fetch), inputs.collect())
+            let all = step("intersection", detail, meter.reading_of(Step::Fetch), inputs.collect());
+            ExplainedStep { versions: total(versions), ..all }
         }
         Access::Union(branches) => {
-            let inputs = branches.iter().map(|(from, _)| access(from, &Meter::default()));
-            step("union", "documents that are in one, each once".to_owned(), None, inputs.collect())
+            let inputs = branches.iter().map(|(from, _)| access(from, &Meter::default(), None));
+            let all =
+                step("union", "documents that are in one, each once".to_owned(), None, inputs.collect());
+            ExplainedStep { versions: total(versions), ..all }
         }
     }
+}
+
+fn total(versions: Option<Versions>) -> Option<u64> {
+    versions.map(|versions| versions.of_documents + versions.of_entries)
 }
 
 fn index_step(name: &str, index: &Index, walk: &Walk, meter: &Meter) -> ExplainedStep {
@@ -203,7 +231,15 @@ fn value(rest: &mut &[u8], direction: Direction) -> Option<String> {
     let value = decode(rest, direction).ok()?;
     // As a field, for JSON is written of documents.
     let json = shown(&doc! { "": value });
-    Some(json.strip_prefix("{\"\":")?.strip_suffix('}')?.to_owned())
+    Some(shortened(json.strip_prefix("{\"\":")?.strip_suffix('}')?.to_owned(), VALUE_SHOWN_MAX))
+}
+
+/// The beginning of a long text, and how long it is.
+fn shortened(text: String, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
+        None => text,
+    }
 }
 
 fn shown(document: &Document) -> String {

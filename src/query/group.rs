@@ -1,10 +1,11 @@
-//! Sums over documents that have something in common.
+//! Sums over documents that have something in common, and the values of a field. Both can be made in parts, and put together in their order: the result is the same.
 
 use super::execute::{Results, document};
 use super::request::QueryError;
+use super::sum::Sum;
 use crate::document::order_key::{self, Direction};
 use crate::document::{self as documents, FieldPath};
-use bson::{Bson, Document, RawBsonRef};
+use bson::{Bson, Document, RawBsonRef, RawDocument};
 use std::collections::BTreeMap;
 
 /// More groups than this are not kept.
@@ -53,7 +54,7 @@ impl Grouping {
         self.with(name, || Ok(Aggregate::Count))
     }
 
-    /// The sum of a field: of integers as Int64 while it fits, else as a double. What is no number counts for nothing.
+    /// The sum of a field: of integers as Int64 if it fits, else as the double that is nearest to the exact sum. What is no number counts for nothing.
     pub fn sum(self, name: &str, path: &str) -> Grouping {
         self.with(name, || Ok(Aggregate::Sum(path.parse()?)))
     }
@@ -84,77 +85,91 @@ impl Grouping {
         Grouping { aggregates, ..self }
     }
 
-    /// The groups, in the order of their values.
-    pub(super) fn run(&self, results: Results<'_>) -> Result<Vec<Document>, QueryError> {
+    /// The groups of some documents.
+    pub(super) fn of(&self, results: Results<'_>) -> Result<Groups<'_>, QueryError> {
         let by = self.by.as_ref().map_err(QueryError::clone)?;
         let aggregates = self.aggregates.as_ref().map_err(QueryError::clone)?;
-        let mut groups: BTreeMap<Vec<u8>, (Document, Vec<Sum>)> = BTreeMap::new();
+        let mut groups = Groups { by, aggregates, groups: BTreeMap::new() };
         if by.is_empty() {
-            groups.insert(Vec::new(), (Document::new(), vec![Sum::default(); aggregates.len()]));
+            groups.at(&Vec::new(), Document::new)?;
         }
         let mut key = Vec::new();
         for row in results {
             let row = row?;
-            let Some(document) = document(&row) else { continue };
-            key.clear();
-            let values = by.iter().map(|path| documents::get(document, path).unwrap_or(RawBsonRef::Null));
-            values.clone().for_each(|value| order_key::encode(value, Direction::Ascending, &mut key));
-            if !groups.contains_key(&key) {
-                if groups.len() == GROUPS_MAX {
-                    return Err(QueryError::TooManyGroups { limit: GROUPS_MAX });
-                }
-                let id = by.iter().zip(values).map(|(path, value)| (path.to_string(), owned(value)));
-                groups.insert(key.clone(), (id.collect(), vec![Sum::default(); aggregates.len()]));
-            }
-            let (_, sums) = groups.get_mut(&key).expect("it was put there");
-            for ((_, aggregate), sum) in aggregates.iter().zip(sums) {
-                aggregate.add(sum, |path| documents::get(document, path));
+            if let Some(document) = document(&row) {
+                groups.add(document, &mut key)?;
             }
         }
-        let shown = |(id, sums): (Document, Vec<Sum>)| {
-            let mut group = bson::doc! { "_id": id };
-            let each = aggregates.iter().zip(sums);
-            group.extend(each.map(|((name, aggregate), sum)| (name.clone(), aggregate.shown(sum))));
-            group
-        };
-        Ok(groups.into_values().map(shown).collect())
+        Ok(groups)
     }
 }
 
-/// What has come together of a group.
+/// Groups with what has come together of each.
+pub(super) struct Groups<'g> {
+    by: &'g [FieldPath],
+    aggregates: &'g [(String, Aggregate)],
+    groups: BTreeMap<Vec<u8>, (Document, Vec<Sums>)>,
+}
+
+impl Groups<'_> {
+    fn add(&mut self, document: &RawDocument, key: &mut Vec<u8>) -> Result<(), QueryError> {
+        let (by, aggregates) = (self.by, self.aggregates);
+        key.clear();
+        let values = by.iter().map(|path| documents::get(document, path).unwrap_or(RawBsonRef::Null));
+        values.clone().for_each(|value| order_key::encode(value, Direction::Ascending, key));
+        let id = || by.iter().zip(values).map(|(path, value)| (path.to_string(), owned(value))).collect();
+        let sums = self.at(key, id)?;
+        for ((_, aggregate), sums) in aggregates.iter().zip(sums) {
+            aggregate.add(sums, |path| documents::get(document, path));
+        }
+        Ok(())
+    }
+
+    /// The sums of a group, which is made if it is not there.
+    fn at(&mut self, key: &Vec<u8>, id: impl FnOnce() -> Document) -> Result<&mut Vec<Sums>, QueryError> {
+        if !self.groups.contains_key(key) {
+            if self.groups.len() == GROUPS_MAX {
+                return Err(QueryError::TooManyGroups { limit: GROUPS_MAX });
+            }
+            self.groups.insert(key.clone(), (id(), vec![Sums::default(); self.aggregates.len()]));
+        }
+        Ok(&mut self.groups.get_mut(key).expect("it was put there").1)
+    }
+
+    /// The groups of these documents, and of others that come behind them.
+    pub(super) fn merge(mut self, others: Self) -> Result<Self, QueryError> {
+        let aggregates = self.aggregates;
+        for (key, (id, more)) in others.groups {
+            let sums = self.at(&key, || id)?;
+            for ((_, aggregate), (sums, more)) in aggregates.iter().zip(sums.iter_mut().zip(more)) {
+                aggregate.merge(sums, more);
+            }
+        }
+        Ok(self)
+    }
+
+    /// In the order of their values.
+    pub(super) fn shown(self) -> Vec<Document> {
+        let aggregates = self.aggregates;
+        let shown = |(id, sums): (Document, Vec<Sums>)| {
+            let mut group = bson::doc! { "_id": id };
+            let each = aggregates.iter().zip(sums);
+            group.extend(each.map(|((name, aggregate), sums)| (name.clone(), aggregate.shown(sums))));
+            group
+        };
+        self.groups.into_values().map(shown).collect()
+    }
+}
+
+/// What has come together of a group, for one aggregate.
 #[derive(Clone, Default)]
-struct Sum {
-    count: i64,
-    integers: i64,
-    others: f64,
-    /// An integer did not fit any more, or there was a number of another type.
-    is_double: bool,
+struct Sums {
+    sum: Sum,
     best: Option<(Vec<u8>, Bson)>,
 }
 
-impl Sum {
-    fn add(&mut self, number: RawBsonRef<'_>) {
-        let integer = match number {
-            RawBsonRef::Int32(integer) => Some(i64::from(integer)),
-            RawBsonRef::Int64(integer) => Some(integer),
-            _ => None,
-        };
-        let Some(double) = double(number) else { return };
-        self.count += 1;
-        match integer.and_then(|integer| self.integers.checked_add(integer)) {
-            Some(sum) => self.integers = sum,
-            None => {
-                self.others += double;
-                self.is_double = true;
-            }
-        }
-    }
-
-    fn total(&self) -> f64 {
-        self.integers as f64 + self.others
-    }
-
-    fn keep(&mut self, value: RawBsonRef<'_>, is_better: fn(&[u8], &[u8]) -> bool) {
+impl Sums {
+    fn keep(&mut self, value: RawBsonRef<'_>, is_better: IsBetter) {
         if matches!(value, RawBsonRef::Null | RawBsonRef::Undefined) {
             return;
         }
@@ -166,63 +181,97 @@ impl Sum {
     }
 }
 
+type IsBetter = fn(&[u8], &[u8]) -> bool;
+
 impl Aggregate {
-    fn add<'d>(&self, sum: &mut Sum, get: impl Fn(&FieldPath) -> Option<RawBsonRef<'d>>) {
+    fn add<'d>(&self, sums: &mut Sums, get: impl Fn(&FieldPath) -> Option<RawBsonRef<'d>>) {
         match self {
-            Aggregate::Count => sum.count += 1,
+            Aggregate::Count => sums.sum.count += 1,
             Aggregate::Sum(path) | Aggregate::Average(path) => {
-                get(path).into_iter().for_each(|value| sum.add(value))
+                get(path).into_iter().for_each(|value| sums.sum.add(value))
             }
-            Aggregate::Least(path) => get(path).into_iter().for_each(|value| sum.keep(value, |a, b| a < b)),
-            Aggregate::Greatest(path) => {
-                get(path).into_iter().for_each(|value| sum.keep(value, |a, b| a > b))
+            Aggregate::Least(path) | Aggregate::Greatest(path) => {
+                get(path).into_iter().for_each(|value| sums.keep(value, self.is_better()))
             }
         }
     }
 
-    fn shown(&self, sum: Sum) -> Bson {
+    fn is_better(&self) -> IsBetter {
+        match self {
+            Aggregate::Greatest(_) => |a, b| a > b,
+            _ => |a, b| a < b,
+        }
+    }
+
+    /// Adds what came together of later documents: of equal values the first stays.
+    fn merge(&self, sums: &mut Sums, later: Sums) {
+        sums.sum.merge(&later.sum);
+        let best = later
+            .best
+            .filter(|(key, _)| sums.best.as_ref().is_none_or(|(best, _)| (self.is_better())(key, best)));
+        sums.best = best.or(sums.best.take());
+    }
+
+    fn shown(&self, Sums { sum, best }: Sums) -> Bson {
         match self {
             Aggregate::Count => Bson::Int64(sum.count),
-            Aggregate::Sum(_) if sum.is_double => Bson::Double(sum.total()),
-            Aggregate::Sum(_) => Bson::Int64(sum.integers),
+            Aggregate::Sum(_) => sum.integer().map_or_else(|| Bson::Double(sum.double()), Bson::Int64),
             Aggregate::Average(_) if sum.count == 0 => Bson::Null,
-            Aggregate::Average(_) => Bson::Double(sum.total() / sum.count as f64),
-            Aggregate::Least(_) | Aggregate::Greatest(_) => sum.best.map_or(Bson::Null, |(_, value)| value),
+            Aggregate::Average(_) => Bson::Double(sum.double() / sum.count as f64),
+            Aggregate::Least(_) | Aggregate::Greatest(_) => best.map_or(Bson::Null, |(_, value)| value),
         }
     }
 }
 
-/// The values of a field, each once, in order; of an array its elements.
-pub(super) fn distinct(path: &FieldPath, results: Results<'_>) -> Result<Vec<Bson>, QueryError> {
-    let mut values: BTreeMap<Vec<u8>, Bson> = BTreeMap::new();
-    for row in results {
-        let row = row?;
-        let Some(value) = document(&row).and_then(|document| documents::get(document, path)) else {
-            continue;
-        };
-        let mut add = |value: RawBsonRef<'_>| {
-            let mut key = Vec::new();
-            order_key::encode(value, Direction::Ascending, &mut key);
-            values.entry(key).or_insert_with(|| owned(value));
-        };
-        match value {
-            RawBsonRef::Array(array) => array.into_iter().map_while(Result::ok).for_each(add),
-            value => add(value),
+/// Values, each once, in their order.
+#[derive(Default)]
+pub(super) struct Values(BTreeMap<Vec<u8>, Bson>);
+
+impl Values {
+    /// The values of a field; of an array its elements.
+    pub(super) fn of(path: &FieldPath, results: Results<'_>) -> Result<Values, QueryError> {
+        let mut values = Values::default();
+        let mut key = Vec::new();
+        for row in results {
+            let row = row?;
+            let Some(value) = document(&row).and_then(|document| documents::get(document, path)) else {
+                continue;
+            };
+            match value {
+                RawBsonRef::Array(array) => {
+                    array.into_iter().map_while(Result::ok).for_each(|value| values.add(value, &mut key))
+                }
+                value => values.add(value, &mut key),
+            }
+            values.check()?;
         }
-        if values.len() > GROUPS_MAX {
-            return Err(QueryError::TooManyGroups { limit: GROUPS_MAX });
+        Ok(values)
+    }
+
+    fn add(&mut self, value: RawBsonRef<'_>, key: &mut Vec<u8>) {
+        key.clear();
+        order_key::encode(value, Direction::Ascending, key);
+        if !self.0.contains_key(key) {
+            self.0.insert(key.clone(), owned(value));
         }
     }
-    Ok(values.into_values().collect())
-}
 
-fn double(number: RawBsonRef<'_>) -> Option<f64> {
-    match number {
-        RawBsonRef::Int32(integer) => Some(integer.into()),
-        RawBsonRef::Int64(integer) => Some(integer as f64),
-        RawBsonRef::Double(double) => Some(double),
-        RawBsonRef::Decimal128(decimal) => decimal.to_string().parse().ok(),
-        _ => None,
+    fn check(&self) -> Result<(), QueryError> {
+        let are_few = self.0.len() <= GROUPS_MAX;
+        are_few.then_some(()).ok_or(QueryError::TooManyGroups { limit: GROUPS_MAX })
+    }
+
+    /// These, and those of documents that come behind.
+    pub(super) fn merge(mut self, others: Self) -> Result<Self, QueryError> {
+        for (key, value) in others.0 {
+            self.0.entry(key).or_insert(value);
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    pub(super) fn shown(self) -> Vec<Bson> {
+        self.0.into_values().collect()
     }
 }
 

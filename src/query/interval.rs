@@ -177,7 +177,11 @@ fn of_operator(operator: &Operator) -> Option<Intervals> {
             let all = each.reduce(|a, b| a.intersect(&b))?;
             Some(Intervals { are_exact: false, ..all })
         }
-        Operator::Exists | Operator::Type(_) | Operator::Size(_) | Operator::ElemMatch(..) => None,
+        Operator::Exists
+        | Operator::Type(_)
+        | Operator::Size(_)
+        | Operator::ElemMatch(..)
+        | Operator::Parameter(..) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the steps of a query came to: rows and time, if anybody wants to know.
 
+use super::stream::Stream;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -31,13 +32,9 @@ impl Meter {
     }
 
     /// An iterator, and what it comes to. Itself, if nobody wants to know.
-    pub(super) fn over<'t, T: 't>(
-        &self,
-        step: Step,
-        rows: Box<dyn Iterator<Item = T> + 't>,
-    ) -> Box<dyn Iterator<Item = T> + 't> {
+    pub(super) fn over<'t, T: 't>(&self, step: Step, rows: Stream<'t, T>) -> Stream<'t, T> {
         match &self.0 {
-            Some(readings) => Box::new(Metered { rows, readings: Rc::clone(readings), step }),
+            Some(readings) => Stream::of(Metered { rows, readings: Rc::clone(readings), step }),
             None => rows,
         }
     }
@@ -48,7 +45,7 @@ impl Meter {
 }
 
 struct Metered<'t, T> {
-    rows: Box<dyn Iterator<Item = T> + 't>,
+    rows: Stream<'t, T>,
     readings: Rc<[Cell<Reading>; 5]>,
     step: Step,
 }

@@ -4,17 +4,20 @@
 //! | --- | --- |
 //! | `request` | what is asked for: filter, order, offset, limit |
 //! | `interval`, `ranges` | which keys of an index can meet a filter: pure |
+//! | `estimate` | how much there is of something |
 //! | `planner`, `plan` | how to come by the documents, by cost; how that is shown |
 //! | `order` | the order of results, as keys |
 //! | `view` | what is read: a snapshot, or a transaction |
-//! | `execute`, `sort`, `meter` | the documents, one after the other; what that came to |
+//! | `execute`, `stream`, `sort`, `meter` | the documents, one after the other; what that came to |
 //! | `parallel` | walks on several threads |
+//! | `prepared` | queries that keep their plans |
 //! | `cursor` | where to go on later |
 //! | `explain` | a plan, for people and programs |
-//! | `group` | sums over documents |
+//! | `group`, `sum` | groups of documents, and values; sums that need no order |
 //! | `projection` | which fields of a document are wanted: pure |
 
 mod cursor;
+mod estimate;
 pub(crate) mod execute;
 mod explain;
 mod group;
@@ -24,15 +27,19 @@ mod order;
 mod parallel;
 mod plan;
 mod planner;
+mod prepared;
 mod projection;
 mod ranges;
 mod request;
 mod sort;
+mod stream;
+mod sum;
 pub(crate) mod view;
 
 pub use cursor::Cursor;
 pub use explain::{ExplainedStep, Explanation};
 pub use group::Grouping;
+pub use prepared::PreparedQuery;
 pub use projection::Projection;
 pub use request::{Query, QueryError};
 
@@ -40,10 +47,13 @@ use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::Bson;
 use execute::{Ground, Results, Row};
+use explain::Versions;
+use group::{Groups, Values};
 use meter::Meter;
 use plan::Plan;
 use planner::Planner;
-use view::View;
+use std::cell::Cell;
+use view::{Counted, View};
 
 /// Results, one look at a time.
 pub(crate) struct Stepwise<'t> {
@@ -95,9 +105,12 @@ impl<'t, 's: 't> Planned<'t, 's> {
         (store, collection): (u64, &'s Space),
         query: &Query,
     ) -> Result<Self, QueryError> {
-        let plan = Planner::new(view, (store, collection), query)?.plan()?;
+        let plan = match &query.prepared {
+            Some(prepared) => prepared.plan(view, (store, collection), query)?,
+            None => Arc::new(Planner::new(view, (store, collection), query)?.plan()?),
+        };
         let ground = Ground { view, collection, wanted: plan.wanted() };
-        Ok(Planned { plan: Arc::new(plan), ground, store })
+        Ok(Planned { plan, ground, store })
     }
 
     /// The results, one after the other.
@@ -114,7 +127,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         let rows = execute::unfiltered(&self.plan, self.ground, &Meter::default());
         let plan = Some(Arc::clone(&self.plan));
         let left = query.limit.unwrap_or(u64::MAX);
-        Ok(Stepwise { rows: Box::new(rows.map(Ok)), plan, skip: query.offset, left })
+        Ok(Stepwise { rows: rows.map_each(Ok), plan, skip: query.offset, left })
     }
 
     /// How many there are.
@@ -142,13 +155,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// Hands the results to several threads, in no order. Offset and limit count for nothing then.
     pub(crate) fn for_each(&self, each: &(impl Fn(Row<'t>) + Sync)) -> Result<(), QueryError> {
-        let is_done = match self.ground.view {
-            View::Snapshot(snapshot) => {
-                parallel::for_each(&self.plan, (snapshot, self.ground.collection), each)
-            }
-            View::Txn(_) => false,
-        };
-        if !is_done {
+        if !parallel::for_each(&self.plan, self.ground, each) {
             execute::matching(&self.plan, self.ground, &Meter::default()).for_each(each);
         }
         Ok(())
@@ -156,11 +163,34 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// The values of a field in the results.
     pub(crate) fn distinct(&self, path: &str) -> Result<Vec<Bson>, QueryError> {
-        group::distinct(&path.parse()?, self.run()?)
+        let path = path.parse()?;
+        let values = self.in_parts(&|results| Values::of(&path, results), Values::merge)?;
+        Ok(values.shown())
     }
 
     pub(crate) fn group(&self, grouping: &Grouping) -> Result<Vec<bson::Document>, QueryError> {
-        grouping.run(self.run()?)
+        let groups = self.in_parts(&|results| grouping.of(results), Groups::merge)?;
+        Ok(groups.shown())
+    }
+
+    /// What is made of all results, or of parts of them on several threads, put together in their order.
+    fn in_parts<T: Send>(
+        &self,
+        make: &(impl Fn(Results<'t>) -> Result<T, QueryError> + Sync),
+        merge: impl Fn(T, T) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let query = &self.plan.query;
+        let is_all = (query.offset, query.limit) == (0, None) && query.after.is_none();
+        let of_part = |part: &Arc<Plan>, ground: Ground<'t, 's>| {
+            make(execute::matching(part, ground, &Meter::default()).map_each(Ok))
+        };
+        let parts = match is_all && !self.plan.is_sorted {
+            true => parallel::of_parts(&self.plan, self.ground, &of_part),
+            false => None,
+        };
+        let Some(parts) = parts else { return make(self.run()?) };
+        let made = parts.into_iter().reduce(|one, next| merge(one?, next?));
+        made.unwrap_or_else(|| make(self.run()?))
     }
 
     /// How it would be answered.
@@ -170,10 +200,18 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// How it is answered, with what each step comes to.
     pub(crate) fn explain_analyze(&self) -> Result<Explanation, QueryError> {
-        let meter = Meter::on();
-        let results = execute::run(&self.plan, self.ground, &meter)?;
-        let count = results.into_iter().try_fold(0, |count, row| row.map(|_| count + 1))?;
-        Ok(Explanation::of(&self.plan, &meter, Some(count)))
+        let (meter, collection) = (Meter::on(), self.ground.collection);
+        let (of_documents, of_entries) = <(Cell<u64>, Cell<u64>)>::default();
+        let counted = Counted { space: collection, of_space: &of_documents, of_others: &of_entries };
+        let view = match self.ground.view {
+            View::Snapshot(snapshot) => View::Counted(snapshot, counted),
+            other => other,
+        };
+        let mut results = execute::run(&self.plan, Ground { view, collection, ..self.ground }, &meter)?;
+        let count = results.try_fold(0, |count, row| row.map(|_| count + 1))?;
+        drop(results);
+        let versions = Versions { of_documents: of_documents.get(), of_entries: of_entries.get() };
+        Ok(Explanation::of(&self.plan, &meter, Some((count, versions))))
     }
 
     /// A place behind a row of the results, if they have an order.

@@ -1,27 +1,29 @@
 //! The order of results, as keys whose bytes have that order.
 //!
 //! An index is in such an order, and so are documents by their ids. A field with several values counts by the one that comes first. Documents that agree in all
-//! fields follow each other by their ids, so any two differ.
+//! fields of an order follow each other by their ids, so any two differ. It is the order in which a plan gives them, which may name more fields than were
+//! asked for, and other directions of the ids: those of the index that was walked.
 
 use crate::document::ID_FIELD;
 use crate::document::order_key::Direction;
 use crate::index::definition::{Index, IndexField};
 use crate::index::entry;
 use crate::map::Towards;
+use crate::sync::Arc;
 use bson::RawDocument;
 use std::fmt;
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Order {
-    pub(super) fields: Vec<IndexField>,
+    pub(super) fields: Arc<[IndexField]>,
     pub(super) ids: Direction,
 }
 
 impl Order {
     /// By the ids alone.
     pub(super) fn of_ids(towards: Towards) -> Order {
-        Order { fields: Vec::new(), ids: direction(towards) }
+        Order { fields: Arc::default(), ids: direction(towards) }
     }
 
     /// That of an index which is walked.
@@ -34,19 +36,20 @@ impl Order {
         Order { fields, ids: direction(towards) }
     }
 
-    /// For what is asked for: documents that agree in it come by their ids, in the direction of the first field unless it says otherwise.
+    /// For what is asked for, where it has to be made: documents that agree in it come by their ids then, in the direction of the first field unless it says
+    /// otherwise. A plan that has the fields in order already may have further ones before the ids, or the ids the other way.
     pub(super) fn of_fields(fields: &[IndexField]) -> Order {
         let ids = fields.iter().position(is_id);
         let direction = ids.map_or(fields.first(), |at| fields.get(at));
         let ids_from = ids.unwrap_or(fields.len());
         let ids = direction.map_or(Direction::Ascending, |field| field.direction);
-        Order { fields: fields[..ids_from].to_vec(), ids }
+        Order { fields: fields[..ids_from].into(), ids }
     }
 
     /// Where a document stands. `id` is the key of its id.
     pub(super) fn key(&self, document: &RawDocument, id: &[u8]) -> Vec<u8> {
         let mut key = Vec::new();
-        for field in &self.fields {
+        for field in &*self.fields {
             entry::push_first(document, &field.path, field.direction, &mut key);
         }
         match self.ids {

@@ -3,11 +3,13 @@
 use super::order::Order;
 use super::ranges::{KeyRange, conditions};
 use super::request::Query;
+use super::view::View;
 use crate::filter::tree::Node;
 use crate::index::set::Kept;
 use crate::map::Towards;
 use crate::sync::Arc;
 use bson::{RawBsonRef, RawDocument};
+use smallvec::{SmallVec, smallvec};
 
 /// Where documents come from.
 #[derive(Clone)]
@@ -22,14 +24,31 @@ pub(super) enum Access {
     Union(Vec<(Access, Node)>),
 }
 
+impl Access {
+    /// The walks of indexes that it is made of.
+    pub(super) fn walks(&self) -> SmallVec<[(&Arc<Kept>, &Walk); 2]> {
+        match self {
+            Access::Documents(_) => SmallVec::new(),
+            Access::Index(index, walk) => smallvec![(index, walk)],
+            Access::Intersection(index, walk, others) => std::iter::once((index, walk))
+                .chain(others.iter().map(|(index, walk)| (index, walk)))
+                .collect(),
+            Access::Union(branches) => branches.iter().flat_map(|(access, _)| access.walks()).collect(),
+        }
+    }
+}
+
 /// Which keys, which way.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     /// In the order of the keys, and apart.
-    pub(super) ranges: Vec<KeyRange>,
+    pub(super) ranges: Arc<[KeyRange]>,
     pub(super) towards: Towards,
     /// Whether a document may have several entries.
     pub(super) are_several: bool,
+    /// In how many fields, from the first, the keys of each range agree, and how many fields are limited at all.
+    pub(super) points: usize,
+    pub(super) limited: usize,
     /// How many entries are expected.
     pub(super) entries: f64,
 }
@@ -40,7 +59,9 @@ pub(super) struct Plan {
     pub(super) access: Access,
     pub(super) query: Query,
     /// Which of the filter's conditions the access does not see to.
-    pub(super) residual: Vec<usize>,
+    pub(super) residual: SmallVec<[usize; 4]>,
+    /// Whether the access gives one document at most, whatever the documents are like.
+    pub(super) is_one_entry: bool,
     /// In which order the results come, if in any.
     pub(super) order: Option<Order>,
     /// Whether they have to be sorted for that.
@@ -48,6 +69,12 @@ pub(super) struct Plan {
     /// How many documents are expected, and what it costs to come by them, in nanoseconds, roughly.
     pub(super) results: f64,
     pub(super) cost: f64,
+}
+
+/// Which conditions are left, if the access sees to some.
+pub(super) fn residual(is_met: &[bool], view: View<'_, '_>) -> impl Iterator<Item = usize> {
+    let is_left = move |(at, is_met): (usize, &bool)| (!(*is_met && view.is_one_moment())).then_some(at);
+    is_met.iter().enumerate().filter_map(is_left)
 }
 
 impl Plan {

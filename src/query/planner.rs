@@ -3,21 +3,23 @@
 //! Rules say which ways there are: an index counts if it is ready for what is read, leaves no document out that could match, and limits something, or has the
 //! order that is wanted. Statistics say what each costs. What they do not say is guessed.
 
+use super::estimate::{expected_documents, expected_entries, selectivity};
 use super::interval::{Intervals, of_node};
 use super::order::{Order, is_id};
-use super::plan::{Access, Plan, Walk};
+use super::plan::{Access, Plan, Walk, residual};
 use super::ranges::{self, IndexRanges, asks_for_a_value, conditions};
 use super::request::{Hint, Query, QueryError};
 use super::view::View;
 use crate::document::ID_FIELD;
 use crate::filter;
-use crate::filter::tree::{Comparison, Node, Operator, Test};
+use crate::filter::tree::{Node, Test};
 use crate::index::definition::Index;
 use crate::index::entry::SEVERAL_KEY;
 use crate::index::set::{Indexes, Kept};
 use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
+use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
@@ -41,6 +43,8 @@ pub(super) struct Planner<'p, 't, 's> {
     pub(super) collection: &'s Space,
     pub(super) query: &'p Query,
     conditions: &'p [Node],
+    /// All indexes that there are, and those that can be used.
+    pub(super) listed: &'s [Arc<Kept>],
     indexes: Vec<Arc<Kept>>,
     /// In which order results have to come.
     wanted: Option<Order>,
@@ -81,15 +85,16 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         };
         let are_ids_wanted = query.after.is_some() || fields.iter().any(is_id);
         let ready = |index: &&Arc<Kept>| index.ready.is_some_and(|ready| ready < view.position());
-        let indexes = Indexes::of(collection).current().iter().filter(ready).cloned().collect();
+        let listed = Indexes::of(collection).current();
+        let indexes = listed.iter().filter(ready).cloned().collect();
         let conditions = conditions(node);
-        Ok(Planner { view, collection, query, conditions, indexes, wanted, are_ids_wanted })
+        Ok(Planner { view, collection, query, conditions, listed, indexes, wanted, are_ids_wanted })
     }
 
     /// The cheapest plan.
     pub(super) fn plan(&self) -> Result<Plan, QueryError> {
         if let Some(way) = self.one_entry() {
-            return Ok(self.plan_of(way));
+            return Ok(Plan { is_one_entry: true, ..self.plan_of(way) });
         }
         let plans = self.plans()?;
         let cheapest = plans.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -104,12 +109,15 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 let found = ranges::of_index(&index.definition, self.conditions, false);
                 let is_one = found.ranges.len() <= 1 && found.points == index.definition.fields().len();
                 // Two conditions on one field may be met by different entries of a document.
-                let is_alone = || self.conditions.len() <= found.points || !self.has_several(index);
-                (is_one && self.is_whole_for(&index.definition) && is_alone()).then_some((index, found))
+                let is_alone = || {
+                    self.conditions.len() <= found.points || !has_several(self.view, self.collection, index)
+                };
+                (is_one && is_whole_for(&index.definition, self.conditions) && is_alone())
+                    .then_some((index, found))
             });
         let (index, found) = found?;
         let order = Some(Order::of_index(&index.definition, Towards::Greater));
-        let walk = Walk { ranges: found.ranges, towards: Towards::Greater, are_several: false, entries: 1.0 };
+        let walk = walk(&found, Towards::Greater, false, 1.0);
         Some(Way {
             access: Access::Index(Arc::clone(index), walk),
             is_met: found.is_met,
@@ -162,7 +170,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let rows = match (found.limited, found.points) {
             (0, _) => documents,
             (_, 1) => found.ranges.len() as f64,
-            _ => documents / 3.0,
+            _ => expected_documents(self.collection, &found.ranges),
         };
         for towards in self.towards() {
             let order = Order::of_ids(towards);
@@ -170,7 +178,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             if towards == Towards::Lesser && (self.wanted.is_none() || !is_wanted) {
                 continue;
             }
-            let walk = Walk { ranges: found.ranges.clone(), towards, are_several: false, entries: rows };
+            let walk = walk(&found, towards, false, rows);
             ways.push(Way {
                 access: Access::Documents(walk),
                 is_met: found.is_met.clone(),
@@ -185,18 +193,18 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
 
     /// An index, if it helps, or if it is asked for.
     fn add_index(&self, index: &Arc<Kept>, is_asked_for: bool, ways: &mut Vec<Way>) {
-        if !self.is_whole_for(&index.definition) {
+        if !is_whole_for(&index.definition, self.conditions) {
             return;
         }
         let (found, are_several) = self.ranges(index);
-        let entries = self.entries(index, &found);
+        let entries = expected_entries(index, self.collection, &found);
         for towards in self.towards() {
             let (order, is_wanted) = self.order_of(index, &found, are_several, towards);
             let helps = found.limited > 0 || is_asked_for || self.wanted.is_some() && is_wanted;
             if !helps || towards == Towards::Lesser && !(self.wanted.is_some() && is_wanted) {
                 continue;
             }
-            let walk = Walk { ranges: found.ranges.clone(), towards, are_several, entries };
+            let walk = walk(&found, towards, are_several, entries);
             ways.push(Way {
                 access: Access::Index(Arc::clone(index), walk),
                 is_met: found.is_met.clone(),
@@ -210,38 +218,8 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     }
 
     fn ranges(&self, index: &Kept) -> (IndexRanges, bool) {
-        let are_several = self.has_several(index);
+        let are_several = has_several(self.view, self.collection, index);
         (ranges::of_index(&index.definition, self.conditions, are_several), are_several)
-    }
-
-    /// Whether there may be a document with several entries.
-    fn has_several(&self, index: &Kept) -> bool {
-        self.view.get(index.space(self.collection), SEVERAL_KEY).is_some()
-    }
-
-    /// Whether every document that can match has an entry.
-    fn is_whole_for(&self, index: &Index) -> bool {
-        let is_there = !index.is_sparse() || asks_for_a_value(index, self.conditions);
-        is_there
-            && index.filter().is_none_or(|filter| {
-                let asked = filter.checked_tree().map(|tree| conditions(&tree.node));
-                asked.is_ok_and(|asked| asked.iter().all(|asked| self.is_implied(asked)))
-            })
-    }
-
-    /// Whether one of the conditions holds only where this one does.
-    fn is_implied(&self, asked: &Node) -> bool {
-        let written = filter::write::write;
-        let same = written(asked);
-        let implies = |condition: &Node| {
-            let Node::Test(Test { path: Some(path), .. }) = asked else { return false };
-            let on_path = |test: &Test| test.path.as_ref() == Some(path);
-            match (of_node(asked, &on_path), of_node(condition, &on_path)) {
-                (Some(wide), Some(narrow)) => wide.are_exact && is_within(&narrow, &wide),
-                _ => false,
-            }
-        };
-        self.conditions.iter().any(|condition| implies(condition) || written(condition) == same)
     }
 
     /// The order that a walk of an index gives, and whether it will do.
@@ -273,27 +251,15 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         (order, is_wanted)
     }
 
-    /// How many entries are in the ranges.
-    fn entries(&self, index: &Kept, found: &IndexRanges) -> f64 {
-        let all = index.space(self.collection).records().len() as f64;
-        index.statistics.read(|known| match known {
-            Some(known) => {
-                let each = found.ranges.iter().map(|(low, high)| known.estimate(low, high, found.points));
-                each.sum::<f64>().min(all)
-            }
-            None => {
-                all * 0.1_f64.powi(found.points as i32) * if found.limited > found.points { 0.3 } else { 1.0 }
-            }
-        })
-    }
-
     /// Two indexes that say little each, and much together.
     fn add_intersection(&self, ways: &mut Vec<Way>) {
-        let usable = self.indexes.iter().filter(|index| self.is_whole_for(&index.definition));
+        let usable = self.indexes.iter().filter(|index| is_whole_for(&index.definition, self.conditions));
         let mut each: Vec<_> = usable
             .map(|index| (index, self.ranges(index)))
             .filter(|(_, (found, _))| found.limited > 0)
-            .map(|(index, (found, are_several))| (self.entries(index, &found), index, found, are_several))
+            .map(|(index, (found, are_several))| {
+                (expected_entries(index, self.collection, &found), index, found, are_several)
+            })
             .collect();
         each.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut pairs = each.into_iter();
@@ -303,12 +269,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         if !says_more || few > INTERSECTED_MAX {
             return;
         }
-        let walk = |found: &IndexRanges, are_several, entries| Walk {
-            ranges: found.ranges.clone(),
-            towards: Towards::Greater,
-            are_several,
-            entries,
-        };
+        let walk = |found: &IndexRanges, several, entries| walk(found, Towards::Greater, several, entries);
         let documents = self.collection.records().len().max(1) as f64;
         let both = few * more / documents;
         ways.push(Way {
@@ -357,7 +318,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         alone.indexes.iter().for_each(|index| alone.add_index(index, false, &mut ways));
         alone.add_scans(&mut ways);
         ways.retain(|way| match &way.access {
-            Access::Documents(walk) => walk.ranges != ranges::of_index(id_index(), &[], false).ranges,
+            Access::Documents(walk) => walk.limited > 0,
             _ => true,
         });
         let cost = |way: &Way| way.first_cost + way.rows * way.row_cost;
@@ -371,8 +332,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     }
 
     fn plan_of(&self, way: Way) -> Plan {
-        let is_met = |at: &usize| way.is_met[*at] && self.view.is_one_moment();
-        let residual: Vec<usize> = (0..self.conditions.len()).filter(|at| !is_met(at)).collect();
+        let residual: SmallVec<[usize; 4]> = residual(&way.is_met, self.view).collect();
         let selectivity: f64 = residual.iter().map(|at| selectivity(&self.conditions[*at])).product();
         let is_sorted = !way.is_wanted;
         let results = way.rows * selectivity;
@@ -391,12 +351,48 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             access: way.access,
             query: self.query.clone(),
             residual,
+            is_one_entry: false,
             order,
             is_sorted,
             results: taken.map_or(results, |taken| results.min(taken)),
             cost: way.first_cost + needed * way.row_cost + sorting,
         }
     }
+}
+
+fn walk(found: &IndexRanges, towards: Towards, are_several: bool, entries: f64) -> Walk {
+    let (points, limited) = (found.points, found.limited);
+    Walk { ranges: found.ranges.as_slice().into(), towards, are_several, points, limited, entries }
+}
+
+/// Whether there may be a document with several entries.
+pub(super) fn has_several<'t, 's: 't>(view: View<'t, 's>, collection: &'s Space, index: &Kept) -> bool {
+    view.get(index.space(collection), SEVERAL_KEY).is_some()
+}
+
+/// Whether every document that can meet the conditions has an entry.
+pub(super) fn is_whole_for(index: &Index, conditions: &[Node]) -> bool {
+    let is_there = !index.is_sparse() || asks_for_a_value(index, conditions);
+    is_there
+        && index.filter().is_none_or(|filter| {
+            let asked = filter.checked_tree().map(|tree| ranges::conditions(&tree.node));
+            asked.is_ok_and(|asked| asked.iter().all(|asked| is_implied(asked, conditions)))
+        })
+}
+
+/// Whether one of the conditions holds only where this one does.
+fn is_implied(asked: &Node, conditions: &[Node]) -> bool {
+    let written = filter::write::write;
+    let same = written(asked);
+    let implies = |condition: &Node| {
+        let Node::Test(Test { path: Some(path), .. }) = asked else { return false };
+        let on_path = |test: &Test| test.path.as_ref() == Some(path);
+        match (of_node(asked, &on_path), of_node(condition, &on_path)) {
+            (Some(wide), Some(narrow)) => wide.are_exact && is_within(&narrow, &wide),
+            _ => false,
+        }
+    };
+    conditions.iter().any(|condition| implies(condition) || written(condition) == same)
 }
 
 /// What the documents themselves are: an index on their ids.
@@ -410,22 +406,6 @@ fn is_within(narrow: &Intervals, wide: &Intervals) -> bool {
         let behind = wide.list.partition_point(|known| known.low <= interval.low);
         behind.checked_sub(1).is_some_and(|at| interval.high <= wide.list[at].high)
     })
-}
-
-/// Which part of the documents a condition leaves, without knowing any of them.
-fn selectivity(node: &Node) -> f64 {
-    match node {
-        Node::And(nodes) => nodes.iter().map(selectivity).product(),
-        Node::Or(nodes) => nodes.iter().map(selectivity).sum::<f64>().min(1.0),
-        Node::Not(node) => 1.0 - selectivity(node),
-        Node::Test(test) => match &test.operator {
-            Operator::Compare(Comparison::Equal, _) | Operator::Size(_) => 0.1,
-            Operator::Compare(..) => 0.33,
-            Operator::In(values) => (values.len() as f64 * 0.1).min(0.5),
-            Operator::Regex(_) | Operator::ElemMatch(..) => 0.2,
-            Operator::Exists | Operator::Type(_) => 0.9,
-        },
-    }
 }
 
 /// What a cursor is bound to.

@@ -103,6 +103,12 @@ impl IndexRanges {
         let mut parts: Vec<_> = intervals.iter().map(|interval| interval.towards(field.direction)).collect();
         parts.sort_unstable();
         let prefixes = std::mem::take(&mut self.ranges);
+        if let [(prefix, _)] = &prefixes[..]
+            && prefix.is_empty()
+        {
+            self.ranges = parts;
+            return;
+        }
         self.ranges = prefixes
             .iter()
             .flat_map(|(prefix, _)| {

@@ -1,10 +1,12 @@
 //! What is asked for.
 
 use super::cursor::Cursor;
+use super::prepared::Prepared;
 use crate::document::order_key::Direction;
 use crate::document::{DocumentError, FieldPath};
 use crate::filter::{Filter, FilterError};
 use crate::index::definition::IndexField;
+use crate::sync::Arc;
 
 /// Sorting takes so much memory at most, unless it says otherwise.
 const SORT_BYTES_MAX: usize = 64 << 20;
@@ -88,12 +90,14 @@ pub(super) enum Hint {
 pub struct Query {
     pub(super) filter: Filter,
     /// Or the first mistake in it.
-    order: Result<Vec<IndexField>, QueryError>,
+    pub(super) order: Result<Arc<Vec<IndexField>>, QueryError>,
     pub(super) offset: u64,
     pub(super) limit: Option<u64>,
     pub(super) after: Option<Cursor>,
     pub(super) sort_bytes_max: usize,
     pub(super) hint: Option<Hint>,
+    /// The plans that it may be answered by, if it was prepared.
+    pub(super) prepared: Option<Arc<Prepared>>,
 }
 
 impl Query {
@@ -101,12 +105,13 @@ impl Query {
     pub fn new(filter: Filter) -> Query {
         Query {
             filter,
-            order: Ok(Vec::new()),
+            order: Ok(Arc::default()),
             offset: 0,
             limit: None,
             after: None,
             sort_bytes_max: SORT_BYTES_MAX,
             hint: None,
+            prepared: None,
         }
     }
 
@@ -133,10 +138,10 @@ impl Query {
             if order.iter().any(|field: &IndexField| field.path == path) {
                 return Err(QueryError::NamedTwice { path: path.to_string() });
             }
-            order.push(IndexField { path, direction });
+            Arc::make_mut(&mut order).push(IndexField { path, direction });
             Ok(order)
         });
-        Query { order, ..self }
+        Query { order, prepared: None, ..self }
     }
 
     /// Leaves the first so many out. They are found all the same: to go on page by page, [`Query::after`] costs less.
@@ -157,26 +162,26 @@ impl Query {
 
     /// Goes on behind the document that a cursor of the same query stands at: at what there is now, wherever that document is gone to.
     pub fn after(self, cursor: Cursor) -> Query {
-        Query { after: Some(cursor), ..self }
+        Query { after: Some(cursor), prepared: None, ..self }
     }
 
     /// How many bytes sorting may take, 64 MiB if it does not say. What an index has in order already takes none.
     pub fn sort_bytes_max(self, bytes: usize) -> Query {
-        Query { sort_bytes_max: bytes, ..self }
+        Query { sort_bytes_max: bytes, prepared: None, ..self }
     }
 
     /// Has the planner use this index.
     pub fn use_index(self, name: impl Into<String>) -> Query {
-        Query { hint: Some(Hint::Index(name.into())), ..self }
+        Query { hint: Some(Hint::Index(name.into())), prepared: None, ..self }
     }
 
     /// Has the planner use no index.
     pub fn use_scan(self) -> Query {
-        Query { hint: Some(Hint::Scan), ..self }
+        Query { hint: Some(Hint::Scan), prepared: None, ..self }
     }
 
     pub(super) fn order(&self) -> Result<&[IndexField], QueryError> {
-        self.order.as_deref().map_err(QueryError::clone)
+        self.order.as_ref().map(|order| &***order).map_err(QueryError::clone)
     }
 }
 

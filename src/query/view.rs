@@ -1,18 +1,36 @@
 //! What a query reads: a snapshot, or a transaction with its own writes.
 
+use super::stream::Stream;
 use crate::lsn::Lsn;
 use crate::map::Towards;
-use crate::mvcc::snapshot::Snapshot;
+use crate::mvcc::snapshot::{Seen, Snapshot};
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::txn::Txn;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Bound;
 
 /// See the module.
 pub(crate) enum View<'t, 's> {
     Snapshot(&'t Snapshot),
+    /// A snapshot, for whoever wants to know what reading it comes to.
+    Counted(&'t Snapshot, Counted<'t>),
     Txn(&'t Txn<'s>),
+}
+
+/// Where the versions are counted that reads come by: those of one space, and of all others.
+#[derive(Clone, Copy)]
+pub(crate) struct Counted<'t> {
+    pub(super) space: &'t Space,
+    pub(super) of_space: &'t Cell<u64>,
+    pub(super) of_others: &'t Cell<u64>,
+}
+
+impl<'t> Counted<'t> {
+    fn of(self, space: &Space) -> &'t Cell<u64> {
+        if std::ptr::eq(space, self.space) { self.of_space } else { self.of_others }
+    }
 }
 
 impl Clone for View<'_, '_> {
@@ -30,16 +48,22 @@ pub(crate) struct Entry<'t> {
     pub(crate) value: Cow<'t, [u8]>,
 }
 
+impl<'t> Entry<'t> {
+    fn seen((key, seen): (&'t [u8], Seen<'t>)) -> Entry<'t> {
+        Entry { key: Cow::Borrowed(key), lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) }
+    }
+}
+
 /// Where a value was committed, unless by the transaction itself, and the value.
 pub(super) type Found<'t> = (Option<Lsn>, Cow<'t, [u8]>);
 
-pub(super) type Entries<'t> = Box<dyn Iterator<Item = Entry<'t>> + 't>;
+pub(super) type Entries<'t> = Stream<'t, Entry<'t>>;
 
 impl<'t, 's: 't> View<'t, 's> {
     /// Indexes that became ready below have everything that is seen.
     pub(super) fn position(self) -> Lsn {
         match self {
-            View::Snapshot(snapshot) => snapshot.position(),
+            View::Snapshot(snapshot) | View::Counted(snapshot, _) => snapshot.position(),
             View::Txn(txn) => txn.position(),
         }
     }
@@ -47,7 +71,7 @@ impl<'t, 's: 't> View<'t, 's> {
     /// Whether what is read one after the other is as of one moment.
     pub(super) fn is_one_moment(self) -> bool {
         match self {
-            View::Snapshot(_) => true,
+            View::Snapshot(_) | View::Counted(..) => true,
             View::Txn(txn) => txn.isolation() != Isolation::ReadCommitted,
         }
     }
@@ -56,6 +80,10 @@ impl<'t, 's: 't> View<'t, 's> {
         match self {
             View::Snapshot(snapshot) => {
                 snapshot.get(space, key).map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))
+            }
+            View::Counted(snapshot, counted) => {
+                let found = snapshot.get_told(space, key, &counted.of(space));
+                found.map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))
             }
             View::Txn(txn) => txn.get(space, key).map(|found| (found.lsn, found.value)),
         }
@@ -72,7 +100,7 @@ impl<'t, 's: 't> View<'t, 's> {
                 let found = snapshot.get_each(space, keys).into_iter();
                 found.map(|seen| seen.map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))).collect()
             }
-            View::Txn(_) => keys.map(|key| self.get(space, key)).collect(),
+            View::Counted(..) | View::Txn(_) => keys.map(|key| self.get(space, key)).collect(),
         }
     }
 
@@ -88,13 +116,13 @@ impl<'t, 's: 't> View<'t, 's> {
         match self {
             View::Snapshot(snapshot) => {
                 let scan = snapshot.scan(space, range, towards).beginning_with(wanted);
-                Box::new(scan.map(|(key, seen)| Entry {
-                    key: Cow::Borrowed(key),
-                    lsn: Some(seen.lsn),
-                    value: Cow::Borrowed(seen.value),
-                }))
+                Stream::of(scan.map(Entry::seen))
             }
-            View::Txn(txn) => Box::new(txn.scan(space, range, towards).map(|entry| Entry {
+            View::Counted(snapshot, counted) => {
+                let scan = snapshot.scan(space, range, towards).beginning_with(wanted);
+                Stream::of(scan.told(counted.of(space)).map(Entry::seen))
+            }
+            View::Txn(txn) => Stream::of(txn.scan(space, range, towards).map(|entry| Entry {
                 key: entry.key,
                 lsn: entry.lsn,
                 value: entry.value,

@@ -13,6 +13,7 @@
 //!
 //! `step` marks the labelled steps of the protocols, where a test parks a thread for good.
 
+mod latest;
 #[cfg(any(loom, shuttle))]
 mod model;
 #[cfg(not(any(loom, shuttle)))]
@@ -20,6 +21,7 @@ mod real;
 mod step;
 mod try_lock;
 
+pub(crate) use latest::Latest;
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{
     Arc, Canary, INITIAL_SLOTS, Mutex, RingMemory, atomic, cell, epoch, futex_wait, futex_wake, nap,

@@ -23,12 +23,12 @@ fn scalar() -> impl Strategy<Value = Bson> {
     ]
 }
 
-fn value() -> impl Strategy<Value = Bson> {
+pub(super) fn value() -> impl Strategy<Value = Bson> {
     let element = prop_oneof![5 => scalar(), 1 => vec(scalar(), 0..3).prop_map(Bson::Array)];
     prop_oneof![6 => scalar(), 1 => vec(element, 0..3).prop_map(Bson::Array)]
 }
 
-fn document() -> impl Strategy<Value = Document> {
+pub(super) fn document() -> impl Strategy<Value = Document> {
     let inner = (proptest::option::of(value()), proptest::option::of(scalar())).prop_map(|(d, e)| {
         let fields = [("d", d), ("e", e)];
         fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Document>()
@@ -47,7 +47,7 @@ fn document() -> impl Strategy<Value = Document> {
     )
 }
 
-fn path() -> impl Strategy<Value = &'static str> {
+pub(super) fn path() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(&FIELDS[..])
 }
 
@@ -82,7 +82,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     })
 }
 
-fn index() -> impl Strategy<Value = Index> {
+pub(super) fn index() -> impl Strategy<Value = Index> {
     let fields = vec((path(), any::<bool>()), 1..3);
     let partial = proptest::option::weighted(0.2, test());
     let unique = proptest::bool::weighted(0.2);
@@ -150,6 +150,18 @@ fn ways(towns: &Collection, query: &Query) -> Vec<(String, Query)> {
     ways
 }
 
+/// The ways, each as a prepared query too, asked twice: when it is planned, and by the plan that it keeps.
+fn prepared_too(towns: &Collection, ways: Vec<(String, Query)>) -> Vec<(String, Query)> {
+    let mut all = Vec::new();
+    for (way, query) in ways {
+        if let Ok(prepared) = towns.prepare(query.clone()) {
+            all.extend((0..2).map(|time| (format!("{way}, prepared, time {time}"), Query::from(&prepared))));
+        }
+        all.push((way, query));
+    }
+    all
+}
+
 /// What a query gives, and what counting it gives.
 type Answer = (Vec<i32>, u64);
 
@@ -168,7 +180,7 @@ fn check(
     let unlimited = Asked { skip: 0, limit: None, ..asked.clone() };
     let whole = ask(unlimited.query().use_scan()).unwrap().0;
     let taken = (all.len() as u64).saturating_sub(asked.skip).min(asked.limit.unwrap_or(u64::MAX)) as usize;
-    for (way, query) in ways(towns, &unlimited.query()) {
+    for (way, query) in prepared_too(towns, ways(towns, &unlimited.query())) {
         let (found, counted) = match ask(query) {
             Ok(answer) => answer,
             Err(skipstone::Error::Query(skipstone::QueryError::CannotUse { .. })) => continue,
@@ -184,7 +196,7 @@ fn check(
             prop_assert_eq!(keys(&found), keys(&whole), "order by {}", way);
         }
     }
-    for (way, query) in ways(towns, &asked.query()) {
+    for (way, query) in prepared_too(towns, ways(towns, &asked.query())) {
         let Ok((found, counted)) = ask(query) else { continue };
         prop_assert_eq!((found.len(), counted), (taken, taken as u64), "limited by {}", way);
         prop_assert!(found.iter().all(|id| all.contains(id)), "limited by {}", way);
@@ -312,7 +324,7 @@ proptest! {
 }
 
 /// Puts a document, unless it has no place in an index.
-fn put(towns: &Collection, model: &mut BTreeMap<i32, Document>, id: i32, mut document: Document) {
+pub(super) fn put(towns: &Collection, model: &mut BTreeMap<i32, Document>, id: i32, mut document: Document) {
     document.insert("_id", id);
     if towns.upsert(document.clone()).is_ok() {
         model.insert(id, document);

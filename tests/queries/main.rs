@@ -5,5 +5,6 @@ mod cursors;
 mod differential;
 mod hostile;
 mod mistakes;
+mod prepared;
 mod streams;
 mod ways;

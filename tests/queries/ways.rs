@@ -1,8 +1,9 @@
 //! The ways that are chosen in larger stores: they are, and they give what a scan gives.
 
-use skipstone::bson::doc;
+use skipstone::bson::{Bson, doc};
 use skipstone::{
-    Collection, Database, Filter, Index, Isolation, Patch, Query, QueryError, TransactionOptions, field,
+    Collection, Database, Filter, Grouping, Index, Isolation, Patch, Query, QueryError, Snapshot,
+    TransactionOptions, field,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -116,6 +117,93 @@ fn long_walks_are_divided_and_lose_nothing() {
             .sum();
         assert_eq!((handed.into_inner(), sum.into_inner()), (count, expected), "{filter}");
     }
+}
+
+/// Groups and values of a long walk are made in parts. Of a sorted one they are not, and it has to give the same.
+#[test]
+fn groups_and_values_of_long_walks_are_those_of_one_thread() {
+    const MANY: i32 = 60_000;
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    let number = |n: i32| match n % 4 {
+        0 => Bson::Int32(n),
+        1 => Bson::Int64(i64::MAX - i64::from(n)),
+        2 => Bson::Double(f64::from(n) * 0.1),
+        _ => Bson::Double(1e18 / f64::from(n)),
+    };
+    let alike = |n: i32| if n % 2 == 0 { Bson::Int32(n % 5) } else { Bson::Double(f64::from(n % 5)) };
+    let document =
+        |n: i32| doc! { "_id": n, "group": alike(n), "n": number(n), "tags": [alike(n), n % 700], "i": n };
+    towns.insert_many((0..MANY).map(document)).unwrap();
+    towns.create_index(Index::on("i").unwrap()).unwrap();
+    towns.create_index(Index::on("n").unwrap().and("i").unwrap()).unwrap();
+    let grouping = Grouping::by(["group"])
+        .count("count")
+        .sum("sum", "n")
+        .sum("integers", "i")
+        .avg("avg", "n")
+        .min("min", "group")
+        .max("max", "n");
+    let queries = [
+        Query::all(),
+        Query::new(field("i").ge(0)).use_index("i"),
+        Query::new(field("i").ne(7)).use_index("n_i"),
+        Query::all().sort_desc("_id"),
+        Query::new(field("i").gt(i64::from(MANY))).use_index("i"),
+    ];
+    for query in queries {
+        // A limit of everything keeps it on one thread, and in its order.
+        let one_by_one = query.clone().limit(1 << 40);
+        for grouping in [&grouping, &Grouping::by([]).count("n").avg("a", "n")] {
+            let (all, one) =
+                (towns.group(grouping, query.clone()), towns.group(grouping, one_by_one.clone()));
+            assert_eq!(all.unwrap(), one.unwrap(), "{}", shown(&towns, &query));
+        }
+        for path in ["group", "tags", "n", "missing"] {
+            let (all, one) = (towns.distinct(path, query.clone()), towns.distinct(path, one_by_one.clone()));
+            assert_eq!(all.unwrap(), one.unwrap(), "{path}, {}", shown(&towns, &query));
+        }
+    }
+}
+
+#[test]
+fn what_was_walked_is_told() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    towns.insert_many((0..10).map(|n| doc! { "_id": n, "a": n })).unwrap();
+    let before = db.snapshot().unwrap();
+    for _ in 0..5 {
+        towns.patch(3, &Patch::new().inc("b", 1)).unwrap();
+    }
+    let versions = |snapshot: &Snapshot<'_>, query: Query| {
+        let explained = snapshot.collection(&towns).unwrap().explain_analyze(query).unwrap();
+        assert_eq!(explained.to_string().matches(" versions").count(), 1 + explained.root.inputs.len());
+        let entries = explained.root.inputs.first().map(|entries| entries.versions.unwrap());
+        (explained.root.versions.unwrap(), entries)
+    };
+    let now = db.snapshot().unwrap();
+    let all = Query::all().use_scan();
+    let by_index = Query::new(field("a").lt(5)).use_index("a");
+    assert_eq!(versions(&now, all.clone()), (10, None));
+    assert_eq!(versions(&now, by_index.clone()), (5, Some(5)));
+    // Those that came later lie above the one that is seen, as far as they are not pruned.
+    let walked = versions(&before, all).0;
+    assert!((11..=15).contains(&walked), "{walked}");
+    assert_eq!(versions(&before, by_index), (walked - 5, Some(5)));
+    assert!(!towns.explain(Query::all()).unwrap().to_string().contains("versions"));
+}
+
+#[test]
+fn long_conditions_and_values_are_shown_in_part() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    let text = "ä".repeat(5_000);
+    let query = Query::new(field("a").eq(text.clone()).and(field("b").in_((0..10_000).collect::<Vec<_>>())));
+    let steps = shown(&towns, &query.use_index("a"));
+    assert!(steps.chars().count() < 1_000, "{steps}");
+    assert!(steps.contains("characters)") && steps.contains(&text[..40]), "{steps}");
 }
 
 #[test]

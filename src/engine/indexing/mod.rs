@@ -26,7 +26,7 @@ use crate::io::IoError;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::chain::ANY_BASE;
-use crate::mvcc::store::{Space, Store};
+use crate::mvcc::store::{IN_ORDER, Space, Store};
 use crate::options::{Durability, Isolation};
 use crate::sync::{Arc, lock};
 use crate::txn::commit::{Committed, Failed};
@@ -125,6 +125,8 @@ impl Engine {
         loop {
             let mut txn = self.begin(Isolation::Snapshot);
             let number = catalog::next_number(&txn, self.store()).ok_or(IndexError::NoNumberLeft)?;
+            // One key of a unique index is asked for; those of others are walked.
+            let number = if definition.is_unique() { number } else { number | IN_ORDER };
             let (collection, phase) = (collection.id(), Phase::Building);
             let record = IndexRecord { collection, number, phase, definition: definition.clone() };
             record.put(&mut txn, self.store());
