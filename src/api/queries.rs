@@ -17,7 +17,7 @@ impl Collection {
     /// # Errors
     /// [`QueryError`](crate::QueryError): a mistake in the query; too much to sort.
     pub fn find(&self, query: impl Into<Query>) -> Result<Vec<Document>> {
-        self.ask(|asked| asked.find(&query.into())?.map(|found| Ok(found?.into_owned())).collect())
+        self.ask(|asked| asked.find(query.into())?.map(|found| Ok(found?.into_owned())).collect())
     }
 
     /// The first one.
@@ -25,7 +25,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn first(&self, query: impl Into<Query>) -> Result<Option<Document>> {
-        self.ask(|asked| Ok(asked.first(&query.into())?.map(|found| found.into_owned())))
+        self.ask(|asked| Ok(asked.first(query.into())?.map(|found| found.into_owned())))
     }
 
     /// Whether there is any.
@@ -33,7 +33,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn any(&self, query: impl Into<Query>) -> Result<bool> {
-        self.ask(|asked| asked.any(&query.into()))
+        self.ask(|asked| asked.any(query.into()))
     }
 
     /// How many there are. Reads no document if an index alone can say it.
@@ -41,7 +41,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
-        self.ask(|asked| asked.count(&query.into()))
+        self.ask(|asked| asked.count(query.into()))
     }
 
     /// The values of a field in the documents that a query gives, each once, in order; of arrays their elements.
@@ -49,7 +49,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`]; a path that is none; more than a million values.
     pub fn distinct(&self, path: &str, query: impl Into<Query>) -> Result<Vec<Bson>> {
-        self.ask(|asked| asked.distinct(path, &query.into()))
+        self.ask(|asked| asked.distinct(path, query.into()))
     }
 
     /// The documents that a query gives, summed up in groups, in the order of the groups' values.
@@ -57,7 +57,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`]; a mistake in the grouping; more than a million groups.
     pub fn group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Vec<bson::Document>> {
-        self.ask(|asked| asked.group(grouping, &query.into()))
+        self.ask(|asked| asked.group(grouping, query.into()))
     }
 
     /// How a query would be answered, without answering it.
@@ -65,7 +65,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.ask(|asked| asked.explain(&query.into()))
+        self.ask(|asked| asked.explain(query.into()))
     }
 
     /// Answers a query, and says what each step came to.
@@ -73,7 +73,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.ask(|asked| asked.explain_analyze(&query.into()))
+        self.ask(|asked| asked.explain_analyze(query.into()))
     }
 
     /// Prepares a query that will be asked often: its plan is kept, and values may be left open ([`param`](crate::param)). See [`PreparedQuery`].
@@ -120,7 +120,8 @@ impl Collection {
     ) -> Result<u64> {
         let store = self.0.engine.identity();
         self.alone(|documents, txn| {
-            let targets = Asked { store, space: documents.space, view: View::Txn(txn) }.targets(query)?;
+            let targets =
+                Asked { store, space: documents.space, view: View::Txn(txn) }.targets(query.clone())?;
             targets.iter().try_for_each(|target| change(documents, txn, target))?;
             Ok(targets.len() as u64)
         })

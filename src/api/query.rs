@@ -20,53 +20,53 @@ pub(super) struct Asked<'t, 's> {
 }
 
 impl<'t, 's: 't> Asked<'t, 's> {
-    fn planned(self, query: &Query) -> Result<Planned<'t, 's>> {
+    fn planned(self, query: Query) -> Result<Planned<'t, 's>> {
         Ok(Planned::new(self.view, (self.store, self.space), query)?)
     }
 
-    pub(super) fn find(self, query: &Query) -> Result<Matches<'t>> {
+    pub(super) fn find(self, query: Query) -> Result<Matches<'t>> {
         let planned = self.planned(query)?;
         let results = planned.run()?;
         let cursor = Box::new(move |row: &Row<'_>| planned.cursor_behind(row));
         Ok(Matches { results, name: self.space.name(), last: None, cursor })
     }
 
-    pub(super) fn for_each(self, query: &Query, each: impl Fn(Result<DocRef<'t>>) + Sync) -> Result<()> {
+    pub(super) fn for_each(self, query: Query, each: impl Fn(Result<DocRef<'t>>) + Sync) -> Result<()> {
         let name = self.space.name();
         let row = |row: Row<'t>| each(DocRef::new(row.value, row.lsn, name, &row.key));
         Ok(self.planned(query)?.for_each(&row)?)
     }
 
-    pub(super) fn count(self, query: &Query) -> Result<u64> {
+    pub(super) fn count(self, query: Query) -> Result<u64> {
         Ok(self.planned(query)?.count()?)
     }
 
-    pub(super) fn first(self, query: &Query) -> Result<Option<DocRef<'t>>> {
-        self.find(&query.clone().at_most(1))?.next().transpose()
+    pub(super) fn first(self, query: Query) -> Result<Option<DocRef<'t>>> {
+        self.find(query.at_most(1))?.next().transpose()
     }
 
-    pub(super) fn any(self, query: &Query) -> Result<bool> {
-        Ok(self.count(&query.clone().at_most(1))? > 0)
+    pub(super) fn any(self, query: Query) -> Result<bool> {
+        Ok(self.count(query.at_most(1))? > 0)
     }
 
-    pub(super) fn distinct(self, path: &str, query: &Query) -> Result<Vec<Bson>> {
+    pub(super) fn distinct(self, path: &str, query: Query) -> Result<Vec<Bson>> {
         Ok(self.planned(query)?.distinct(path)?)
     }
 
-    pub(super) fn group(self, grouping: &Grouping, query: &Query) -> Result<Vec<Document>> {
+    pub(super) fn group(self, grouping: &Grouping, query: Query) -> Result<Vec<Document>> {
         Ok(self.planned(query)?.group(grouping)?)
     }
 
-    pub(super) fn explain(self, query: &Query) -> Result<Explanation> {
+    pub(super) fn explain(self, query: Query) -> Result<Explanation> {
         Ok(self.planned(query)?.explain())
     }
 
-    pub(super) fn explain_analyze(self, query: &Query) -> Result<Explanation> {
+    pub(super) fn explain_analyze(self, query: Query) -> Result<Explanation> {
         Ok(self.planned(query)?.explain_analyze()?)
     }
 
     /// The keys of all that match, before any of them is changed.
-    pub(super) fn targets(self, query: &Query) -> Result<Vec<Target>> {
+    pub(super) fn targets(self, query: Query) -> Result<Vec<Target>> {
         let target = |row: std::result::Result<Row<'_>, QueryError>| {
             let key = row?.key.into_owned();
             Ok(Target { id: DocumentId::from_key(&key)?, key })

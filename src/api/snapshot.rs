@@ -149,7 +149,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// [`QueryError`](crate::QueryError): a mistake in the query; too much to sort.
     pub fn find(&self, query: impl Into<Query>) -> Result<Matches<'s>> {
-        self.asked().find(&query.into())
+        self.asked().find(query.into())
     }
 
     /// Hands the documents that match to several threads, in no order; a long scan of all documents is divided among them. Offset, limit and order count for
@@ -162,7 +162,7 @@ impl<'s> SnapshotCollection<'s> {
         query: impl Into<Query>,
         each: impl Fn(Result<DocRef<'s>>) + Sync,
     ) -> Result<()> {
-        self.asked().for_each(&query.into(), each)
+        self.asked().for_each(query.into(), each)
     }
 
     /// The first one.
@@ -170,7 +170,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn first(&self, query: impl Into<Query>) -> Result<Option<DocRef<'s>>> {
-        self.asked().first(&query.into())
+        self.asked().first(query.into())
     }
 
     /// Whether there is any.
@@ -178,7 +178,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn any(&self, query: impl Into<Query>) -> Result<bool> {
-        self.asked().any(&query.into())
+        self.asked().any(query.into())
     }
 
     /// How many there are. Reads no document if an index alone can say it.
@@ -186,7 +186,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
-        self.asked().count(&query.into())
+        self.asked().count(query.into())
     }
 
     /// The values of a field in the documents that a query gives, each once, in order; of arrays their elements.
@@ -194,7 +194,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`]; a path that is none; more than a million values.
     pub fn distinct(&self, path: &str, query: impl Into<Query>) -> Result<Vec<Bson>> {
-        self.asked().distinct(path, &query.into())
+        self.asked().distinct(path, query.into())
     }
 
     /// The documents that a query gives, summed up in groups, in the order of the groups' values.
@@ -202,7 +202,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`]; a mistake in the grouping; more than a million groups.
     pub fn group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Vec<bson::Document>> {
-        self.asked().group(grouping, &query.into())
+        self.asked().group(grouping, query.into())
     }
 
     /// How a query would be answered, without answering it.
@@ -210,7 +210,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.asked().explain(&query.into())
+        self.asked().explain(query.into())
     }
 
     /// Answers a query, and says what each step came to.
@@ -218,7 +218,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.asked().explain_analyze(&query.into())
+        self.asked().explain_analyze(query.into())
     }
 
     pub(super) fn asked(&self) -> Asked<'s, 's> {

@@ -57,7 +57,7 @@ impl Collection {
         let seen: &'static Snapshot = unsafe { &*std::ptr::from_ref(&*snapshot) };
         // SAFETY: lives as long as the store, which the collection in the stream keeps.
         let space: &'static Space = unsafe { &*std::ptr::from_ref(self.0.space()) };
-        let planned = Planned::new(View::Snapshot(seen), (self.0.engine.identity(), space), &query.into())?;
+        let planned = Planned::new(View::Snapshot(seen), (self.0.engine.identity(), space), query.into())?;
         Ok(DocumentStream { results: planned.run_stepwise()?, snapshot, collection: self.clone() })
     }
 }

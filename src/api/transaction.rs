@@ -277,7 +277,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As [`SnapshotCollection::find`](crate::SnapshotCollection::find).
     pub fn find(&self, query: impl Into<Query>) -> Result<Matches<'_>> {
-        self.asked().find(&query.into())
+        self.asked().find(query.into())
     }
 
     /// The first one.
@@ -285,7 +285,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As [`TransactionCollection::find`].
     pub fn first(&self, query: impl Into<Query>) -> Result<Option<DocRef<'_>>> {
-        self.asked().first(&query.into())
+        self.asked().first(query.into())
     }
 
     /// How many there are.
@@ -293,7 +293,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As [`TransactionCollection::find`].
     pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
-        self.asked().count(&query.into())
+        self.asked().count(query.into())
     }
 
     /// Patches all documents that a query gives; returns how many. All of them are found before the first is changed.
@@ -301,7 +301,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As [`TransactionCollection::find`] and [`TransactionCollection::patch`]. Some may have been changed then, in the transaction.
     pub fn patch_matching(&mut self, query: impl Into<Query>, patch: &Patch) -> Result<u64> {
-        let targets = self.asked().targets(&query.into())?;
+        let targets = self.asked().targets(query.into())?;
         for target in &targets {
             self.documents.patch(self.txn, target, None, patch)?;
         }
@@ -313,7 +313,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// # Errors
     /// As [`TransactionCollection::find`].
     pub fn delete_matching(&mut self, query: impl Into<Query>) -> Result<u64> {
-        let targets = self.asked().targets(&query.into())?;
+        let targets = self.asked().targets(query.into())?;
         for target in &targets {
             self.documents.delete(self.txn, target, None)?;
         }

@@ -140,6 +140,9 @@ pub(crate) fn is_one_of_several(value: &[u8]) -> bool {
     value.first() == Some(&SEVERAL)
 }
 
+/// What most values have room in.
+const USUAL_BYTES: usize = 32;
+
 /// What a path leads to, as parts of keys: at least one value.
 struct Values {
     /// One behind the other.
@@ -174,7 +177,11 @@ pub(crate) fn push_first(document: &RawDocument, path: &FieldPath, direction: Di
 }
 
 fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
-    let found = RefCell::new(Values { bytes: Vec::new(), ends: SmallVec::new(), are_missing: true });
+    let found = RefCell::new(Values {
+        bytes: Vec::with_capacity(USUAL_BYTES),
+        ends: SmallVec::new(),
+        are_missing: true,
+    });
     let add = |value: Option<RawBsonRef<'_>>| {
         let mut found = found.borrow_mut();
         found.are_missing &= value.is_none();

@@ -101,6 +101,11 @@ impl<T> Directory<T> {
         self.first(guard).prefetch(self.hash(key));
     }
 
+    /// The same for the node, once the slot is near.
+    pub(super) fn prefetch_node(&self, key: &[u8], guard: &Guard) {
+        self.first(guard).prefetch_node(self.hash(key));
+    }
+
     /// Puts nodes in whose keys nobody else has in mind. Their slots are fetched many at a time, for each is cold.
     pub(super) fn insert_new(&self, nodes: &[Node<T>], guard: &Guard) {
         let table = self.first(guard);

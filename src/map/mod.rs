@@ -249,6 +249,11 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.directory.iter().for_each(|directory| directory.prefetch(key, guard));
     }
 
+    /// The same for what it looks at next, once the first is near.
+    pub(crate) fn prefetch_node(&self, key: &[u8], guard: &Guard) {
+        self.directory.iter().for_each(|directory| directory.prefetch_node(key, guard));
+    }
+
     /// The node under `key`, made by `new` if there is none.
     pub(crate) fn get_or_insert<'g>(&self, key: &[u8], new: impl Fn() -> T, guard: &'g Guard) -> &'g Node<T> {
         // Only from the directory: what the ordered part alone has may not be linked yet.

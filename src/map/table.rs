@@ -118,6 +118,9 @@ pub(super) struct Table<T> {
     moved: AtomicUsize,
 }
 
+/// A node that lies farther from where it is looked for is not asked for before.
+const PREFETCHED_SLOTS: usize = 8;
+
 impl<T> Table<T> {
     /// The number of slots must be a power of two, and a chunk at least.
     pub(super) fn new(slots: usize) -> Table<T> {
@@ -142,6 +145,16 @@ impl<T> Table<T> {
     #[inline]
     pub(super) fn prefetch(&self, hash: Hash) {
         prefetch(&raw const self.slots[hash.0 as usize & (self.slots.len() - 1)]);
+    }
+
+    /// Has the node near that is under a key with this hash, most likely.
+    pub(super) fn prefetch_node(&self, hash: Hash) {
+        // Relaxed: nothing is read by what is found.
+        let words = self.path(hash).map(|slot| Word::<T>(slot.load(Ordering::Relaxed)));
+        let mut words = words.take(PREFETCHED_SLOTS).take_while(|word| !word.is_end());
+        if let Some(link) = words.find(|word| word.has_tag(hash)).and_then(Word::link) {
+            prefetch(link.0.as_ptr());
+        }
     }
 
     #[inline]

@@ -57,7 +57,7 @@ impl Snapshot {
         self.keep(visible)
     }
 
-    /// The values under some keys. What one after the other would wait for, the node and the version, is fetched for all at a time.
+    /// The values under some keys. What one after the other would wait for, the node, the version and the value's end, is fetched for all at a time.
     pub(crate) fn get_each<'s, 'k>(
         &'s self,
         space: &'s Space,
@@ -65,10 +65,14 @@ impl Snapshot {
     ) -> Vec<Option<Seen<'s>>> {
         let guard = epoch::pin();
         keys.clone().for_each(|key| space.records().prefetch(key, &guard));
+        keys.clone().for_each(|key| space.records().prefetch_node(key, &guard));
         let records: SmallVec<[_; 32]> = keys.map(|key| space.records().get(key, &guard)).collect();
         records.iter().flatten().for_each(|record| record.prefetch_newest());
         let visible = |record: Option<&Node<Record>>| record?.visible(self.position(), &guard).ok().flatten();
-        records.into_iter().map(|record| self.keep(visible(record)?)).collect()
+        let found: Vec<_> = records.into_iter().map(|record| self.keep(visible(record)?)).collect();
+        // Whoever checks a document looks there first.
+        found.iter().flatten().for_each(|seen| prefetch(seen.value.as_ptr_range().end.wrapping_sub(1)));
+        found
     }
 
     /// A tombstone is nothing; anything else outlives the guard.
@@ -147,6 +151,7 @@ impl<'s, W: Tally> Scan<'s, W> {
             met.len() < batch
         });
         met.iter().for_each(|(_, record)| record.prefetch_newest());
+        self.fetched.reserve(met.len());
         for (key, record) in &met {
             let visible = record.visible_told(snapshot.position(), &guard, &self.tally).ok().flatten();
             if let Some(seen) = visible.and_then(|visible| snapshot.keep(visible)) {

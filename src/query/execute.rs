@@ -58,16 +58,16 @@ pub(super) fn run<'t, 's: 't>(
     let matching = matching(plan, ground, meter);
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let ordered: Results<'t> = match plan.order.as_ref().filter(|_| plan.is_sorted) {
+    let ordered = match plan.order.as_ref().filter(|_| plan.is_sorted) {
         Some(order) => {
             let after = query.after.as_ref().map(|cursor| &cursor.key[..]);
             let wanted = limit.saturating_add(offset);
             let sorted = sort::sort(matching, order, after, wanted, query.sort_bytes_max)?;
-            meter.over(Step::Sort, Stream::of(sorted.map(Ok)))
+            meter.over(Step::Sort, Stream::of(sorted))
         }
-        None => matching.map_each(Ok),
+        None => matching,
     };
-    Ok(ordered.slice(offset, limit))
+    Ok(ordered.slice_each(offset, limit, Ok))
 }
 
 /// The documents that match, in the order of the access.

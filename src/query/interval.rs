@@ -39,8 +39,11 @@ pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
     key
 }
 
+/// What the keys of most values have room in.
+const USUAL_BYTES: usize = 32;
+
 fn encoded(value: RawBsonRef<'_>) -> Vec<u8> {
-    let mut key = Vec::new();
+    let mut key = Vec::with_capacity(USUAL_BYTES);
     order_key::encode(value, Direction::Ascending, &mut key);
     key
 }

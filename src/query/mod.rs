@@ -103,11 +103,11 @@ impl<'t, 's: 't> Planned<'t, 's> {
     pub(crate) fn new(
         view: View<'t, 's>,
         (store, collection): (u64, &'s Space),
-        query: &Query,
+        query: Query,
     ) -> Result<Self, QueryError> {
-        let plan = match &query.prepared {
+        let plan = match query.prepared.clone() {
             Some(prepared) => prepared.plan(view, (store, collection), query)?,
-            None => Arc::new(Planner::new(view, (store, collection), query)?.plan()?),
+            None => Arc::new(Planner::new(view, (store, collection), &query)?.plan()?),
         };
         let ground = Ground { view, collection, wanted: plan.wanted() };
         Ok(Planned { plan, ground, store })

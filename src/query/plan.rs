@@ -78,6 +78,12 @@ pub(super) fn residual(is_met: &[bool], view: View<'_, '_>) -> impl Iterator<Ite
 }
 
 impl Plan {
+    /// The same for other values of the query.
+    pub(super) fn with(&self, access: Access, query: Query) -> Plan {
+        let (residual, order) = (self.residual.clone(), self.order.clone());
+        Plan { access, query, residual, order, ..*self }
+    }
+
     /// Whether a document that the access gave matches.
     pub(super) fn matches(&self, document: &RawDocument) -> bool {
         let conditions = self.conditions();

@@ -71,7 +71,7 @@ impl PreparedQuery {
     /// [`FilterError::Values`](crate::FilterError::Values) for too few or too many; a value that can be in no document.
     pub fn bind<V: Into<Bson>>(&self, values: impl IntoIterator<Item = V>) -> Result<Query, QueryError> {
         let filter = self.query.filter.bound(values.into_iter().map(Into::into))?;
-        Ok(Query { filter, ..self.query.clone() })
+        Ok(self.query.with_filter(filter))
     }
 }
 
@@ -112,23 +112,25 @@ impl Prepared {
         &self,
         view: View<'t, 's>,
         (store, collection): (u64, &'s Space),
-        query: &Query,
+        query: Query,
     ) -> Result<Arc<Plan>, QueryError> {
         query.filter.checked_tree()?;
         let slot = &self.kept[usize::from(query.limit == Some(1))];
         // Before the plan: what is gathered meanwhile has it chosen anew.
         let gathered = Indexes::of(collection).gathered();
         let known = slot.read(|known| {
-            known.filter(|known| known.gathered == gathered && known.holds(view, collection, query)).cloned()
+            known.filter(|known| known.gathered == gathered && known.holds(view, collection, &query)).cloned()
         });
-        let plan = known.and_then(|known| match self.has_parameters {
-            true => known.plan_for(view, collection, query),
-            false => known.is_right(view, collection).then(|| Arc::clone(&known.plan)),
-        });
-        if let Some(plan) = plan {
-            return Ok(plan);
+        if let Some(known) = known {
+            if self.has_parameters {
+                if let Some(access) = known.access_for(view, collection, &query) {
+                    return Ok(Arc::new(known.plan.with(access, query)));
+                }
+            } else if known.is_right(view, collection) {
+                return Ok(Arc::clone(&known.plan));
+            }
         }
-        let planner = Planner::new(view, (store, collection), query)?;
+        let planner = Planner::new(view, (store, collection), &query)?;
         let plan = Arc::new(planner.plan()?);
         if !self.has_parameters || is_for_other_values(&plan) {
             slot.replace(Arc::new(Template::new(&plan, view, planner.listed, gathered)));
@@ -176,13 +178,13 @@ impl Template {
         self.plan.is_one_entry || !self.plan.access.walks().into_iter().any(gained)
     }
 
-    /// The plan for the values of a query, if it is one for them.
-    fn plan_for<'t, 's: 't>(
+    /// Where the plan has the documents for the values of a query, if it is one for them.
+    fn access_for<'t, 's: 't>(
         &self,
         view: View<'t, 's>,
         collection: &'s Space,
         query: &Query,
-    ) -> Option<Arc<Plan>> {
+    ) -> Option<Access> {
         let plan = &self.plan;
         let tree = query.filter.checked_tree().ok()?;
         let conditions = conditions(&tree.node);
@@ -192,8 +194,9 @@ impl Template {
             Access::Intersection(..) | Access::Union(..) => return None,
         };
         let found = ranges::of_index(definition, conditions, walk.are_several);
+        // None, one and several ranges are three things: for the order, and for whether the access gives one document.
         let is_alike = (found.points, found.limited) == (walk.points, walk.limited)
-            && (found.ranges.len() == 1) == (walk.ranges.len() == 1)
+            && found.ranges.len().min(2) == walk.ranges.len().min(2)
             && residual(&found.is_met, view).eq(plan.residual.iter().copied())
             && is_whole_for(definition, conditions);
         if !is_alike || !self.is_right(view, collection) {
@@ -207,10 +210,9 @@ impl Template {
             }
         }
         let walk = Walk { ranges: found.ranges.into(), entries, ..walk.clone() };
-        let access = match kept {
+        Some(match kept {
             Some(kept) => Access::Index(Arc::clone(kept), walk),
             None => Access::Documents(walk),
-        };
-        Some(Arc::new(Plan { access, query: query.clone(), ..Plan::clone(plan) }))
+        })
     }
 }

@@ -180,6 +180,20 @@ impl Query {
         Query { hint: Some(Hint::Scan), prepared: None, ..self }
     }
 
+    /// The same with another filter.
+    pub(super) fn with_filter(&self, filter: Filter) -> Query {
+        Query {
+            filter,
+            order: self.order.clone(),
+            offset: self.offset,
+            limit: self.limit,
+            after: self.after.clone(),
+            sort_bytes_max: self.sort_bytes_max,
+            hint: self.hint.clone(),
+            prepared: self.prepared.clone(),
+        }
+    }
+
     pub(super) fn order(&self) -> Result<&[IndexField], QueryError> {
         self.order.as_ref().map(|order| &***order).map_err(QueryError::clone)
     }

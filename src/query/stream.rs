@@ -31,12 +31,16 @@ impl<'t, T: 't> Stream<'t, T> {
         }
     }
 
-    /// Without the first so many, and no more than so many.
-    pub(super) fn slice(self, offset: usize, limit: usize) -> Self {
+    /// The same without the first so many, and of no more than so many.
+    pub(super) fn slice_each<U: 't>(
+        self,
+        offset: usize,
+        limit: usize,
+        map: impl Fn(T) -> U + 't,
+    ) -> Stream<'t, U> {
         match self {
-            Stream::One(row) => Stream::One(row.filter(|_| offset == 0 && limit > 0)),
-            rows if offset == 0 && limit == usize::MAX => rows,
-            Stream::Many(rows) => Stream::of(rows.skip(offset).take(limit)),
+            Stream::One(row) => Stream::One(row.filter(|_| offset == 0 && limit > 0).map(map)),
+            Stream::Many(rows) => Stream::of(rows.skip(offset).take(limit).map(map)),
         }
     }
 }
@@ -62,7 +66,10 @@ mod tests {
             for (offset, limit) in [(0, 0), (0, 1), (1, 1), (0, usize::MAX), (1, usize::MAX)] {
                 let both = [Stream::One(Some(number)), Stream::of(std::iter::once(number))];
                 let [one, many] = both.map(|rows| {
-                    rows.keep(|n| n % 2 == 0).map_each(|n| n + 1).slice(offset, limit).collect::<Vec<_>>()
+                    rows.keep(|n| n % 2 == 0)
+                        .map_each(|n| n + 1)
+                        .slice_each(offset, limit, |n| n * 3)
+                        .collect::<Vec<_>>()
                 });
                 assert_eq!(one, many, "{number}, from {offset}, {limit}");
             }
