@@ -153,7 +153,7 @@ impl Template {
     fn new(plan: &Arc<Plan>, view: View<'_, '_>, listed: &[Arc<Kept>], gathered: u64) -> Template {
         let (position, indexes) = (view.position(), listed.to_vec());
         let ready = || indexes.iter().filter_map(|index| index.ready);
-        let from = ready().filter(|ready| *ready < position).max().unwrap_or(Lsn::new(0));
+        let from = ready().filter(|ready| *ready < position).max().unwrap_or(Lsn::ZERO);
         let up_to = ready().filter(|ready| *ready >= position).min();
         let (plan, is_one_moment) = (Arc::clone(plan), view.is_one_moment());
         Template { plan, indexes, gathered, from, up_to, is_one_moment }
