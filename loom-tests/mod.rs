@@ -16,7 +16,9 @@ mod group_commit;
 mod key_switch;
 mod loaded;
 mod map;
+mod patches;
 mod prune;
+
 mod serializable;
 mod small_log;
 mod unfinished;

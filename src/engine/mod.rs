@@ -31,6 +31,7 @@ mod verify_open;
 
 use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyProvider;
+use crate::index::set::Indexes;
 use crate::io::{Device, DirLock, IoError};
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
@@ -39,6 +40,7 @@ use crate::options::{Durability, Isolation};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use crate::txn::commit::{Committed, Failed, Ground};
+use crate::txn::reapply::{self, Mended};
 use crate::txn::{self, Txn};
 use backup::Backup;
 use catalog::Kind;
@@ -98,12 +100,12 @@ impl<'s> From<Failed<'s>> for NotCommitted<'s> {
     }
 }
 
-/// Writes entries by the indexes that there are now, if they have changed since the documents were written.
-fn index_anew<'s>(txn: &mut Txn<'s>) -> Result<(), NotCommitted<'s>> {
-    for collection in txn.outdated() {
-        maintain::anew(txn, collection).map_err(|error| NotCommitted::Index { collection, error })?;
+/// Writes entries by the indexes that there are now, after documents or indexes have changed since they were written.
+fn index_anew<'s>(txn: &mut Txn<'s>, collection: &'s Space) -> Result<(), NotCommitted<'s>> {
+    if Indexes::of(collection).current().is_empty() && !txn.is_outdated(collection) {
+        return Ok(());
     }
-    Ok(())
+    maintain::anew(txn, collection).map_err(|error| NotCommitted::Index { collection, error })
 }
 
 /// Less log than this since the last checkpoint is replayed as fast as it is loaded.
@@ -204,11 +206,12 @@ impl Engine {
     /// Commits, and returns when that is acknowledged at `durability`.
     pub(crate) fn commit<'s>(
         &'s self,
-        mut txn: Txn<'s>,
+        txn: Txn<'s>,
         durability: Durability,
-    ) -> Result<Committed, NotCommitted<'s>> {
-        index_anew(&mut txn)?;
-        Ok(self.commit_as_is(txn, durability)?)
+    ) -> Result<Mended, NotCommitted<'s>> {
+        let mended = reapply::commit(txn, &self.config.limits, index_anew)?;
+        self.acknowledge(mended.committed, durability).map_err(Failed::Log)?;
+        Ok(mended)
     }
 
     /// The same of a transaction that wrote no documents.
@@ -223,9 +226,8 @@ impl Engine {
     }
 
     /// Commits, and sees to it that the commit becomes durable, without waiting for that.
-    pub(crate) fn commit_async<'s>(&'s self, mut txn: Txn<'s>) -> Result<Committed, NotCommitted<'s>> {
-        index_anew(&mut txn)?;
-        let committed = txn.commit()?;
+    pub(crate) fn commit_async<'s>(&'s self, txn: Txn<'s>) -> Result<Committed, NotCommitted<'s>> {
+        let Mended { committed, .. } = reapply::commit(txn, &self.config.limits, index_anew)?;
         if let Some(log) = self.log()
             && log.durable() < committed.end
         {

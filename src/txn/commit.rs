@@ -54,6 +54,19 @@ pub(crate) enum Failed<'s> {
     Log(IoError),
 }
 
+/// A transaction that did not commit: nothing of it is in reach of others any more.
+pub(crate) struct Withdrawn<'s> {
+    pub(crate) failed: Failed<'s>,
+    /// Where it read and what it would have written, if some of that can be made anew for what is committed by now.
+    pub(crate) to_mend: Option<(Snapshot, SortedWrites<'s>)>,
+}
+
+impl<'s> From<Failed<'s>> for Box<Withdrawn<'s>> {
+    fn from(failed: Failed<'s>) -> Box<Withdrawn<'s>> {
+        Box::new(Withdrawn { failed, to_mend: None })
+    }
+}
+
 /// A commit in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Committed {
@@ -74,7 +87,7 @@ const KEYS_PER_PIN: usize = 64;
 
 impl<'s> Commit<'_, 's> {
     /// Commits `writes`, which are not empty.
-    pub(crate) fn run(self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed<'s>> {
+    pub(crate) fn run(self, mut writes: SortedWrites<'s>) -> Result<Committed, Box<Withdrawn<'s>>> {
         let frame = self.prepare(&writes)?;
         // One pin for all of a small transaction's look-ups; no pin while waiting for room in the log.
         let mut guard = epoch::pin();
@@ -84,7 +97,10 @@ impl<'s> Commit<'_, 's> {
             .and_then(|()| self.decide(&state, &writes, frame.as_ref(), &mut guard));
         let committed = match decided {
             Ok(committed) => committed,
-            Err(failed) => return Err(self.withdraw(state, &writes, failed)),
+            Err(failed) => {
+                let to_mend = withdraw(state, writes).map(|writes| (self.snapshot, writes));
+                return Err(Box::new(Withdrawn { failed, to_mend }));
+            }
         };
         step(Step::Committed);
         let published = match frame {
@@ -98,7 +114,7 @@ impl<'s> Commit<'_, 's> {
         // What we superseded is what we saw: nothing of it could be pruned before.
         drop(self.snapshot);
         prune(self.ground.store, writes, &mut guard);
-        published.map_err(Failed::Log).map(|()| committed)
+        Ok(published.map_err(Failed::Log).map(|()| committed)?)
     }
 
     fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared<'s>>, Failed<'s>> {
@@ -205,22 +221,6 @@ impl<'s> Commit<'_, 's> {
     fn publish(&self, lsn: Lsn, frame: Prepared<'_>) -> Result<(), IoError> {
         self.ground.log.expect("there is a frame only with a log").publish(lsn, frame)
     }
-
-    /// Gives up: takes the versions off again, unless somebody already did, and retires them.
-    fn withdraw(&self, state: OwnState, writes: &SortedWrites<'s>, failed: Failed<'s>) -> Failed<'s> {
-        state.abort();
-        for ((_, key), write) in writes.iter().filter(|(_, write)| write.record().is_some()) {
-            let guard = epoch::pin();
-            // By key: without our version on it the record may have died meanwhile.
-            if let Some(record) = write.space.records().get(key, &guard) {
-                record.withdraw(write.version(), &guard);
-            }
-            // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
-            unsafe { garbage::retire_version(write.version(), &guard) };
-        }
-        state.retire();
-        failed
-    }
 }
 
 enum Undecided<'s> {
@@ -233,6 +233,27 @@ impl From<Interrupted> for Undecided<'_> {
     fn from(interrupted: Interrupted) -> Self {
         Undecided::Interrupted(interrupted)
     }
+}
+
+/// Gives up: takes the versions off again, unless somebody already did, and retires them. Returns the writes if there are patches among them.
+fn withdraw<'s>(state: OwnState, mut writes: SortedWrites<'s>) -> Option<SortedWrites<'s>> {
+    state.abort();
+    let is_to_mend = writes.iter().any(|(_, write)| !write.patches().is_empty());
+    for ((_, key), write) in writes.iter_mut().filter(|(_, write)| write.record().is_some()) {
+        let guard = epoch::pin();
+        // By key: without our version on it the record may have died meanwhile.
+        if let Some(record) = write.space.records().get(key, &guard) {
+            record.withdraw(write.version(), &guard);
+        }
+        let version = write.version();
+        if is_to_mend {
+            *write = write.again();
+        }
+        // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
+        unsafe { garbage::retire_version(version, &guard) };
+    }
+    state.retire();
+    is_to_mend.then_some(writes)
 }
 
 /// Step 5: from here on nobody needs the state to know.
