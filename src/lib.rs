@@ -58,10 +58,10 @@ pub use bson;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
-    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, DocumentStream, Error,
-    IndexInfo, KeyValue, KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection,
-    SnapshotKeyspace, Stats, Transaction, TransactionCollection, TransactionDocumentScan,
-    TransactionKeyValueScan, TransactionKeyspace,
+    Builder, Change, ChangeKind, Changes, Collection, CommitHandle, Database, DocRef, Document, DocumentScan,
+    DocumentStream, Error, FeedCursor, IndexInfo, KeyValue, KeyValueScan, Keyspace, LivePatch, LiveQuery,
+    Matches, Result, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats, Transaction,
+    TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan, TransactionKeyspace, Watch,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;

@@ -73,6 +73,12 @@ impl LogEnd {
         Lsn(self.0.load(Ordering::Acquire))
     }
 
+    /// The log's end; what the caller did before is seen by whoever takes a position later.
+    pub(crate) fn touch(&self) -> Lsn {
+        // AcqRel: as `reserve`, of nothing.
+        Lsn(self.0.fetch_add(0, Ordering::AcqRel))
+    }
+
     /// Takes the next `bytes` of the log; where they begin is the caller's position.
     #[inline]
     pub(crate) fn reserve(&self, bytes: u64) -> Lsn {

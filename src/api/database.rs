@@ -49,7 +49,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Database {

@@ -5,6 +5,7 @@ use crate::document::{DocumentError, DocumentId};
 use crate::engine::error::{BackupError, OpenError, RotateKeyError};
 use crate::engine::indexing::IndexError;
 use crate::io::IoError;
+use crate::log::reader::LogError;
 use crate::lsn::Lsn;
 use crate::query::QueryError;
 use crate::txn::error::Conflict;
@@ -176,6 +177,21 @@ pub enum Error {
         position: Lsn,
         /// The oldest one that can be read.
         oldest: Lsn,
+    },
+    /// The text is no place in a feed of changes.
+    #[error("this is no cursor of a feed: take the text that `Changes::cursor` gave, as a whole")]
+    NoFeedCursor,
+    /// A place in a feed of another store.
+    #[error(
+        "the cursor belongs to a feed of another store; a store in memory is another one each time it is made"
+    )]
+    ForeignCursor,
+    /// The log could not be read back.
+    #[error(transparent)]
+    #[non_exhaustive]
+    Log {
+        /// Why, and where.
+        cause: Box<LogError>,
     },
     /// The position lies in the future.
     #[error("position {position} is not reached yet: the log ends at {end}")]

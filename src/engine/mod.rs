@@ -16,6 +16,7 @@ pub(crate) mod checkpointer;
 pub(crate) mod config;
 pub(crate) mod descriptor;
 pub(crate) mod error;
+pub(crate) mod feed;
 pub(crate) mod finding;
 mod found;
 pub(crate) mod indexing;
@@ -33,6 +34,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyProvider;
 use crate::index::set::Indexes;
 use crate::io::{Device, DirLock, IoError};
+use crate::log::reader::Start;
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::store::{Space, Store, Swept};
@@ -262,6 +264,12 @@ impl Engine {
         Ok(())
     }
 
+    /// The position behind which the log holds everything that was committed, and where to read it from.
+    fn log_kept(&self) -> (Lsn, Start) {
+        let disk = self.disk.as_ref().expect("only a store on a disk has a log");
+        disk.checkpointer.with_kept(|_, kept| (kept.position(), kept.start()))
+    }
+
     /// Everything below is on stable storage; in memory nothing ever is.
     pub(crate) fn durable_position(&self) -> Lsn {
         self.log().map_or(Lsn::ZERO, |log| log.durable())
@@ -395,6 +403,7 @@ impl Engine {
         let checkpointed = self.checkpoint_at_close();
         let flushed = self.log().map_or(Ok(()), |log| log.close());
         self.maintenance.stop();
+        self.store.changes().wake_all();
         flushed?;
         Ok(checkpointed?)
     }

@@ -2,6 +2,7 @@
 
 use super::active::{Active, Gone};
 use super::chain::Record;
+use super::changes::Changes;
 use super::era::Era;
 use super::garbage;
 use super::horizon::Horizon;
@@ -162,6 +163,7 @@ pub(crate) struct Store {
     identity: StoreIdentity,
     end: Arc<LogEnd>,
     active: Active,
+    changes: Changes,
     /// How much of the log's past stays readable, in bytes.
     retained_bytes: AtomicU64,
     /// Boxed, so that a space's address is good as long as the store; never removed from.
@@ -180,6 +182,7 @@ impl Store {
             identity: StoreIdentity::new(),
             end,
             active: Active::new(),
+            changes: Changes::new(),
             retained_bytes: AtomicU64::new(retained_bytes),
             spaces: Mutex::new(Vec::new()),
         }
@@ -192,6 +195,11 @@ impl Store {
 
     pub(crate) fn active(&self) -> &Active {
         &self.active
+    }
+
+    /// What was committed, if there is no log that says so.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The space with this id, made if there is none. A cold path: handles keep the reference.

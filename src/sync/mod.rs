@@ -19,6 +19,7 @@ mod model;
 mod real;
 mod step;
 mod try_lock;
+pub(crate) mod wakers;
 
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{

@@ -15,10 +15,11 @@ use super::read_set::ReadSet;
 use super::validate::{Stale, Validator};
 use super::write_set::SortedWrites;
 use crate::io::IoError;
-use crate::log::batch::Write;
+use crate::log::batch::{self, Write};
 use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::chain::{Record, Refused};
+use crate::mvcc::changes;
 use crate::mvcc::era::EraNumber;
 use crate::mvcc::garbage::{self, OwnState};
 use crate::mvcc::snapshot::Snapshot;
@@ -81,7 +82,7 @@ pub(crate) struct Committed {
 /// giving up and trying again after a pause, with a new snapshot, lets them pass.
 const PUSHES_MAX: u32 = 64;
 /// In a store without a log, positions count in this unit.
-const UNLOGGED_BYTES: u64 = Lsn::ALIGN;
+const UNLOGGED_BYTES: u64 = changes::STEP;
 /// How many keys are handled under one pin.
 const KEYS_PER_PIN: usize = 64;
 
@@ -105,7 +106,10 @@ impl<'s> Commit<'_, 's> {
         step(Step::Committed);
         let published = match frame {
             Some(frame) => guard.unpinned(|| self.publish(committed.lsn, frame)),
-            None => Ok(()),
+            None => {
+                self.ground.store.changes().publish(committed.lsn, || Some(encode(&writes)));
+                Ok(())
+            }
         };
         step(Step::Published);
         stamp(&writes, committed.lsn, &mut guard);
@@ -121,13 +125,8 @@ impl<'s> Commit<'_, 's> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
-        let writes = writes.iter().map(|((_, key), write)| Write {
-            space: write.space.id(),
-            key,
-            value: write.value(),
-        });
         log.check().map_err(Failed::Log)?;
-        log.prepare(writes).map(Some).map_err(Failed::Log)
+        log.prepare(logged(writes)).map(Some).map_err(Failed::Log)
     }
 
     /// Step 1: a version at the head of each record.
@@ -193,8 +192,9 @@ impl<'s> Commit<'_, 's> {
                 }
             };
             // The range is not ours to use any more; the log must not have a hole.
-            if let Some(log) = self.ground.log {
-                guard.unpinned(|| log.void(lsn, bytes)).map_err(Failed::Log)?;
+            match self.ground.log {
+                Some(log) => guard.unpinned(|| log.void(lsn, bytes)).map_err(Failed::Log)?,
+                None => self.ground.store.changes().publish(lsn, || None),
             }
             if let Some(failed) = failed {
                 return Err(failed);
@@ -233,6 +233,17 @@ impl From<Interrupted> for Undecided<'_> {
     fn from(interrupted: Interrupted) -> Self {
         Undecided::Interrupted(interrupted)
     }
+}
+
+/// The writes as a log has them.
+fn logged<'w>(writes: &'w SortedWrites<'_>) -> impl Iterator<Item = Write<'w>> {
+    writes.iter().map(|((space, key), write)| Write { space: *space, key, value: write.value() })
+}
+
+fn encode(writes: &SortedWrites<'_>) -> Vec<u8> {
+    let mut stream = Vec::new();
+    logged(writes).for_each(|write| batch::encode_write(write, &mut stream));
+    stream
 }
 
 /// Gives up: takes the versions off again, unless somebody already did, and retires them. Returns the writes if there are patches among them.
