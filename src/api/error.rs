@@ -181,9 +181,9 @@ pub enum Error {
     /// The text is no place in a feed of changes.
     #[error("this is no cursor of a feed: take the text that `Changes::cursor` gave, as a whole")]
     NoFeedCursor,
-    /// A place in a feed of another store.
+    /// A feed cannot go on from a cursor or a snapshot of another store.
     #[error(
-        "the cursor belongs to a feed of another store; a store in memory is another one each time it is made"
+        "the cursor or snapshot belongs to another store; a store in memory is another one each time it is made"
     )]
     ForeignCursor,
     /// The log could not be read back.

@@ -49,6 +49,14 @@ impl<'db> Snapshot<'db> {
         self.snapshot.position()
     }
 
+    pub(super) fn seen(&self) -> &snapshot::Snapshot {
+        &self.snapshot
+    }
+
+    pub(super) fn store_identity(&self) -> u64 {
+        self.engine.identity()
+    }
+
     /// A collection as of this snapshot.
     ///
     /// # Errors

@@ -1,19 +1,21 @@
 //! Change feeds: what is committed, in the order of commits, for whoever takes it.
 
 use super::value::{DocRef, Document};
-use super::{Collection, Database, Error, Result};
+use super::{Collection, Database, Error, Result, Snapshot};
 use crate::document::DocumentId;
 use crate::engine::Engine;
 use crate::engine::catalog::{self, Kind};
 use crate::engine::feed::{Before, Changed, Feed, FeedError, From, Place};
 use crate::filter::Filter;
 use crate::lsn::Lsn;
+use crate::mvcc::snapshot as mvcc;
 use crate::query::QueryError;
 use crate::sync::Arc;
 use crate::sync::thread;
 use futures_core::Stream;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -27,12 +29,24 @@ pub use super::feed_cursor::FeedCursor;
 /// let watch = Watch::new().matching(field("city").eq("Nairobi"));
 /// # let _ = watch;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "it does nothing before it is given to `watch`"]
 pub struct Watch {
     from: From,
+    /// What is seen there, if somebody holds it.
+    seen: Option<mvcc::Snapshot>,
+    /// The one that all that belongs to.
     store: Option<u64>,
     filter: Option<Filter>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("from", &self.from)
+            .field("filter", &self.filter)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Watch {
@@ -44,19 +58,27 @@ impl Default for Watch {
 impl Watch {
     /// Every change that is committed from now on.
     pub fn new() -> Watch {
-        Watch { from: From::Now, store: None, filter: None }
+        Watch { from: From::Now, seen: None, store: None, filter: None }
     }
 
-    /// From the first commit at or above a position on: that of a snapshot, for example, for everything that the snapshot does not see.
+    /// Everything that a snapshot does not see.
+    ///
+    /// The feed shares the snapshot until it has told what was committed by the time it began, so that it is known of each change what was there before.
+    pub fn behind(self, snapshot: &Snapshot<'_>) -> Watch {
+        let (seen, store) = (Some(snapshot.seen().clone()), Some(snapshot.store_identity()));
+        Watch { from: From::Position(snapshot.position()), seen, store, ..self }
+    }
+
+    /// From the first commit at or above a position on.
     ///
     /// In a store on a disk this reads the log from the last checkpoint on, and may wait for one that is under way.
     pub fn from_position(self, position: Lsn) -> Watch {
-        Watch { from: From::Position(position), store: None, ..self }
+        Watch { from: From::Position(position), seen: None, store: None, ..self }
     }
 
     /// From where another feed of this store was left off, also before it was opened last.
     pub fn after(self, cursor: &FeedCursor) -> Watch {
-        Watch { from: From::Place(cursor.place), store: Some(cursor.store), ..self }
+        Watch { from: From::Place(cursor.place), seen: None, store: Some(cursor.store), ..self }
     }
 
     /// Only of documents that match, before the change or after it. Where it is not known what was there before, the change is told all the same.
@@ -217,7 +239,7 @@ impl Changes {
         if at > end {
             return Err(Error::NotReached { position: at, end });
         }
-        let feed = Feed::open(engine, from).map_err(failed)?;
+        let feed = Feed::open(engine, from, watch.seen).map_err(failed)?;
         let (filter, ready, taken, blocking) = (watch.filter, VecDeque::new(), None, None);
         Ok(Changes { engine: Arc::clone(engine), feed, of, filter, ready, taken, blocking })
     }

@@ -34,9 +34,10 @@ pub(super) struct Images {
 }
 
 impl Images {
-    /// For a feed from `at` on, which is not above `second`.
-    pub(super) fn from(store: &Store, at: Lsn, second: Snapshot) -> Images {
-        let first = if at == second.position() { Some(second.clone()) } else { store.snapshot_at(at).ok() };
+    /// For a feed from `at` on, which is not above `second`; `seen` is a snapshot there, if somebody holds one.
+    pub(super) fn from(store: &Store, at: Lsn, seen: Option<Snapshot>, second: Snapshot) -> Images {
+        let here = || (at == second.position()).then(|| second.clone());
+        let first = seen.or_else(here).or_else(|| store.snapshot_at(at).ok());
         Images { first, second, said: HashMap::new() }
     }
 

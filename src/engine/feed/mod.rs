@@ -93,7 +93,8 @@ enum Source {
 }
 
 impl Feed {
-    pub(crate) fn open(engine: &Engine, from: From) -> Result<Feed, FeedError> {
+    /// `seen` is what is seen where it begins, if somebody holds that.
+    pub(crate) fn open(engine: &Engine, from: From, seen: Option<Snapshot>) -> Result<Feed, FeedError> {
         if engine.log().is_none() {
             engine.store().changes().keep(engine.store().end());
         }
@@ -112,7 +113,7 @@ impl Feed {
         };
         let skipped = if let From::Place(place) = from { place.taken } else { 0 };
         let at = at.unwrap_or(snapshot.position());
-        let images = Images::from(engine.store(), at, snapshot);
+        let images = Images::from(engine.store(), at, seen, snapshot);
         let feed = Feed { source, images, at, skipped };
         feed.check_memory(engine)?;
         Ok(feed)
