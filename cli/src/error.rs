@@ -105,7 +105,10 @@ impl CliError {
 fn of_store(error: &Error) -> Exit {
     match error {
         Error::Open(error) => of_open(error),
-        Error::NotFound { .. } | Error::HistoryGone { .. } | Error::NotReached { .. } => Exit::NotFound,
+        Error::NotFound { .. }
+        | Error::HistoryGone { .. }
+        | Error::NotReached { .. }
+        | Error::TimeNotReached { .. } => Exit::NotFound,
         Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::VersionMismatch { .. } => {
             Exit::Conflict
         }

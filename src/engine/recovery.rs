@@ -99,7 +99,7 @@ pub(super) fn recover(
     let (mut end, behind) = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
     let Files { manifest, segments, .. } = &files;
     let log_end = Arc::new(LogEnd::new(end.lsn));
-    let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
+    let store = Store::new(Arc::clone(&log_end), config.retention.bytes);
     // The one waits for the disk, the other builds.
     let (cut_bytes, loaded) =
         rayon::join(|| behind.cut_bytes(), || load(device, &files, config, (&store, &replay)));
