@@ -59,9 +59,9 @@ pub use bson;
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
     Builder, Collection, CommitHandle, Database, Diff, Difference, DocRef, Document, DocumentScan,
-    DocumentStream, Error, IndexInfo, KeyValue, KeyValueScan, Keyspace, Matches, Result, Revision, Savepoint,
-    Snapshot, SnapshotCollection, SnapshotKeyspace, Stats, Transaction, TransactionCollection,
-    TransactionDocumentScan, TransactionKeyValueScan, TransactionKeyspace,
+    DocumentStream, Error, IndexInfo, KeyValue, KeyValueScan, Keyspace, LoggedChange, Matches, Result,
+    Revision, Savepoint, Snapshot, SnapshotCollection, SnapshotKeyspace, Stats, Transaction,
+    TransactionCollection, TransactionDocumentScan, TransactionKeyValueScan, TransactionKeyspace,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;

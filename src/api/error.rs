@@ -5,6 +5,7 @@ use crate::document::{DocumentError, DocumentId};
 use crate::engine::error::{BackupError, OpenError, RotateKeyError, rfc3339};
 use crate::engine::indexing::IndexError;
 use crate::io::IoError;
+use crate::log::reader::LogError;
 use crate::lsn::Lsn;
 use crate::options::Moment;
 use crate::query::QueryError;
@@ -99,6 +100,9 @@ pub enum Error {
         /// The first failure.
         cause: IoError,
     },
+    /// The log could not be read, see [`Collection::logged`](crate::Collection::logged).
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// A checkpoint failed. What it would have held is in the log, and nothing is lost; the next one may succeed.
     #[error("the checkpoint failed: {cause}")]
     #[non_exhaustive]

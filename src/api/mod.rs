@@ -28,7 +28,7 @@ pub use commit_handle::CommitHandle;
 pub use database::Database;
 pub use error::{Error, Result};
 pub use keyspace::Keyspace;
-pub use past::{Diff, Difference, Revision};
+pub use past::{Diff, Difference, LoggedChange, Revision};
 pub use query::Matches;
 pub use scan::{DocumentScan, KeyValue, KeyValueScan, TransactionDocumentScan, TransactionKeyValueScan};
 pub use snapshot::{Snapshot, SnapshotCollection, SnapshotKeyspace};

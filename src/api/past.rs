@@ -6,6 +6,8 @@ use super::{Collection, Database, Error, Result, Snapshot, SnapshotCollection};
 use crate::document::DocumentId;
 use crate::engine::Engine;
 use crate::engine::history::NoPosition;
+use crate::engine::logged::Logged;
+use crate::log::clock::system_time;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::snapshot::{self, Scan, Seen};
@@ -15,6 +17,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::ops::Bound;
+use std::time::SystemTime;
 
 impl Database {
     /// Opens a snapshot of the past, at a position or a time, as far as [`Builder::retain_history_bytes`](crate::Builder::retain_history_bytes) and
@@ -67,6 +70,29 @@ impl Database {
         let snapshot = self.engine.store().snapshot_at(position);
         let snapshot = snapshot.map_err(|gone| self.history_gone(asked, gone.oldest))?;
         Ok(Snapshot::new(&self.engine, snapshot))
+    }
+
+    /// The position of a moment, as far back as the log goes: for what [`Collection::logged`] says. A time means what it does in [`Database::at`]. One from before the
+    /// opening is looked up in the log, all of which is read.
+    ///
+    /// # Errors
+    /// [`Error::HistoryGone`] if the log does not go back so far; [`Error::TimeNotReached`], [`Error::NotReached`].
+    pub fn logged_position(&self, moment: impl Into<Moment>) -> Result<Lsn> {
+        super::check_open(&self.engine)?;
+        let asked = moment.into();
+        let oldest = self.engine.log().map_or(self.oldest_position(), |log| log.segments().oldest());
+        let found = match asked {
+            Moment::Position(position) if position > self.position() => {
+                return Err(Error::NotReached { position, end: self.position() });
+            }
+            Moment::Position(position) => Some(position).filter(|position| *position >= oldest),
+            Moment::Time(time) => match self.engine.history().position_by(time) {
+                Ok(position) => Some(position),
+                Err(NoPosition::ToCome(now)) => return Err(Error::TimeNotReached { time, now }),
+                Err(NoPosition::Gone) => self.engine.logged_position_by(time),
+            },
+        };
+        found.ok_or_else(|| self.history_gone(asked, oldest))
     }
 
     fn history_gone(&self, asked: Moment, oldest: Lsn) -> Error {
@@ -150,6 +176,53 @@ impl Collection {
         let engine = &*self.0.engine;
         super::check_open(engine)?;
         history((engine, &engine.store().snapshot()), self.0.space(), &Target::new(id)?)
+    }
+}
+
+/// What the log says that a document became.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct LoggedChange {
+    /// Its id.
+    pub id: DocumentId,
+    /// What it became, and where.
+    pub revision: Revision,
+    /// What time was noted last before it: while something is committed that is done once a second. None if the log does not go back to that.
+    pub noted: Option<SystemTime>,
+}
+
+impl Collection {
+    /// Hands out what the log still says of this collection, in the order of the commits: each document that was put, as it was then, and each deletion. Where
+    /// [`Collection::history`] goes back to the opening of the store at most, this goes back as far as the log does: as
+    /// [`Builder::retain_history_bytes`](crate::Builder::retain_history_bytes) and [`Builder::retain_history_for`](crate::Builder::retain_history_for) have it, and to the last checkpoint in any case. Ends with the
+    /// first error of `each`. Returns from where on the log was read; none in memory, where there is none.
+    ///
+    /// Of a transaction that was too large for one frame, and is cut off in part where the log begins, nothing is said. In an encrypted store the first opening that is
+    /// wholly in the log is the beginning.
+    ///
+    /// Reads all of the log, up to what is committed now, which is made durable first. No checkpoint is taken meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Log`], [`Error::Closed`], and those of `each`.
+    pub fn logged(&self, mut each: impl FnMut(LoggedChange) -> Result<()>) -> Result<Option<Lsn>> {
+        let engine = &*self.0.engine;
+        super::check_open(engine)?;
+        let mut failed = Ok(());
+        let from = engine.read_logged(self.0.space().id(), &mut |logged| {
+            if failed.is_ok() {
+                failed = self.logged_change(&logged).and_then(&mut each);
+            }
+        });
+        failed.and(Ok(from?))
+    }
+
+    fn logged_change(&self, logged: &Logged<'_>) -> Result<LoggedChange> {
+        let position = logged.position;
+        let document =
+            |value: &[u8]| DocRef::new(Cow::Owned(value.to_vec()), Some(position), self.name(), logged.key);
+        let revision = Revision { position, document: logged.value.map(document).transpose()? };
+        let (id, noted) = (DocumentId::from_key(logged.key)?, logged.noted.map(system_time));
+        Ok(LoggedChange { id, revision, noted })
     }
 }
 

@@ -139,7 +139,7 @@ impl State {
 }
 
 /// What the log below a position says of times. What cannot be read says nothing.
-fn marks_before(segments: &Segments, end: Lsn) -> Vec<Mark> {
+pub(super) fn marks_before(segments: &Segments, end: Lsn) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::new();
     let Ok(Some(start)) = resume::first_frame(segments) else { return marks };
     if start.lsn >= end {
@@ -164,4 +164,158 @@ fn marks_before(segments: &Segments, end: Lsn) -> Vec<Mark> {
     // A disk that fails is noticed by whoever needs the log.
     let _ = read;
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::engine::config::Config;
+    use crate::{Collection, Database, Error};
+    use bson::doc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const HOUR: u64 = 3_600_000;
+
+    fn at(ms: Millis) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
+    }
+
+    /// A store in memory whose clock is `clock`, and whose thread looks at it when it is told to alone.
+    struct Clocked {
+        db: Database,
+        engine: Arc<Engine>,
+        things: Collection,
+    }
+
+    impl Clocked {
+        fn open(clock: Clock, retention: Retention) -> Clocked {
+            let time_interval = Duration::from_secs(3_600);
+            let engine =
+                Engine::open(Config { clock, time_interval, retention, ..Config::default() }).unwrap();
+            let engine = Arc::new(engine);
+            let db = Database::from_engine(Arc::clone(&engine));
+            Clocked { things: db.collection("things").unwrap(), db, engine }
+        }
+
+        /// Puts a document with this number, and has the time noted.
+        fn put(&self, n: i64) {
+            self.things.upsert(doc! { "_id": 1, "n": n }).unwrap();
+            self.engine.history().tick();
+        }
+
+        /// The number that was there by a time; none if there was nothing.
+        fn n_at(&self, ms: Millis) -> Result<Option<i64>, Error> {
+            let then = self.db.at(at(ms))?;
+            let found = then.collection(&self.things)?.get(1)?;
+            Ok(found.map(|found| found.get("n").unwrap().as_i64().unwrap()))
+        }
+
+        fn oldest_time(&self, ms: Millis) -> Option<SystemTime> {
+            match self.n_at(ms) {
+                Err(Error::HistoryGone { oldest_time, .. }) => oldest_time,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_shows_the_last_mark_by_then() {
+        static NOW: AtomicU64 = AtomicU64::new(1_000);
+        // Relaxed, here and below: one thread.
+        let store = Clocked::open(|| NOW.load(Ordering::Relaxed), Retention::new().time(Duration::MAX));
+        let set = |now| NOW.store(now, Ordering::Relaxed); // as above
+        assert_eq!(store.n_at(1_000).unwrap(), None);
+        assert_eq!(store.oldest_time(999), Some(at(1_000)));
+        for n in 2..5 {
+            set(n * 1_000);
+            store.put(n as i64);
+        }
+        for (ms, n) in [
+            (1_999, None),
+            (2_000, None),
+            (2_001, Some(2)),
+            (3_000, Some(2)),
+            (3_001, Some(3)),
+            (4_000, Some(3)),
+        ] {
+            assert_eq!(store.n_at(ms).unwrap(), n, "at {ms}");
+        }
+        assert!(
+            matches!(store.n_at(4_001), Err(Error::TimeNotReached { time, now, .. }) if time == at(4_001) && now == at(4_000))
+        );
+        // Committed between two marks: not seen before the later one.
+        store.things.upsert(doc! { "_id": 1, "n": 5_i64 }).unwrap();
+        set(4_500);
+        assert_eq!(store.n_at(4_500).unwrap(), Some(4));
+        store.engine.history().tick();
+        set(4_600);
+        assert_eq!((store.n_at(4_500).unwrap(), store.n_at(4_600).unwrap()), (Some(4), Some(5)));
+        // Set back: the last time holds on.
+        set(100);
+        store.put(6);
+        assert_eq!((store.n_at(4_500).unwrap(), store.n_at(4_600).unwrap()), (Some(4), Some(5)));
+        set(5_000);
+        assert_eq!((store.n_at(4_600).unwrap(), store.n_at(4_601).unwrap()), (Some(5), Some(6)));
+    }
+
+    #[test]
+    fn what_is_older_than_the_time_goes_and_no_more() {
+        static NOW: AtomicU64 = AtomicU64::new(10 * HOUR);
+        // Relaxed, here and below: one thread.
+        let store =
+            Clocked::open(|| NOW.load(Ordering::Relaxed), Retention::new().time(Duration::from_millis(HOUR)));
+        let set = |now| NOW.store(now, Ordering::Relaxed); // as above
+        for minutes in 1..=180 {
+            set(10 * HOUR + minutes * 60_000);
+            store.put(minutes as i64);
+        }
+        store.db.sweep().unwrap();
+        assert_eq!(store.n_at(12 * HOUR + 1).unwrap(), Some(120), "an hour ago");
+        assert_eq!(store.oldest_time(12 * HOUR - 60_000), Some(at(12 * HOUR - 60_000 + 1)));
+        let history = store.things.history(1).unwrap();
+        assert_eq!(
+            history.len(),
+            62,
+            "an hour of one a minute, the last one of before, and what the clock rounds up"
+        );
+        // Longer, from now on; shorter, at once.
+        store.db.set_retention(Retention::new().time(Duration::from_millis(2 * HOUR))).unwrap();
+        for minutes in 181..=240 {
+            set(10 * HOUR + minutes * 60_000);
+            store.put(minutes as i64);
+        }
+        store.db.sweep().unwrap();
+        assert_eq!(store.things.history(1).unwrap().len(), 62 + 60);
+        store.db.set_retention(Retention::new().time(Duration::from_millis(60_000))).unwrap();
+        store.db.sweep().unwrap();
+        assert_eq!(store.things.history(1).unwrap().len(), 3);
+        // Nothing was committed for long: what is there now stays readable as of then.
+        set(100 * HOUR);
+        store.engine.history().tick();
+        store.db.sweep().unwrap();
+        assert_eq!((store.n_at(100 * HOUR).unwrap(), store.things.history(1).unwrap().len()), (Some(240), 1));
+    }
+
+    /// Changed from the one to the other and back: in between nothing goes.
+    #[test]
+    fn what_either_keeps_stays() {
+        static NOW: AtomicU64 = AtomicU64::new(0);
+        let (by_bytes, by_time) =
+            (Retention::new().bytes(1 << 20), Retention::new().time(Duration::from_millis(HOUR)));
+        let store = Clocked::open(|| NOW.load(Ordering::Relaxed), by_bytes); // Relaxed: one thread
+        for n in 0..500 {
+            NOW.store(n * 1_000, Ordering::Relaxed); // Relaxed: as above
+            store.db.set_retention(if n % 2 == 0 { by_time } else { by_bytes }).unwrap();
+            store.put(n as i64);
+        }
+        store.db.sweep().unwrap();
+        assert_eq!(store.things.history(1).unwrap().len(), 500);
+        let both = Retention { bytes: 1 << 20, ..by_time };
+        store.db.set_retention(both).unwrap();
+        NOW.store(9 * HOUR, Ordering::Relaxed); // Relaxed: as above
+        store.put(500);
+        store.db.sweep().unwrap();
+        assert_eq!(store.things.history(1).unwrap().len(), 501, "old, and within the bytes");
+    }
 }

@@ -5,6 +5,7 @@
 //!   left of a damaged store, into a new one.
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
 //! - `history`, `times`: how long the past is kept, and what time it was when.
+//! - `logged`: what the log still says of the past.
 //! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
@@ -21,6 +22,7 @@ pub(crate) mod finding;
 mod found;
 pub(crate) mod history;
 pub(crate) mod indexing;
+pub(crate) mod logged;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
