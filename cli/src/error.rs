@@ -26,8 +26,8 @@ pub(crate) enum CliError {
     Id { text: String, what: &'static str },
     #[error("`{collection}` has no document with the {kind} id {id}{hint}")]
     NoDocument { collection: String, kind: &'static str, id: String, hint: &'static str },
-    #[error("the log of `{collection}` says nothing of the id {id}, as far as it goes back")]
-    NotInLog { collection: String, id: String },
+    #[error("the log says nothing of the id {id} of `{collection}`: it goes back to position {from}")]
+    NotInLog { collection: String, id: String, from: u64 },
     #[error("the store `{}` has no collection `{name}`; {}", dir.display(), those_there(there))]
     NoCollection { dir: PathBuf, name: String, there: Vec<String> },
     #[error("{reason}; the import stopped after {imported} documents{}", record_advice(*.can_skip))]

@@ -95,7 +95,7 @@ impl Builder {
 
     /// For how long the past stays readable, by the system's clock: as [`Builder::retain_history_bytes`], by time. Default zero.
     ///
-    /// The store looks at the clock once a second, so up to a second more is kept, of what was committed hours ago up to some minutes more. While the clock is set back nothing grows old; when it is
+    /// The store looks at the clock once a second, so up to a second more is kept; of hours and more, up to a 256th of the time. While the clock is set back nothing grows old; when it is
     /// set forward, what has grown old by that goes.
     pub fn retain_history_for(mut self, time: Duration) -> Builder {
         self.0.retention.time = time;

@@ -7,7 +7,6 @@ use crate::document::DocumentId;
 use crate::engine::Engine;
 use crate::engine::history::NoPosition;
 use crate::engine::logged::Logged;
-use crate::log::clock::system_time;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::snapshot::{self, Scan, Seen};
@@ -29,7 +28,7 @@ impl Database {
     /// A **time** is looked up in a table of what was committed by when: once a second the store notes where its log ends, and then what time it is. The
     /// last such mark at or before the time counts. So nothing is seen that was committed after the time, and everything that was committed
     /// before the mark; of what was committed between the two, for up to a second, nothing. Of marks that are hours old some are dropped, so there it may
-    /// be minutes. Positions tell more: take [`Snapshot::position`] or that of a commit. Times count in whole milliseconds, and are those of the system's clock; while
+    /// be longer, up to a 256th of the age. Positions tell more: take [`Snapshot::position`] or that of a commit. Times count in whole milliseconds, and are those of the system's clock; while
     /// that is set back, the latest time holds for everything until it is reached again. Takes a lock for some instructions.
     ///
     /// # Errors
@@ -197,8 +196,8 @@ impl Collection {
     /// [`Builder::retain_history_bytes`](crate::Builder::retain_history_bytes) and [`Builder::retain_history_for`](crate::Builder::retain_history_for) have it, and to the last checkpoint in any case. Ends with the
     /// first error of `each`. Returns from where on the log was read; none in memory, where there is none.
     ///
-    /// Of a transaction that was too large for one frame, and is cut off in part where the log begins, nothing is said. In an encrypted store the first opening that is
-    /// wholly in the log is the beginning.
+    /// Of a transaction that was too large for one frame, and is cut off in part where the log begins, nothing is said. An encrypted log
+    /// begins with what was written since the opening before the last one, or since an earlier one that is wholly there.
     ///
     /// Reads all of the log, up to what is committed now, which is made durable first. No checkpoint is taken meanwhile.
     ///
@@ -221,7 +220,7 @@ impl Collection {
         let document =
             |value: &[u8]| DocRef::new(Cow::Owned(value.to_vec()), Some(position), self.name(), logged.key);
         let revision = Revision { position, document: logged.value.map(document).transpose()? };
-        let (id, noted) = (DocumentId::from_key(logged.key)?, logged.noted.map(system_time));
+        let (id, noted) = (DocumentId::from_key(logged.key)?, logged.noted);
         Ok(LoggedChange { id, revision, noted })
     }
 }

@@ -374,7 +374,7 @@ impl Checkpointer {
     fn give_up(&self, kept: &mut Kept, history: &History, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
         let segments = log.segments();
-        let readable_from = kept.log_held().min(history.log_kept_from(segments));
+        let readable_from = kept.log_held().min(history.log_kept_from(log));
         let for_backups = kept.position().get().saturating_sub(self.backup_log_bytes);
         segments.recycle_before(readable_from.min(Lsn::new(for_backups)), self.spare_segments(kept, log))?;
         // What is kept of the log for backups to come needs no old key: a change of the key asks for a full one. Those under way do need it.

@@ -8,10 +8,10 @@
 //! read once when that is asked for first.
 
 use super::times::{Mark, Times};
+use crate::log::Log;
 use crate::log::clock::{self, Clock, Millis, system_time};
 use crate::log::frame::Kind;
 use crate::log::resume;
-use crate::log::segment::Segments;
 use crate::lsn::Lsn;
 use crate::mvcc::store::Store;
 use crate::options::Retention;
@@ -105,13 +105,13 @@ impl History {
     }
 
     /// From where on the log is to be kept. Reads the log from before the opening, once, if times count.
-    pub(super) fn log_kept_from(&self, segments: &Segments) -> Lsn {
+    pub(super) fn log_kept_from(&self, log: &Log) -> Lsn {
         let wants_older = {
             let state = lock(&self.state);
             state.retention.time > Duration::ZERO && !state.has_older
         };
         // Without the lock: it may take long. Checkpoints, which ask, come one at a time.
-        let older = wants_older.then(|| marks_before(segments, self.opened_at));
+        let older = wants_older.then(|| marks_before(log, self.opened_at));
         let mut state = lock(&self.state);
         if let Some(older) = older {
             state.times.put_before(older);
@@ -139,14 +139,14 @@ impl State {
 }
 
 /// What the log below a position says of times. What cannot be read says nothing.
-pub(super) fn marks_before(segments: &Segments, end: Lsn) -> Vec<Mark> {
+pub(super) fn marks_before(log: &Log, end: Lsn) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::new();
-    let Ok(Some(start)) = resume::first_frame(segments) else { return marks };
+    let Ok(Some(start)) = log.first_frame() else { return marks };
     if start.lsn >= end {
         return marks;
     }
     let read = resume::read_on(
-        segments,
+        log.segments(),
         start,
         Some(end),
         &mut |frames| {

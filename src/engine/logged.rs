@@ -4,10 +4,9 @@
 
 use super::Engine;
 use super::history::marks_before;
-use crate::log::clock::{self, Millis};
+use crate::log::clock;
 use crate::log::frame::{Header, Kind};
 use crate::log::reader::{self, Frames, LogError, Start};
-use crate::log::resume;
 use crate::log::segment::Segments;
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
@@ -17,7 +16,7 @@ use std::time::SystemTime;
 pub(crate) struct Logged<'a> {
     pub(crate) position: Lsn,
     /// What the last mark before it says what time it was.
-    pub(crate) noted: Option<Millis>,
+    pub(crate) noted: Option<SystemTime>,
     pub(crate) key: &'a [u8],
     /// None if it deletes.
     pub(crate) value: Option<&'a [u8]>,
@@ -34,7 +33,7 @@ impl Engine {
         disk.checkpointer.with_kept(|_, _| {
             let (segments, end) = (disk.log.segments(), disk.log.end());
             disk.log.wait_durable(end)?;
-            let Some(start) = resume::first_frame(segments)? else { return Ok(Some(end)) };
+            let Some(start) = disk.log.first_frame()? else { return Ok(Some(end)) };
             let mut reading = Reading::new(segments, start);
             reader::read_until(segments, start, end, &mut |frames| reading.frames(frames, space, each))?;
             Ok(Some(start.lsn))
@@ -46,7 +45,7 @@ impl Engine {
     pub(crate) fn logged_position_by(&self, time: SystemTime) -> Option<Lsn> {
         let disk = self.disk.as_ref()?;
         let end = disk.log.durable();
-        let marks = disk.checkpointer.with_kept(|_, _| marks_before(disk.log.segments(), end));
+        let marks = disk.checkpointer.with_kept(|_, _| marks_before(&disk.log, end));
         let by = marks.partition_point(|mark| mark.time <= clock::millis(time));
         Some(marks[by.checked_sub(1)?].position)
     }
@@ -55,7 +54,7 @@ impl Engine {
 struct Reading<'a> {
     segments: &'a Segments,
     streams: Streams<'a>,
-    noted: Option<Millis>,
+    noted: Option<SystemTime>,
     /// What belongs to the commits that are being read is in the log from its beginning on: before the first session begins, chunks may be cut off.
     is_whole: bool,
 }
@@ -93,7 +92,10 @@ impl<'a> Reading<'a> {
 
     fn pass(&mut self, frames: &Frames<'_>, header: &Header) -> Result<(), LogError> {
         match header.kind {
-            Kind::Time => self.noted = Some(streams::read_time(self.segments, frames, header)?),
+            Kind::Time => {
+                let time = streams::read_time(self.segments, frames, header)?;
+                self.noted = Some(clock::system_time(time));
+            }
             Kind::Open => self.is_whole = true,
             Kind::Commit | Kind::Chunk | Kind::Void | Kind::Close => {}
         }

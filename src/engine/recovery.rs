@@ -111,7 +111,8 @@ pub(super) fn recover(
     let session = Session::begin(end.session, segments.keys().is_some())?;
     let time = replay.streams.time().max(manifest.as_ref().map(|manifest| manifest.time)).unwrap_or(0);
     let marks = Marks::after(time, config.clock);
-    let log = Log::start(Arc::clone(segments), log_end, (session, marks), config.ring_bytes as usize)?;
+    let (sessions, ring_bytes) = ((end.session, session), config.ring_bytes as usize);
+    let log = Log::start(Arc::clone(segments), log_end, sessions, marks, ring_bytes)?;
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
         pages: used.count(),

@@ -1,13 +1,15 @@
 //! A small table of times and positions: what was committed by when. Pure.
 //!
 //! A mark says that everything below its position was committed before its time. Marks ascend in both. What lies between two of them is not told
-//! apart, so there may be few: beyond [`MARKS_MAX`] the older half is thinned, and what is long ago is known the less exactly.
+//! apart, so there may be few: beyond [`MARKS_MAX`] they are thinned, and what is long ago is known the less exactly.
 
 use crate::log::clock::Millis;
 use crate::lsn::Lsn;
 
-/// So many marks are kept at most: more than an hour of one a second, before they are thinned.
-const MARKS_MAX: usize = 4096;
+/// So many marks are kept at most: two hours of one a second, before they are thinned.
+const MARKS_MAX: usize = 8192;
+/// What is thinned is known to so small a part of its age: to 7 seconds after an hour, 3 minutes after a day, 20 after a week. A year of that fits.
+const PARTS_OF_AGE: Millis = 512;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Mark {
@@ -70,14 +72,18 @@ impl Times {
         self.0.drain(..below.saturating_sub(1));
     }
 
+    /// Drops marks that are nearer to the one before than a small part of their age. The first and the last stay.
     fn thin(&mut self) {
+        let (mut parts, newest) = (PARTS_OF_AGE, self.0.last().map_or(0, |mark| mark.time));
         while self.0.len() > MARKS_MAX {
-            let (half, mut index) = (self.0.len() / 2, 0);
-            // Every other one of the older half; the first stays.
-            self.0.retain(|_| {
-                index += 1;
-                index > half || index % 2 == 1
+            let mut before: Option<Millis> = None;
+            self.0.retain(|mark| {
+                let far = |before| mark.time - before >= (newest - mark.time).div_ceil(parts);
+                let stays = before.is_none_or(far);
+                before = before.filter(|_| !stays).or(Some(mark.time));
+                stays
             });
+            parts /= 2;
         }
     }
 }
@@ -129,16 +135,24 @@ mod tests {
     }
 
     #[test]
-    fn the_older_half_is_thinned() {
-        let mut times = Times::beginning(mark(1, 1));
-        let many = 100 * MARKS_MAX as u64;
-        (2..=many).for_each(|n| times.note(mark(n, n)));
-        assert!(times.0.len() <= MARKS_MAX);
-        assert_eq!(
-            (times.first(), by(&times, many), by(&times, many - 100)),
-            (Lsn::new(8), Some(many), Some(many - 100))
-        );
+    fn what_is_older_is_known_the_less_exactly() {
+        const SECOND: Millis = 1_000;
+        let mut times = Times::beginning(mark(1, SECOND));
+        let week = 7 * 24 * 3_600;
+        (2..=week).for_each(|n| times.note(mark(n, n * SECOND)));
+        assert!(times.0.len() <= MARKS_MAX && times.first() == Lsn::new(8));
         assert!(times.0.is_sorted_by(|a, b| a.position < b.position && a.time < b.time));
-        assert!(by(&times, many / 2).is_some_and(|position| position <= many / 2 && position > many / 4));
+        for age in [0, 1, 60, 300, 3_600, 86_400, 6 * 86_400] {
+            let (at, late) = (week - age, age / 200 + 1);
+            let found = by(&times, at * SECOND).expect("it is behind the first");
+            assert!((at - late..=at).contains(&found), "{age} s ago: {} s before that", at - found);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_hardly_moves_makes_no_more_marks() {
+        let mut times = Times::beginning(mark(1, 1));
+        (2..=10 * MARKS_MAX as u64).for_each(|n| times.note(mark(n, n)));
+        assert!(times.0.len() <= MARKS_MAX && times.first() == Lsn::new(8));
     }
 }

@@ -27,11 +27,12 @@ pub(crate) fn history(store: Access<'_>, args: &HistoryArgs, style: Style) -> Re
     })?;
     db.close()?;
     output.finish()?;
-    tell_beginning(style, from);
-    match printed? {
-        0 => Err(CliError::NotInLog { collection: args.of.collection.clone(), id: wanted.to_string() }),
-        _ => Ok(()),
+    if printed? == 0 {
+        let (collection, id) = (args.of.collection.clone(), wanted.to_string());
+        return Err(CliError::NotInLog { collection, id, from: beginning(from) });
     }
+    tell_beginning(style, from);
+    Ok(())
 }
 
 /// A revision as it is printed.
@@ -101,9 +102,14 @@ pub(crate) fn diff(store: Access<'_>, args: &DiffArgs, style: Style) -> Result<(
     Ok(())
 }
 
+/// A store that a command has open is on a disk, and so has a log.
+fn beginning(from: Option<Lsn>) -> u64 {
+    from.map_or(0, Lsn::get)
+}
+
 /// Says on standard error how far back the log goes.
 fn tell_beginning(style: Style, from: Option<Lsn>) {
-    let position = from.map_or(0, Lsn::get);
+    let position = beginning(from);
     output::tell(&match style {
         Style::Json => json!({ "log_from": position }).to_string(),
         _ => format!("the log goes back to position {position}"),

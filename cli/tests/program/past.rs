@@ -40,7 +40,11 @@ fn each_revision_is_printed_whoever_wrote_it() {
     let told = place.run(&["history", "s", "c", "1", "--json"]).expect(0);
     assert!(told.err.contains(r#"{"log_from":0}"#), "{}", told.err);
     let nothing = place.run(&["history", "s", "c", "nobody"]).expect(3);
-    assert!(nothing.err.contains("says nothing of the id nobody"), "{}", nothing.err);
+    assert!(
+        nothing.err.contains("says nothing of the id nobody of `c`: it goes back to position 0"),
+        "{}",
+        nothing.err
+    );
 }
 
 #[test]
@@ -65,7 +69,7 @@ fn what_changed_is_printed_between_positions_and_times() {
     assert!(beyond.err.contains("not reached"), "{}", beyond.err);
     let before = place.run(&["diff", "s", "c", "2001-01-01T00:00:00Z"]).expect(3);
     assert!(before.err.contains("is gone"), "{}", before.err);
-    place.run(&["diff", "s", "c", "yesterday"]).expect(2);
+    assert_eq!(place.run(&["diff", "s", "c", "yesterday"]).code, 2);
 }
 
 /// A checkpoint gives the log up, and other commands do not.
