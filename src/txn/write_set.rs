@@ -36,7 +36,7 @@ impl<'s> PendingWrite<'s> {
 
     /// `None` deletes.
     pub(crate) fn value(&self) -> Option<&[u8]> {
-        // SAFETY: alive until it is stamped, which we do, or withdrawn, which we do; payloads never change.
+        // SAFETY: ours until it is installed, alive and unchanged.
         unsafe { self.version.as_ref() }.payload()
     }
 
