@@ -1,7 +1,7 @@
 //! A feed begins beside commits: each is seen by the snapshot that it begins with, or told behind it, never both, never neither.
 
 use super::*;
-use crate::mvcc::changes::{Next, STEP};
+use crate::mvcc::changes::Next;
 use crate::sync::wakers::{Sleeper, Wakers};
 use loom::sync::atomic::AtomicBool;
 use loom::thread;
@@ -11,13 +11,14 @@ use std::task::Waker;
 fn told(store: &Store, from: Lsn) -> Vec<Option<Vec<u8>>> {
     let (mut at, mut told) = (from, Vec::new());
     while at < store.end().load() {
-        match store.changes().next(at) {
-            Next::Commit(writes) => told.push(Some(writes.to_vec())),
-            Next::Void => told.push(None),
+        let (writes, end) = match store.changes().next(at) {
+            Next::Commit(writes, end) => (Some(writes.to_vec()), end),
+            Next::Void(end) => (None, end),
             Next::NotYet => panic!("everybody is done"),
             Next::Gone(oldest) => panic!("{at} is gone, {oldest} is the oldest"),
-        }
-        at = at.plus(STEP);
+        };
+        told.push(writes);
+        at = end;
     }
     told
 }

@@ -9,8 +9,8 @@ use std::fmt;
 /// A log position, in bytes: where a transaction's frame begins in the log *is* its commit timestamp.
 ///
 /// Positions are multiples of 8, never zero for a commit, and grow in commit order. A snapshot at position
-/// `p` sees exactly the transactions whose position is below `p`. A store in memory counts in the same unit
-/// with nothing behind it.
+/// `p` sees exactly the transactions whose position is below `p`. A store in memory counts as a log
+/// would, roughly, with nothing behind it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Lsn(u64);
 

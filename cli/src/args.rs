@@ -15,8 +15,8 @@ pub(crate) use queries::{
     AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, Named, RemoveArgs, UpdateArgs,
 };
 pub(crate) use store::{
-    CollectionArgs, ExportArgs, GetArgs, IdType, IdTypeArg, In, IndexCommand, NoArgs, PutArgs, ScanArgs,
-    StoreCommand,
+    CollectionArgs, DiffArgs, ExportArgs, GetArgs, HistoryArgs, IdType, IdTypeArg, In, IndexCommand, NoArgs,
+    PutArgs, ScanArgs, StoreCommand,
 };
 
 /// Skipstone: an embedded document store, from the command line.

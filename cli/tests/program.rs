@@ -20,6 +20,8 @@ mod export;
 mod import;
 #[path = "program/indexes.rs"]
 mod indexes;
+#[path = "program/past.rs"]
+mod past;
 #[path = "program/queries.rs"]
 mod queries;
 #[path = "program/salvage.rs"]

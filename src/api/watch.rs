@@ -9,6 +9,7 @@ use crate::engine::feed::{Before, Changed, Feed, FeedError, From, Place};
 use crate::filter::Filter;
 use crate::lsn::Lsn;
 use crate::mvcc::snapshot as mvcc;
+use crate::options::Moment;
 use crate::query::QueryError;
 use crate::sync::Arc;
 use crate::sync::thread;
@@ -239,7 +240,7 @@ impl Changes {
         if at > end {
             return Err(Error::NotReached { position: at, end });
         }
-        let feed = Feed::open(engine, from, watch.seen).map_err(failed)?;
+        let feed = Feed::open(engine, from, watch.seen).map_err(|error| failed(engine, error))?;
         let (filter, ready, taken, blocking) = (watch.filter, VecDeque::new(), None, None);
         Ok(Changes { engine: Arc::clone(engine), feed, of, filter, ready, taken, blocking })
     }
@@ -261,7 +262,8 @@ impl Changes {
             let (engine, of) = (&*self.engine, &mut self.of);
             // Before anything is looked for: what is not found then will not come.
             let is_closed = engine.is_closed();
-            let next = self.feed.next(engine, |space| of.name(engine, space).is_some()).map_err(failed)?;
+            let next = self.feed.next(engine, |space| of.name(engine, space).is_some());
+            let next = next.map_err(|error| failed(engine, error))?;
             match next {
                 Some((position, changed)) => self.take(position, changed)?,
                 None if is_closed => return Err(Error::Closed),
@@ -317,7 +319,8 @@ impl Changes {
             if let Some(change) = self.try_next()? {
                 return Ok(Some(change));
             }
-            let may_have_more = self.feed.wait(&self.engine, waker).map_err(failed)?;
+            let may_have_more = self.feed.wait(&self.engine, waker);
+            let may_have_more = may_have_more.map_err(|error| failed(&self.engine, error))?;
             // Who closes the store does so before he wakes.
             if !may_have_more && !self.engine.is_closed() {
                 return Ok(None);
@@ -351,10 +354,13 @@ fn is_wanted(filter: &Filter, change: &Change) -> bool {
     matches(change.after()) || matches(change.before()) || !change.is_before_known()
 }
 
-fn failed(error: FeedError) -> Error {
+fn failed(engine: &Engine, error: FeedError) -> Error {
     match error {
-        FeedError::Gone { position, oldest } => Error::HistoryGone { position, oldest },
-        FeedError::Log(cause) => Error::Log { cause: Box::new(cause) },
+        FeedError::Gone { position, oldest } => {
+            let (asked, oldest_time) = (Moment::Position(position), engine.history().time_of(oldest));
+            Error::HistoryGone { asked, oldest, oldest_time }
+        }
+        FeedError::Log(cause) => Error::Log(cause),
         FeedError::Io(cause) => Error::ReadOnly { cause },
     }
 }

@@ -4,6 +4,8 @@
 //! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check` and `agreement`, and report by `finding`. `salvage`: what is
 //!   left of a damaged store, into a new one.
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
+//! - `history`, `times`: how long the past is kept, and what time it was when.
+//! - `logged`: what the log still says of the past.
 //! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
@@ -19,7 +21,9 @@ pub(crate) mod error;
 pub(crate) mod feed;
 pub(crate) mod finding;
 mod found;
+pub(crate) mod history;
 pub(crate) mod indexing;
+pub(crate) mod logged;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
@@ -27,6 +31,7 @@ pub(crate) mod restore;
 mod rotation;
 pub(crate) mod salvage;
 mod store_file;
+mod times;
 pub(crate) mod verify;
 mod verify_open;
 
@@ -34,7 +39,6 @@ use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyProvider;
 use crate::index::set::Indexes;
 use crate::io::{Device, DirLock, IoError};
-use crate::log::reader::Start;
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::store::{Space, Store, Swept};
@@ -50,6 +54,7 @@ use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
 use descriptor::Descriptor;
 use error::{BackupError, ChainError, CloseError, OpenError, RotateKeyError};
+use history::History;
 use indexing::{IndexError, maintain};
 use maintenance::Maintenance;
 use open::Opened;
@@ -71,6 +76,7 @@ pub(crate) struct Engine {
     indexing: Mutex<()>,
     maintenance: Maintenance,
     store: Arc<Store>,
+    history: Arc<History>,
     /// None in memory.
     disk: Option<Disk>,
     /// The last to go: from then on others may open the directory.
@@ -118,7 +124,7 @@ impl Engine {
         config.check()?;
         let Some(path) = config.path.clone() else {
             let end = Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN)));
-            let store = Arc::new(Store::new(end, config.retained_bytes));
+            let store = Arc::new(Store::new(end, config.retention.bytes));
             return Ok(Engine::start(config, Recovery::default(), "none", store, None, None));
         };
         let opened = open::open_directory(&path, &config)?;
@@ -152,7 +158,9 @@ impl Engine {
         disk: Option<Disk>,
         lock: Option<DirLock>,
     ) -> Engine {
-        let maintenance = Maintenance::start(&config, &store, disk.as_ref());
+        let history = History::begin(Arc::clone(&store), recovery.end, config.clock, config.retention);
+        let history = Arc::new(history);
+        let maintenance = Maintenance::start(&config, (&store, &history), disk.as_ref());
         Engine {
             config,
             recovery,
@@ -163,6 +171,7 @@ impl Engine {
             indexing: Mutex::new(()),
             maintenance,
             store,
+            history,
             disk,
             _lock: lock,
         }
@@ -188,6 +197,10 @@ impl Engine {
 
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     pub(crate) fn log(&self) -> Option<&Arc<Log>> {
@@ -264,12 +277,6 @@ impl Engine {
         Ok(())
     }
 
-    /// The position behind which the log holds everything that was committed, and where to read it from.
-    fn log_kept(&self) -> (Lsn, Start) {
-        let disk = self.disk.as_ref().expect("only a store on a disk has a log");
-        disk.checkpointer.with_kept(|_, kept| (kept.position(), kept.start()))
-    }
-
     /// Everything below is on stable storage; in memory nothing ever is.
     pub(crate) fn durable_position(&self) -> Lsn {
         self.log().map_or(Lsn::ZERO, |log| log.durable())
@@ -313,7 +320,7 @@ impl Engine {
     /// Takes a checkpoint of everything that is committed by now; none in memory.
     pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, CheckpointError> {
         let Some(disk) = &self.disk else { return Ok(None) };
-        disk.checkpointer.run(&self.store, &disk.log).map(Some)
+        disk.checkpointer.run((&self.store, &self.history), &disk.log).map(Some)
     }
 
     /// Copies everything that is committed by now to a directory that is made or empty, but for what the backup at `previous` has; none in memory.
@@ -351,7 +358,7 @@ impl Engine {
         target: &Arc<dyn Device>,
     ) -> Result<Backup, BackupError> {
         let log_from = previous.map(|(_, previous)| previous.end);
-        let pinned = disk.checkpointer.run_and_pin(&self.store, &disk.log, log_from)?;
+        let pinned = disk.checkpointer.run_and_pin((&self.store, &self.history), &disk.log, log_from)?;
         let source = (&disk.store_file, &*disk.log, &pinned);
         backup::make(source, previous, target, &disk.checkpointer.pace())
     }
@@ -359,7 +366,7 @@ impl Engine {
     /// Makes `provider`'s key the store's, and writes everything anew with a new data key.
     pub(crate) fn rotate_key(&self, provider: &dyn KeyProvider) -> Result<Checkpoint, RotateKeyError> {
         let disk = self.disk.as_ref().ok_or(RotateKeyError::NotEncrypted)?;
-        disk.checkpointer.rotate_key(&self.store, &disk.log, provider)
+        disk.checkpointer.rotate_key((&self.store, &self.history), &disk.log, provider)
     }
 
     /// Checks the records, and the files below them.

@@ -148,14 +148,21 @@ impl Record {
     /// a later one after a bounded number of looks.
     #[inline]
     pub(crate) fn visible<'g>(&self, at: Lsn, guard: &'g Guard) -> Result<Option<Visible<'g>>, Dead> {
-        for version in walk(self.head()?, guard) {
-            if let Standing::Committed(lsn) = version_standing_at(at, version, guard)
-                && lsn < at
-            {
-                return Ok(Some(Visible { lsn, version }));
-            }
-        }
-        Ok(None)
+        Ok(self.committed_below(at, guard)?.next())
+    }
+
+    /// The same, and what is left of the versions before it, newest first.
+    #[inline]
+    pub(super) fn committed_below<'g>(
+        &self,
+        at: Lsn,
+        guard: &'g Guard,
+    ) -> Result<impl Iterator<Item = Visible<'g>>, Dead> {
+        let versions = walk(self.head()?, guard);
+        Ok(versions.filter_map(move |version| match version_standing_at(at, version, guard) {
+            Standing::Committed(lsn) if lsn < at => Some(Visible { lsn, version }),
+            _ => None,
+        }))
     }
 
     /// The newest committed version; everything undecided counts as not there yet.

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Both go through the log's end by read-modify-write. If the commit came first, q is below p: the snapshot sees it. If the touch came first, the commit sees that
-//! entries are kept, and leaves one. So everything is either in the snapshot or among the entries from p on, and nothing is in both. Positions follow each other without a gap, so a
-//! reader knows which entry comes next, and that it has not come yet.
+//! entries are kept, and leaves one. So everything is either in the snapshot or among the entries from p on, and nothing is in both. An entry says where the next one is, without a gap, so a
+//! reader knows which one that is, and that it has not come yet.
 //!
 //! Entries are bounded: beyond [`BYTES_MAX`] the oldest go, whoever may still want them.
 
@@ -23,8 +23,6 @@ use std::task::Waker;
 pub(crate) const BYTES_MAX: u64 = if cfg!(any(loom, shuttle)) { 1 << 10 } else { 64 << 20 };
 /// What an entry takes besides its writes, roughly.
 const ENTRY_BYTES: u64 = 160;
-/// Positions of a store without a log are so far from each other.
-pub(crate) const STEP: u64 = Lsn::ALIGN;
 /// While nothing is kept.
 const NOTHING: u64 = u64::MAX;
 
@@ -40,13 +38,19 @@ pub(crate) struct Changes {
     waiting: Wakers,
 }
 
-/// The writes of a commit, as in a log; none of a position that was taken in vain.
-type Entry = Option<Arc<Vec<u8>>>;
+/// What is kept of a range of positions that somebody took.
+#[derive(Clone)]
+struct Entry {
+    /// Where the next one is.
+    end: Lsn,
+    /// The writes of a commit, as in a log; none if the range was taken in vain.
+    writes: Option<Arc<Vec<u8>>>,
+}
 
-/// What comes next.
+/// What comes next, and where what comes behind it.
 pub(crate) enum Next {
-    Commit(Arc<Vec<u8>>),
-    Void,
+    Commit(Arc<Vec<u8>>, Lsn),
+    Void(Lsn),
     NotYet,
     /// Nothing below this position is kept.
     Gone(Lsn),
@@ -57,7 +61,7 @@ fn key(lsn: Lsn) -> [u8; 8] {
 }
 
 fn size(entry: &Entry) -> u64 {
-    ENTRY_BYTES + entry.as_ref().map_or(0, |writes| writes.len() as u64)
+    ENTRY_BYTES + entry.writes.as_ref().map_or(0, |writes| writes.len() as u64)
 }
 
 impl Changes {
@@ -88,12 +92,12 @@ impl Changes {
         (oldest != NOTHING).then_some(Lsn::new(oldest))
     }
 
-    /// The caller has taken position `lsn`, and committed by `writes`, or not at all.
+    /// The caller has taken the positions from `lsn` up to `end`, and committed by `writes`, or not at all.
     #[inline]
-    pub(crate) fn publish(&self, lsn: Lsn, writes: impl FnOnce() -> Option<Vec<u8>>) {
+    pub(crate) fn publish(&self, (lsn, end): (Lsn, Lsn), writes: impl FnOnce() -> Option<Vec<u8>>) {
         // Relaxed: acquired with the position, if it was set before that.
         if self.is_kept.load(Ordering::Relaxed) {
-            self.put(lsn, writes().map(Arc::new));
+            self.put(lsn, Entry { end, writes: writes().map(Arc::new) });
         }
     }
 
@@ -113,26 +117,36 @@ impl Changes {
         while self.bytes.load(Ordering::Relaxed) > BYTES_MAX {
             let guard = epoch::pin();
             let mut first = None;
-            self.entries.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, &guard, |key, node| {
-                first = Some((key.clone(), node));
+            self.entries.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, &guard, |_, node| {
+                first = Some(node);
                 false
             });
-            let Some((key, node)) = first else { return };
-            let lsn = Lsn::new(key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)));
+            let Some(node) = first else { return };
             // Release: pairs with `oldest`; before the entry goes. Never backwards: one thread at a time.
-            self.oldest.store(lsn.plus(STEP).get(), Ordering::Release);
+            self.oldest.store(node.end.get(), Ordering::Release);
             // Relaxed: as above.
             self.bytes.fetch_sub(size(node), Ordering::Relaxed);
             self.entries.retire(node, &guard);
         }
     }
 
+    /// Where the entries begin that a reader needs who wants those from a position on.
+    pub(crate) fn beginning(&self, at: Lsn) -> Lsn {
+        let (guard, mut before) = (epoch::pin(), None);
+        let range = (Bound::Unbounded, Bound::Included(&key(at)[..]));
+        self.entries.scan(range, Towards::Lesser, &guard, |key, _| {
+            before = key.first_chunk().map(|bytes| Lsn::new(u64::from_be_bytes(*bytes)));
+            false
+        });
+        before.or(self.oldest()).map_or(at, |lsn| lsn.min(at))
+    }
+
     /// The entry at a position, the first that the caller has not seen.
     pub(crate) fn next(&self, at: Lsn) -> Next {
         let guard = epoch::pin();
         match self.entries.get(&key(at), &guard).map(|node| Entry::clone(node)) {
-            Some(Some(writes)) => return Next::Commit(writes),
-            Some(None) => return Next::Void,
+            Some(Entry { end, writes: Some(writes) }) => return Next::Commit(writes, end),
+            Some(Entry { end, writes: None }) => return Next::Void(end),
             None => {}
         }
         match self.oldest() {
@@ -159,24 +173,30 @@ mod tests {
     #[test]
     fn entries_come_in_order_and_the_oldest_go() {
         let (changes, end) = (Changes::new(), LogEnd::new(Lsn::new(8)));
-        changes.publish(end.reserve(STEP), || panic!("nobody has asked"));
+        let reserve = |bytes: u64| {
+            let lsn = end.reserve(bytes);
+            (lsn, lsn.plus(bytes))
+        };
+        changes.publish(reserve(8), || panic!("nobody has asked"));
         assert!(matches!(changes.next(Lsn::new(8)), Next::Gone(_)));
         changes.keep(&end);
         assert_eq!(changes.oldest(), Some(Lsn::new(16)));
-        let (first, second) = (end.reserve(STEP), end.reserve(STEP));
+        let (first, second) = (reserve(24), reserve(8));
         changes.publish(second, || None);
-        assert!(matches!(changes.next(first), Next::NotYet));
+        assert!(matches!(changes.next(first.0), Next::NotYet));
         changes.publish(first, || Some(vec![7]));
-        assert!(matches!(changes.next(first), Next::Commit(writes) if *writes == [7]));
-        assert!(matches!(changes.next(second), Next::Void));
+        assert!(
+            matches!(changes.next(first.0), Next::Commit(writes, end) if *writes == [7] && end == second.0)
+        );
+        assert!(matches!(changes.next(second.0), Next::Void(end) if end == second.1));
 
         let large = vec![0; 1 << 20];
         for _ in 0..80 {
-            changes.publish(end.reserve(STEP), || Some(large.clone()));
+            changes.publish(reserve(1 << 20), || Some(large.clone()));
         }
         let oldest = changes.oldest().unwrap();
-        assert!(oldest > second && matches!(changes.next(first), Next::Gone(gone) if gone == oldest));
-        assert!(matches!(changes.next(oldest), Next::Commit(_)));
+        assert!(oldest > second.0 && matches!(changes.next(first.0), Next::Gone(gone) if gone == oldest));
+        assert!(matches!(changes.next(oldest), Next::Commit(..)));
         assert!(changes.bytes.load(Ordering::Relaxed) <= BYTES_MAX); // a figure
     }
 }

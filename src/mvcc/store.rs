@@ -7,12 +7,12 @@ use super::era::Era;
 use super::garbage;
 use super::horizon::Horizon;
 use super::prune::{self, Pruned};
+use super::retained::Retained;
 use super::snapshot::Snapshot;
 use super::superseded::{self, StoreIdentity};
 use super::version::Version;
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::{self, Key, Map, Node, Towards};
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Mutex, lock};
 use std::any::Any;
@@ -164,8 +164,7 @@ pub(crate) struct Store {
     end: Arc<LogEnd>,
     active: Active,
     changes: Changes,
-    /// How much of the log's past stays readable, in bytes.
-    retained_bytes: AtomicU64,
+    retained: Retained,
     /// Boxed, so that a space's address is good as long as the store; never removed from.
     #[expect(clippy::vec_box, reason = "references to the spaces outlive the growth of the list")]
     spaces: Mutex<Vec<Box<Space>>>,
@@ -183,7 +182,7 @@ impl Store {
             end,
             active: Active::new(),
             changes: Changes::new(),
-            retained_bytes: AtomicU64::new(retained_bytes),
+            retained: Retained::new(retained_bytes),
             spaces: Mutex::new(Vec::new()),
         }
     }
@@ -243,12 +242,19 @@ impl Store {
         self.active.advance(self.end.load(), &epoch::pin());
     }
 
+    /// Says how much of the past stays readable: so many bytes, and everything from `floor` on, if there is one. What is gone stays so.
+    pub(crate) fn retain(&self, bytes: u64, floor: Option<Lsn>) {
+        self.retained.set(bytes, floor);
+    }
+
+    /// From where on the settings keep the past, whether it is there or not.
+    pub(crate) fn retained_from(&self, guard: &Guard) -> Lsn {
+        self.retained.from(self.end.load(), guard)
+    }
+
     /// Raises the horizon as far as the retained history allows.
     pub(crate) fn advance_horizon<'g>(&self, guard: &'g Guard) -> &'g Horizon {
-        // Relaxed: a setting.
-        let retained = self.retained_bytes.load(Ordering::Relaxed);
-        let to = self.end.load().get().saturating_sub(retained) & !(Lsn::ALIGN - 1);
-        self.active.advance(Lsn::new(to), guard)
+        self.active.advance(self.retained_from(guard), guard)
     }
 
     /// Prunes the record under `key`, which got a new version on top: with the next batch of them.

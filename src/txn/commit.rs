@@ -16,10 +16,10 @@ use super::validate::{Stale, Validator};
 use super::write_set::SortedWrites;
 use crate::io::IoError;
 use crate::log::batch::{self, Write};
+use crate::log::frame::frame_bytes;
 use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::chain::{Record, Refused};
-use crate::mvcc::changes;
 use crate::mvcc::era::EraNumber;
 use crate::mvcc::garbage::{self, OwnState};
 use crate::mvcc::snapshot::Snapshot;
@@ -81,8 +81,8 @@ pub(crate) struct Committed {
 /// Readers push a validating transaction that their answer depends on, and never wait for it. So fresh readers can starve a validation;
 /// giving up and trying again after a pause, with a new snapshot, lets them pass.
 const PUSHES_MAX: u32 = 64;
-/// In a store without a log, positions count in this unit.
-const UNLOGGED_BYTES: u64 = changes::STEP;
+/// In a store without a log, a write counts for so many bytes beside its key and value: about what it would take in a log.
+const UNLOGGED_WRITE_BYTES: usize = 8;
 /// How many keys are handled under one pin.
 const KEYS_PER_PIN: usize = 64;
 
@@ -107,7 +107,7 @@ impl<'s> Commit<'_, 's> {
         let published = match frame {
             Some(frame) => guard.unpinned(|| self.publish(committed.lsn, frame)),
             None => {
-                self.ground.store.changes().publish(committed.lsn, || Some(encode(&writes)));
+                self.ground.store.changes().publish((committed.lsn, committed.end), || Some(encode(&writes)));
                 Ok(())
             }
         };
@@ -166,7 +166,7 @@ impl<'s> Commit<'_, 's> {
         frame: Option<&Prepared<'_>>,
         guard: &mut Guard,
     ) -> Result<Committed, Failed<'s>> {
-        let bytes = frame.map_or(UNLOGGED_BYTES, |frame| frame.bytes());
+        let bytes = frame.map_or_else(|| unlogged_bytes(writes), |frame| frame.bytes());
         let mut pushes = 0;
         loop {
             let end: &LogEnd = self.ground.store.end();
@@ -194,7 +194,7 @@ impl<'s> Commit<'_, 's> {
             // The range is not ours to use any more; the log must not have a hole.
             match self.ground.log {
                 Some(log) => guard.unpinned(|| log.void(lsn, bytes)).map_err(Failed::Log)?,
-                None => self.ground.store.changes().publish(lsn, || None),
+                None => self.ground.store.changes().publish((lsn, lsn.plus(bytes)), || None),
             }
             if let Some(failed) = failed {
                 return Err(failed);
@@ -289,6 +289,15 @@ fn prune(store: &Store, writes: SortedWrites<'_>, guard: &mut Guard) {
             store.prune_soon(write.space, key, guard);
         }
     }
+}
+
+/// How far a commit moves the end of a log that is not there: about as far as it would if it were, so that bytes of history mean the same.
+fn unlogged_bytes(writes: &SortedWrites<'_>) -> u64 {
+    let payload: usize = writes
+        .iter()
+        .map(|((_, key), write)| key.len() + write.value().map_or(0, <[u8]>::len) + UNLOGGED_WRITE_BYTES)
+        .sum();
+    frame_bytes(payload)
 }
 
 /// A conflict that is not about one key rather than another.

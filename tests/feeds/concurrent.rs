@@ -77,8 +77,8 @@ fn feeds_that_begin_and_end_beside_writers_tell_everything() {
             let feeds: Vec<_> = (0..2)
                 .map(|_| {
                     scope.spawn(move || {
-                        let mut rounds = 0;
-                        while !done.load(Ordering::Relaxed) {
+                        let mut rounds = 0_u32;
+                        while rounds == 0 || !done.load(Ordering::Relaxed) {
                             // The snapshot first: the feed begins right there.
                             let snapshot = db.snapshot().unwrap();
                             let mut told = Told::of(things, &snapshot);
@@ -101,7 +101,7 @@ fn feeds_that_begin_and_end_beside_writers_tell_everything() {
             let committed: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
             done.store(true, Ordering::Relaxed);
             assert!(committed > 1000);
-            assert!(feeds.into_iter().map(|feed| feed.join().unwrap()).sum::<u32>() > 2);
+            assert!(feeds.into_iter().all(|feed| feed.join().unwrap() > 0));
             let end = things.insert(doc! { "_id": "end" }).unwrap();
             loop {
                 let change = next(&mut changes);

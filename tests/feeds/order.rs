@@ -3,7 +3,9 @@
 use crate::{LONG, next, stores, take};
 use futures_core::Stream;
 use skipstone::bson::doc;
-use skipstone::{ChangeKind, Database, Durability, Error, Index, Patch, TransactionOptions, Watch, field};
+use skipstone::{
+    ChangeKind, Database, Durability, Error, Index, Moment, Patch, TransactionOptions, Watch, field,
+};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -142,7 +144,7 @@ fn a_store_in_memory_keeps_so_much_and_writers_go_on() {
     for n in 0..80 {
         things.insert(doc! { "_id": n, "large": &large[..] }).unwrap();
     }
-    let Err(Error::HistoryGone { position, oldest, .. }) = slow.try_next() else {
+    let Err(Error::HistoryGone { asked: Moment::Position(position), oldest, .. }) = slow.try_next() else {
         panic!("it came too late")
     };
     assert!(position < oldest);
@@ -221,4 +223,25 @@ fn a_mistake_in_the_filter_is_an_error() {
     let db = Database::in_memory();
     let wrong = field("a").regex("(");
     assert!(matches!(db.watch(Watch::new().matching(wrong)), Err(Error::Query(_))));
+}
+
+/// Also at positions where nothing was committed.
+#[test]
+fn a_position_between_commits_begins_with_the_next_one() {
+    for (db, _dir) in stores() {
+        let towns = db.collection("towns").unwrap();
+        let mut all = db.watch(Watch::new()).unwrap();
+        let begin = db.position().get();
+        towns.insert_many((0..5).map(|n| doc! { "_id": n })).unwrap();
+        (5..10).for_each(|n| drop(towns.insert(doc! { "_id": n }).unwrap()));
+        let told = take(&mut all, 10);
+        for at in (begin..=db.position().get()).step_by(8) {
+            let at = skipstone::Lsn::new(at);
+            let mut from = towns.watch(Watch::new().from_position(at)).unwrap();
+            let expected: Vec<_> = told.iter().filter(|change| change.position() >= at).collect();
+            let found = take(&mut from, expected.len());
+            assert!(found.iter().zip(&expected).all(|(found, expected)| found.id() == expected.id()), "{at}");
+            assert!(from.try_next().unwrap().is_none());
+        }
+    }
 }

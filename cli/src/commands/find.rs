@@ -6,13 +6,13 @@ use crate::output::{self, Output, Style};
 use crate::store::Access;
 use indicatif::HumanCount;
 use serde_json::json;
-use skipstone::{Cursor, Explanation, Lsn, Projection, Query, SnapshotCollection};
+use skipstone::{Cursor, Explanation, Projection, Query, SnapshotCollection};
 
 pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
     {
-        let snapshot = match args.at.map(Lsn::new) {
-            Some(position) => db.at(position)?,
+        let snapshot = match args.at {
+            Some(moment) => db.at(moment)?,
             None => db.snapshot()?,
         };
         answer(&snapshot.collection(&collection)?, args, style)?;

@@ -11,6 +11,7 @@ mod find;
 mod get;
 pub(crate) mod import;
 mod index;
+mod past;
 mod put;
 pub(crate) mod restore;
 pub(crate) mod rotate_key;
@@ -37,6 +38,8 @@ pub(crate) fn run<'a, P: Args>(
         StoreCommand::Delete(In { place, args }) => delete::run(access(place), args, style),
         StoreCommand::Scan(In { place, args }) => scan::run(access(place), args, style),
         StoreCommand::Find(In { place, args }) => find::run(access(place), args, style),
+        StoreCommand::History(In { place, args }) => past::history(access(place), args, style),
+        StoreCommand::Diff(In { place, args }) => past::diff(access(place), args, style),
         StoreCommand::Count(In { place, args }) => count::run(access(place), args, style),
         StoreCommand::Aggregate(In { place, args }) => aggregate::run(access(place), args, style),
         StoreCommand::Update(In { place, args }) => changes::update(access(place), args, style),

@@ -4,7 +4,7 @@
 
 use super::{FeedError, From, Place, Reading, Source};
 use crate::engine::Engine;
-use crate::log::reader::{self, Start};
+use crate::log::reader::{self, LogError, Start};
 use crate::log::streams::{SoFar, Stream, Streams};
 use crate::log::{Log, Urgency};
 use crate::lsn::Lsn;
@@ -32,7 +32,7 @@ impl FromLog {
                 let from = snapshot.position();
                 (snapshot, start, from)
             }
-            From::Position(from) => (engine.store().snapshot(), start_before(engine, from)?, from),
+            From::Position(from) => (engine.store().snapshot(), start_before(engine, log, from)?, from),
             From::Place(place) => (engine.store().snapshot(), start_of(engine, log, place)?, place.at),
         };
         let read_from = Reading { lsn: start.lsn, session: start.session, first_chunk: None };
@@ -55,25 +55,35 @@ impl FromLog {
 
     fn read(&mut self, engine: &Engine, log: &Log) -> Result<(), FeedError> {
         let segments = log.segments();
-        let gone = || gone(engine, log, self.next.lsn, self.from);
-        let so_far = self.so_far.take().ok_or_else(&gone)?;
+        let too_late = || gone(engine, log, self.next.lsn, self.from);
+        let so_far = self.so_far.take().ok_or_else(&too_late)?;
         self.read_from =
             Reading { lsn: self.next.lsn, session: self.next.session, first_chunk: so_far.first_chunk() };
-        let (mut streams, ready) = (Streams::resume(segments, so_far), &mut self.ready);
+        let (mut streams, ready, mut cut_off) = (Streams::resume(segments, so_far), &mut self.ready, None);
         let read = reader::read_some(segments, self.next, log.durable(), &mut |frames| {
-            ready.extend(streams.read(frames)?.into_iter().map(|(lsn, stream)| match stream {
-                Stream::Whole(writes) => (lsn, writes.to_vec()),
-                Stream::Joined(writes) => (lsn, writes),
-            }));
+            for (lsn, stream) in streams.read_each(frames) {
+                match stream {
+                    Ok(Stream::Whole(writes)) => ready.push_back((lsn, writes.to_vec())),
+                    Ok(Stream::Joined(writes)) => ready.push_back((lsn, writes)),
+                    // Behind the last checkpoint everything is there that belongs to a commit.
+                    Err(LogError::Senseless { .. }) if Some(lsn) < engine.checkpoint_position() => {
+                        cut_off = Some(lsn);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
             Ok(())
         });
+        if let Some(lsn) = cut_off {
+            return Err(gone(engine, log, lsn, lsn));
+        }
         match read {
             Ok(next) => {
                 (self.next, self.so_far) = (next, Some(streams.suspend()));
                 Ok(())
             }
             // What checkpoints give up may be written over while it is read.
-            Err(error) => Err(if is_gone(log, self.next.lsn) { gone() } else { error.into() }),
+            Err(error) => Err(if is_gone(log, self.next.lsn) { too_late() } else { error.into() }),
         }
     }
 
@@ -111,9 +121,34 @@ fn now(engine: &Engine, log: &Log) -> (Snapshot, Start) {
     }
 }
 
+/// The position from which on everything that was committed is in the log, and where to read it from. Reads what is kept of the log from before the last checkpoint.
+fn kept(engine: &Engine, log: &Log) -> Result<(Lsn, Start), LogError> {
+    let disk = engine.disk.as_ref().expect("only a store on a disk has a log");
+    disk.checkpointer.with_kept(|_, kept| match log.first_frame()? {
+        Some(first) if first.lsn < kept.start().lsn => Ok((first_whole(log, first, kept.position())?, first)),
+        _ => Ok((kept.position(), kept.start())),
+    })
+}
+
+/// The position behind the last commit, of those from `first` up to `limit`, that began in log which is gone.
+fn first_whole(log: &Log, first: Start, limit: Lsn) -> Result<Lsn, LogError> {
+    let (mut streams, mut whole_from) = (Streams::new(log.segments(), first, first.lsn), first.lsn);
+    reader::read_until(log.segments(), first, limit, &mut |frames| {
+        for (lsn, stream) in streams.read_each(frames) {
+            match stream {
+                Ok(_) => {}
+                Err(LogError::Senseless { .. }) => whole_from = lsn.plus(Lsn::ALIGN),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(whole_from)
+}
+
 /// From where to read for everything that was committed at or above a position.
-fn start_before(engine: &Engine, from: Lsn) -> Result<Start, FeedError> {
-    let (position, start) = engine.log_kept();
+fn start_before(engine: &Engine, log: &Log, from: Lsn) -> Result<Start, FeedError> {
+    let (position, start) = kept(engine, log)?;
     if from < position {
         return Err(FeedError::Gone { position: from, oldest: position });
     }
@@ -121,14 +156,15 @@ fn start_before(engine: &Engine, from: Lsn) -> Result<Start, FeedError> {
 }
 
 fn start_of(engine: &Engine, log: &Log, place: Place) -> Result<Start, FeedError> {
-    let Some(reading) = place.reading else { return start_before(engine, place.at) };
-    let with_chunks = reading.first_chunk.unwrap_or(reading.lsn).min(reading.lsn);
+    let Some(reading) = place.reading else { return start_before(engine, log, place.at) };
     // A transaction that never committed may have left chunks, of which nothing is missed.
-    let lsn = if is_gone(log, with_chunks) { reading.lsn } else { with_chunks };
-    if is_gone(log, lsn) {
-        return Err(gone(engine, log, lsn, place.at));
+    let with_chunks = reading.first_chunk.unwrap_or(reading.lsn).min(reading.lsn);
+    let there = [with_chunks, reading.lsn].into_iter().find(|lsn| !is_gone(log, *lsn));
+    match there {
+        Some(lsn) => Ok(Start { lsn, session: reading.session }),
+        // It was read together with what came before, and is there perhaps.
+        None => start_before(engine, log, place.at),
     }
-    Ok(Start { lsn, session: reading.session })
 }
 
 /// Whether a place lies before the first segment that is there.
@@ -138,6 +174,8 @@ fn is_gone(log: &Log, lsn: Lsn) -> bool {
 }
 
 fn gone(engine: &Engine, log: &Log, lsn: Lsn, from: Lsn) -> FeedError {
-    let (oldest, _) = engine.log_kept();
-    FeedError::Gone { position: lsn.max(from).min(log.end()), oldest }
+    match kept(engine, log) {
+        Ok((oldest, _)) => FeedError::Gone { position: lsn.max(from).min(log.end()), oldest },
+        Err(error) => error.into(),
+    }
 }

@@ -15,7 +15,7 @@ use crate::log::batch::decode_writes;
 use crate::log::reader::LogError;
 use crate::log::seal::Session;
 use crate::lsn::Lsn;
-use crate::mvcc::changes::{self, Next};
+use crate::mvcc::changes::Next;
 use crate::mvcc::snapshot::Snapshot;
 use crate::sync::wakers::Sleeper;
 use from_log::FromLog;
@@ -89,7 +89,12 @@ pub(crate) struct Feed {
 
 enum Source {
     Log(FromLog),
-    Memory { next: Lsn, sleeper: Sleeper },
+    Memory {
+        next: Lsn,
+        /// Commits below are passed over.
+        from: Lsn,
+        sleeper: Sleeper,
+    },
 }
 
 impl Feed {
@@ -107,8 +112,9 @@ impl Feed {
             Some(log) => FromLog::open(engine, log, from)?,
             None => {
                 let snapshot = engine.store().snapshot();
-                let next = at.unwrap_or(snapshot.position());
-                (snapshot, Source::Memory { next, sleeper: Sleeper::new() })
+                let from = at.unwrap_or(snapshot.position());
+                let next = engine.store().changes().beginning(from);
+                (snapshot, Source::Memory { next, from, sleeper: Sleeper::new() })
             }
         };
         let skipped = if let From::Place(place) = from { place.taken } else { 0 };
@@ -121,8 +127,8 @@ impl Feed {
 
     fn check_memory(&self, engine: &Engine) -> Result<(), FeedError> {
         match (&self.source, engine.store().changes().oldest()) {
-            (Source::Memory { next, .. }, Some(oldest)) if *next < oldest => {
-                Err(FeedError::Gone { position: *next, oldest })
+            (Source::Memory { from, .. }, Some(oldest)) if *from < oldest => {
+                Err(FeedError::Gone { position: *from, oldest })
             }
             _ => Ok(()),
         }
@@ -159,18 +165,19 @@ impl Feed {
     }
 
     fn next_commit(&mut self, engine: &Engine) -> Result<Option<(Lsn, Vec<u8>)>, FeedError> {
-        let next = match &mut self.source {
+        let (next, from) = match &mut self.source {
             Source::Log(log) => return log.next(engine),
-            Source::Memory { next, .. } => next,
+            Source::Memory { next, from, .. } => (next, *from),
         };
         loop {
             let at = *next;
             match engine.store().changes().next(at) {
                 Next::NotYet => return Ok(None),
                 Next::Gone(oldest) => return Err(FeedError::Gone { position: at, oldest }),
-                Next::Void => *next = at.plus(changes::STEP),
-                Next::Commit(writes) => {
-                    *next = at.plus(changes::STEP);
+                Next::Void(end) => *next = end,
+                Next::Commit(_, end) if at < from => *next = end,
+                Next::Commit(writes, end) => {
+                    *next = end;
                     return Ok(Some((at, writes.to_vec())));
                 }
             }
@@ -181,7 +188,9 @@ impl Feed {
     pub(crate) fn place(&self, taken: Option<u32>) -> Place {
         match (&self.source, taken) {
             (Source::Memory { .. }, Some(taken)) => Place { at: self.at, taken, reading: None },
-            (Source::Memory { next, .. }, None) => Place { at: *next, taken: 0, reading: None },
+            (Source::Memory { next, from, .. }, None) => {
+                Place { at: *next.max(from), taken: 0, reading: None }
+            }
             (Source::Log(log), Some(taken)) => Place { at: self.at, taken, reading: Some(log.reading()) },
             (Source::Log(log), None) => {
                 let behind = |reading| Place { at: log.behind(), taken: 0, reading: Some(reading) };
@@ -194,7 +203,7 @@ impl Feed {
     pub(crate) fn wait(&mut self, engine: &Engine, waker: &Waker) -> Result<bool, FeedError> {
         match (&mut self.source, engine.log()) {
             (Source::Log(reader), Some(log)) => reader.wait(log, waker),
-            (Source::Memory { next, sleeper }, _) => {
+            (Source::Memory { next, sleeper, .. }, _) => {
                 engine.store().changes().wait(sleeper, waker);
                 Ok(!matches!(engine.store().changes().next(*next), Next::NotYet))
             }
