@@ -3,6 +3,7 @@
 //! `P` says where the store is: on the command line its directory and key, in the shell nothing.
 
 use super::queries::{AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, RemoveArgs, UpdateArgs};
+use super::watch::WatchArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -32,6 +33,9 @@ pub(crate) enum StoreCommand<P: Args> {
     Index(IndexCommand<P>),
     /// Write all documents of a collection as NDJSON, as they were at one moment.
     Export(In<P, ExportArgs>),
+    /// Print what was changed since a position or a cursor, in the order of commits. It is over with what is there: one process at a time has a store open,
+    /// so nothing new comes while this one has it.
+    Watch(In<P, WatchArgs>),
     /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
     Stats(In<P, NoArgs>),
 }
