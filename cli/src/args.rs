@@ -1,9 +1,10 @@
 //! What can be said on the command line.
 //!
-//! What is said to a store that may be open already is in `store`; it is the same in the shell. How queries are said is in `queries`.
+//! What is said to a store that may be open already is in `store`; it is the same in the shell. How queries are said is in `queries`, and how changes are watched in `watch`.
 
 mod queries;
 mod store;
+mod watch;
 
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,6 +19,7 @@ pub(crate) use store::{
     CollectionArgs, DiffArgs, ExportArgs, GetArgs, HistoryArgs, IdType, IdTypeArg, In, IndexCommand, NoArgs,
     PutArgs, ScanArgs, StoreCommand,
 };
+pub(crate) use watch::{Beginning, WatchArgs};
 
 /// Skipstone: an embedded document store, from the command line.
 ///

@@ -124,7 +124,8 @@ fn of_store(error: &Error) -> Exit {
         Error::Checkpoint { cause, .. } => of_checkpoint(cause),
         Error::Backup { cause, .. } => of_backup(cause),
         Error::RotateKey(error) => of_rotation(error),
-        Error::Name { .. } => Exit::Usage,
+        Error::Name { .. } | Error::NoFeedCursor | Error::ForeignCursor => Exit::Usage,
+        Error::Log(cause) => of_log(cause),
         _ => Exit::Failed,
     }
 }

@@ -34,3 +34,5 @@ mod store;
 mod support;
 #[path = "program/terminal.rs"]
 mod terminal;
+#[path = "program/watch.rs"]
+mod watch;

@@ -163,7 +163,7 @@ impl Order {
     }
 }
 
-fn filter(text: &str) -> Result<Filter, skipstone::FilterError> {
+pub(super) fn filter(text: &str) -> Result<Filter, skipstone::FilterError> {
     if text == "-" { Ok(Filter::all()) } else { text.parse() }
 }
 

@@ -5,6 +5,7 @@
 use super::queries::{
     AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, RemoveArgs, UpdateArgs, moment,
 };
+use super::watch::WatchArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use skipstone::Moment;
 use std::num::NonZeroU64;
@@ -48,6 +49,9 @@ pub(crate) enum StoreCommand<P: Args> {
     Index(IndexCommand<P>),
     /// Write all documents of a collection as NDJSON, as they were at one moment.
     Export(In<P, ExportArgs>),
+    /// Print what was changed since a position or a cursor, in the order of commits. It is over with what is there: one process at a time has a store open,
+    /// so nothing new comes while this one has it.
+    Watch(In<P, WatchArgs>),
     /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
     Stats(In<P, NoArgs>),
 }

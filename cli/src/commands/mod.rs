@@ -19,6 +19,7 @@ pub(crate) mod salvage;
 mod scan;
 mod stats;
 pub(crate) mod verify;
+mod watch;
 
 use crate::args::{In, IndexCommand, StoreCommand};
 use crate::error::CliError;
@@ -54,6 +55,7 @@ pub(crate) fn run<'a, P: Args>(
             index::list(access(place), args, style)
         }
         StoreCommand::Export(In { place, args }) => export::run(access(place), args, style),
+        StoreCommand::Watch(In { place, args }) => watch::run(access(place), args, style),
         StoreCommand::Stats(In { place, .. }) => stats::run(access(place), style),
     }
 }

@@ -87,8 +87,16 @@ impl FromLog {
         }
     }
 
+    /// Where to read from for the last commit that was handed out.
     pub(super) fn reading(&self) -> Reading {
         self.read_from
+    }
+
+    /// Where to read from for what comes behind it.
+    pub(super) fn reading_on(&self) -> Reading {
+        let Start { lsn, session } = self.next;
+        let first_chunk = self.so_far.as_ref().and_then(SoFar::first_chunk);
+        if self.ready.is_empty() { Reading { lsn, session, first_chunk } } else { self.read_from }
     }
 
     /// Everything below was handed out.

@@ -192,10 +192,7 @@ impl Feed {
                 Place { at: *next.max(from), taken: 0, reading: None }
             }
             (Source::Log(log), Some(taken)) => Place { at: self.at, taken, reading: Some(log.reading()) },
-            (Source::Log(log), None) => {
-                let behind = |reading| Place { at: log.behind(), taken: 0, reading: Some(reading) };
-                behind(log.reading())
-            }
+            (Source::Log(log), None) => Place { at: log.behind(), taken: 0, reading: Some(log.reading_on()) },
         }
     }
 
