@@ -84,6 +84,36 @@ fn a_position_of_the_past_is_kept_or_refused() {
     outcomes.expect(&["false", "true"]);
 }
 
+/// One collector goes less far than another has announced already, as when more is to be kept from now on. Its horizon goes by what was announced, and by
+/// who was there after that.
+#[test]
+fn a_collector_that_goes_less_far_takes_nothing_either() {
+    let outcomes = Outcomes::default();
+    let noted = outcomes.clone();
+    explore("registry, a lower floor", move || {
+        let active = Arc::new(Active::new());
+        let collect = |to: u64| {
+            let active = Arc::clone(&active);
+            thread::spawn(move || {
+                let guard = epoch::pin();
+                let horizon = active.advance(Lsn::new(to), &guard);
+                (horizon.announced(), horizon.oldest())
+            })
+        };
+        let (further, less) = (collect(24), collect(8));
+        let registered = active.register_at(Lsn::new(16));
+        let (further, less) = (further.join().unwrap(), less.join().unwrap());
+        if registered.is_ok() {
+            assert!(
+                [further.1, less.1].iter().all(|oldest| *oldest <= Lsn::new(16)),
+                "past a registered position"
+            );
+        }
+        noted.note((registered.is_ok(), less.0 == Lsn::new(24)));
+    });
+    outcomes.expect(&["(false, false)", "(false, true)", "(true, false)", "(true, true)"]);
+}
+
 /// Two owners of one slot read, let go, and only then may a collector free what they read: loom's cell reports the race otherwise.
 #[test]
 fn the_reads_of_all_owners_come_before_the_pruning() {

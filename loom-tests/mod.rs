@@ -5,6 +5,7 @@
 //! blinded by something. `docs/loom-mutations.md` names, for each, a one-line mutation of the code under which it fails.
 
 mod active;
+mod changes;
 mod commit;
 mod common;
 mod conflict;
@@ -16,7 +17,9 @@ mod group_commit;
 mod key_switch;
 mod loaded;
 mod map;
+mod patches;
 mod prune;
+
 mod serializable;
 mod small_log;
 mod unfinished;

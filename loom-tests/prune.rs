@@ -150,6 +150,27 @@ fn a_snapshot_of_the_past_is_whole_or_refused() {
     outcomes.expect(&["false", "true"]);
 }
 
+/// From so many bytes to everything from a position on, beside who commits: there is no moment in which neither keeps anything.
+#[test]
+fn what_either_setting_keeps_stays_while_they_change() {
+    let outcomes = Outcomes::default();
+    let noted = outcomes.clone();
+    explore("retention changed", move || {
+        let store = Arc::new(Store::new(Arc::new(LogEnd::new(Lsn::new(8))), 1 << 20));
+        put(&store, &[(b"a", Some(1))]).unwrap();
+        let past = store.end().load();
+        let other = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || store.retain(0, Some(past)))
+        };
+        store.end().reserve(8);
+        noted.note(store.advance_horizon(&epoch::pin()).announced() == past);
+        other.join().unwrap();
+        assert!(store.snapshot_at(past).is_ok(), "history is gone that was to be kept");
+    });
+    outcomes.expect(&["false", "true"]);
+}
+
 #[test]
 fn clones_share_a_slot_until_the_last_is_dropped() {
     explore("shared slots", || {

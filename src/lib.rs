@@ -58,10 +58,11 @@ pub use bson;
 
 #[cfg(not(any(loom, shuttle)))]
 pub use api::{
-    Builder, Collection, CommitHandle, Database, DocRef, Document, DocumentScan, DocumentStream, Error,
-    IndexInfo, KeyValue, KeyValueScan, Keyspace, Matches, Result, Savepoint, Snapshot, SnapshotCollection,
+    Builder, Change, ChangeKind, Changes, Collection, CommitHandle, Database, Diff, Difference, DocRef,
+    Document, DocumentScan, DocumentStream, Error, FeedCursor, IndexInfo, KeyValue, KeyValueScan, Keyspace,
+    LivePatch, LiveQuery, LoggedChange, Matches, Result, Revision, Savepoint, Snapshot, SnapshotCollection,
     SnapshotKeyspace, Stats, Transaction, TransactionCollection, TransactionDocumentScan,
-    TransactionKeyValueScan, TransactionKeyspace,
+    TransactionKeyValueScan, TransactionKeyspace, Watch,
 };
 #[cfg(not(any(loom, shuttle)))]
 pub use checkpoint::error::CheckpointError;
@@ -87,7 +88,7 @@ pub use index::{
 pub use io::{DeviceChoice, IoError, IoOperation, LockError, LockHolder};
 pub use log::reader::LogError;
 pub use lsn::Lsn;
-pub use options::{Compression, Durability, Isolation, TransactionOptions};
+pub use options::{Compression, Durability, Isolation, Moment, Retention, TransactionOptions};
 #[cfg(not(any(loom, shuttle)))]
 pub use query::{Cursor, ExplainedStep, Explanation, Grouping, PreparedQuery, Projection, Query, QueryError};
 pub use txn::error::{Conflict, ConflictKind};

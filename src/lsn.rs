@@ -9,8 +9,8 @@ use std::fmt;
 /// A log position, in bytes: where a transaction's frame begins in the log *is* its commit timestamp.
 ///
 /// Positions are multiples of 8, never zero for a commit, and grow in commit order. A snapshot at position
-/// `p` sees exactly the transactions whose position is below `p`. A store in memory counts in the same unit
-/// with nothing behind it.
+/// `p` sees exactly the transactions whose position is below `p`. A store in memory counts as a log
+/// would, roughly, with nothing behind it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Lsn(u64);
 
@@ -71,6 +71,12 @@ impl LogEnd {
     pub(crate) fn load(&self) -> Lsn {
         // Acquire: pairs with `reserve`; whoever has a position below the result installed its versions before.
         Lsn(self.0.load(Ordering::Acquire))
+    }
+
+    /// The log's end; what the caller did before is seen by whoever takes a position later.
+    pub(crate) fn touch(&self) -> Lsn {
+        // AcqRel: as `reserve`, of nothing.
+        Lsn(self.0.fetch_add(0, Ordering::AcqRel))
     }
 
     /// Takes the next `bytes` of the log; where they begin is the caller's position.

@@ -1,5 +1,8 @@
 //! Settings that transactions and stores share.
 
+use crate::lsn::Lsn;
+use std::time::{Duration, SystemTime};
+
 /// What a transaction sees of others that commit while it runs.
 ///
 /// The anomalies each level allows are spelt out, one script each, in `tests/isolation`.
@@ -65,5 +68,66 @@ impl TransactionOptions {
     pub fn durability(mut self, durability: Durability) -> TransactionOptions {
         self.durability = Some(durability);
         self
+    }
+}
+
+/// How much of the past of an open store stays readable. What either setting keeps, stays. The default is nothing.
+///
+/// ```
+/// use skipstone::{Database, Retention};
+/// use std::time::Duration;
+///
+/// let db = Database::builder().retain_history_for(Duration::from_secs(600)).open()?;
+/// db.set_retention(Retention::new().bytes(64 << 20).time(Duration::from_secs(60)))?;
+/// assert_eq!(db.retention().bytes, 64 << 20);
+/// # Ok::<(), skipstone::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub struct Retention {
+    /// So many bytes of the log, or in memory as many as a log would have, roughly: see [`Builder::retain_history_bytes`](crate::Builder::retain_history_bytes).
+    pub bytes: u64,
+    /// What was committed within this time, by the system's clock: see [`Builder::retain_history_for`](crate::Builder::retain_history_for).
+    pub time: Duration,
+}
+
+impl Retention {
+    /// Nothing is kept.
+    pub const fn new() -> Retention {
+        Retention { bytes: 0, time: Duration::ZERO }
+    }
+
+    /// Sets how many bytes are kept. `u64::MAX` for all.
+    pub const fn bytes(mut self, bytes: u64) -> Retention {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Sets for how long everything is kept. `Duration::MAX` for ever.
+    pub const fn time(mut self, time: Duration) -> Retention {
+        self.time = time;
+        self
+    }
+}
+
+/// A moment of a store's past: a position, or a time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Moment {
+    /// What was committed below this position.
+    Position(Lsn),
+    /// What was committed by then, as far as the store knows: see [`Database::at`](crate::Database::at).
+    Time(SystemTime),
+}
+
+impl From<Lsn> for Moment {
+    fn from(position: Lsn) -> Moment {
+        Moment::Position(position)
+    }
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Moment {
+        Moment::Time(time)
     }
 }

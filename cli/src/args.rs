@@ -1,9 +1,10 @@
 //! What can be said on the command line.
 //!
-//! What is said to a store that may be open already is in `store`; it is the same in the shell. How queries are said is in `queries`.
+//! What is said to a store that may be open already is in `store`; it is the same in the shell. How queries are said is in `queries`, and how changes are watched in `watch`.
 
 mod queries;
 mod store;
+mod watch;
 
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -15,9 +16,10 @@ pub(crate) use queries::{
     AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, Named, RemoveArgs, UpdateArgs,
 };
 pub(crate) use store::{
-    CollectionArgs, ExportArgs, GetArgs, IdType, IdTypeArg, In, IndexCommand, NoArgs, PutArgs, ScanArgs,
-    StoreCommand,
+    CollectionArgs, DiffArgs, ExportArgs, GetArgs, HistoryArgs, IdType, IdTypeArg, In, IndexCommand, NoArgs,
+    PutArgs, ScanArgs, StoreCommand,
 };
+pub(crate) use watch::{Beginning, WatchArgs};
 
 /// Skipstone: an embedded document store, from the command line.
 ///

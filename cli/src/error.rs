@@ -26,6 +26,8 @@ pub(crate) enum CliError {
     Id { text: String, what: &'static str },
     #[error("`{collection}` has no document with the {kind} id {id}{hint}")]
     NoDocument { collection: String, kind: &'static str, id: String, hint: &'static str },
+    #[error("the log says nothing of the id {id} of `{collection}`: it goes back to position {from}")]
+    NotInLog { collection: String, id: String, from: u64 },
     #[error("the store `{}` has no collection `{name}`; {}", dir.display(), those_there(there))]
     NoCollection { dir: PathBuf, name: String, there: Vec<String> },
     #[error("{reason}; the import stopped after {imported} documents{}", record_advice(*.can_skip))]
@@ -89,7 +91,9 @@ impl CliError {
             | CliError::Command { .. } => Exit::Usage,
             CliError::Line { source, .. } => source.exit(),
             CliError::Editor(_) => Exit::System,
-            CliError::NoDocument { .. } | CliError::NoCollection { .. } => Exit::NotFound,
+            CliError::NoDocument { .. } | CliError::NotInLog { .. } | CliError::NoCollection { .. } => {
+                Exit::NotFound
+            }
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             CliError::Output(_) => Exit::System,
@@ -105,7 +109,10 @@ impl CliError {
 fn of_store(error: &Error) -> Exit {
     match error {
         Error::Open(error) => of_open(error),
-        Error::NotFound { .. } | Error::HistoryGone { .. } | Error::NotReached { .. } => Exit::NotFound,
+        Error::NotFound { .. }
+        | Error::HistoryGone { .. }
+        | Error::NotReached { .. }
+        | Error::TimeNotReached { .. } => Exit::NotFound,
         Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::VersionMismatch { .. } => {
             Exit::Conflict
         }
@@ -117,7 +124,8 @@ fn of_store(error: &Error) -> Exit {
         Error::Checkpoint { cause, .. } => of_checkpoint(cause),
         Error::Backup { cause, .. } => of_backup(cause),
         Error::RotateKey(error) => of_rotation(error),
-        Error::Name { .. } => Exit::Usage,
+        Error::Name { .. } | Error::NoFeedCursor | Error::ForeignCursor => Exit::Usage,
+        Error::Log(cause) => of_log(cause),
         _ => Exit::Failed,
     }
 }

@@ -5,7 +5,7 @@
 use crate::args::StyleArgs;
 use crate::error::CliError;
 use crate::table::Rows;
-use serde_json::Value;
+use serde_json::{Value, json};
 use skipstone::bson::{self, RawDocument, RawDocumentBuf};
 use skipstone::document;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -69,8 +69,8 @@ impl Output {
     }
 
     /// Text as it is.
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), CliError> {
-        self.out.write_all(text.as_bytes()).map_err(CliError::Output)
+    pub(crate) fn text(&mut self, text: impl AsRef<[u8]>) -> Result<(), CliError> {
+        self.out.write_all(text.as_ref()).map_err(CliError::Output)
     }
 
     /// One document on one line, or as a row.
@@ -109,6 +109,11 @@ impl Output {
 
     /// Writes out what is left.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
+        self.flush()
+    }
+
+    /// Writes out what there is by now.
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
         self.table()?;
         self.out.flush().map_err(CliError::Output)
     }
@@ -130,6 +135,14 @@ pub(crate) fn push_document_line(raw: &RawDocument, out: &mut Vec<u8>) -> Result
     document::raw_to_json(raw, out).map_err(skipstone::Error::from)?;
     out.push(b'\n');
     Ok(())
+}
+
+/// Says on standard error where to go on: standard output has the results, and nothing else.
+pub(crate) fn tell_cursor(cursor: &str, style: Style) {
+    tell(&match style {
+        Style::Json => json!({ "cursor": cursor }).to_string(),
+        Style::Human | Style::Table => format!("go on with --after {cursor}"),
+    });
 }
 
 /// A line on standard error, whatever becomes of it: there is no better place to say that it failed.

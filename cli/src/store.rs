@@ -47,12 +47,7 @@ pub(crate) fn builder(dir: &Path, key: &KeyArgs) -> Builder {
     }
 }
 
-/// Opens a store that must be there.
-pub(crate) fn open(args: &StoreArgs) -> Result<Database, CliError> {
-    open_for_pages(args, None)
-}
-
-/// The same, to write pages.
+/// Opens a store that must be there, to write pages.
 pub(crate) fn open_for_pages(
     args: &StoreArgs,
     compression: Option<CompressionArg>,
@@ -131,7 +126,11 @@ impl<'a> Access<'a> {
     /// A store that must be there.
     pub(crate) fn open(self) -> Result<Opened, CliError> {
         match self {
-            Access::Own(args) => Ok(Opened { db: open(args)?, is_own: true }),
+            // What a program keeps of the log is not to go because somebody had a look.
+            Access::Own(args) => {
+                let keeping = builder(&args.dir, &args.key).create(false).backup_log_bytes(u64::MAX);
+                Ok(Opened { db: keeping.open()?, is_own: true })
+            }
             Access::Shared { db, .. } => Ok(Opened { db: db.clone(), is_own: false }),
         }
     }

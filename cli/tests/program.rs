@@ -20,6 +20,8 @@ mod export;
 mod import;
 #[path = "program/indexes.rs"]
 mod indexes;
+#[path = "program/past.rs"]
+mod past;
 #[path = "program/queries.rs"]
 mod queries;
 #[path = "program/salvage.rs"]
@@ -32,3 +34,5 @@ mod store;
 mod support;
 #[path = "program/terminal.rs"]
 mod terminal;
+#[path = "program/watch.rs"]
+mod watch;

@@ -260,9 +260,17 @@ impl Collection {
     }
 
     fn patch_each(&self, items: impl Iterator<Item = Result<Item>>, patch: &Patch) -> Result<Vec<u64>> {
-        self.change_each(items, |documents, txn, item| {
-            documents.patch(txn, &item.target, item.if_version, patch)
-        })
+        let items = items.collect::<Result<Vec<_>>>()?;
+        self.alone_with_patches(
+            |documents, txn| {
+                let patch = |item: &Item| documents.patch(txn, &item.target, item.if_version, patch);
+                items.iter().map(self.naming(patch)).collect()
+            },
+            |versions: Vec<u64>, mended| {
+                let passed = items.iter().map(|item| mended.versions_passed(&item.target.key));
+                versions.into_iter().zip(passed).map(|(version, passed)| version + passed).collect()
+            },
+        )
     }
 
     /// Deletes all of them that are there, in one transaction. Returns how many were.
@@ -299,9 +307,15 @@ impl Collection {
     ) -> Result<Vec<T>> {
         let items = items.collect::<Result<Vec<_>>>()?;
         self.alone(|documents, txn| {
-            let named =
-                |item: &Item<D>| change(documents, txn, item).map_err(|error| item.name(self.name(), error));
-            items.iter().map(named).collect()
+            items.iter().map(self.naming(|item: &Item<D>| change(documents, txn, item))).collect()
         })
+    }
+
+    /// `change`, with errors that name the document.
+    fn naming<D, T>(
+        &self,
+        mut change: impl FnMut(&Item<D>) -> Result<T>,
+    ) -> impl FnMut(&Item<D>) -> Result<T> {
+        move |item| change(item).map_err(|error| item.name(self.name(), error))
     }
 }

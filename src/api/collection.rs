@@ -12,6 +12,7 @@ use crate::index::definition::Index;
 use crate::index::set::{Indexes, Kept};
 use crate::options::Isolation;
 use crate::sync::atomic::Ordering;
+use crate::txn::reapply::Mended;
 use crate::txn::{self, Txn};
 use std::borrow::Cow;
 
@@ -69,7 +70,16 @@ impl Collection {
     /// Runs `operate` in a transaction of its own, until it does not conflict.
     pub(super) fn alone<T>(
         &self,
+        operate: impl for<'s> FnMut(Documents<'s>, &mut Txn<'s>) -> Result<T>,
+    ) -> Result<T> {
+        self.alone_with_patches(operate, |result, _| result)
+    }
+
+    /// The same; `settle` is told of patches that were applied again as the transaction was committed.
+    pub(super) fn alone_with_patches<T>(
+        &self,
         mut operate: impl for<'s> FnMut(Documents<'s>, &mut Txn<'s>) -> Result<T>,
+        settle: impl Fn(T, &Mended) -> T,
     ) -> Result<T> {
         let engine = &*self.0.engine;
         retry(engine.config().retries_max, || {
@@ -77,8 +87,8 @@ impl Collection {
             let mut txn = engine.begin(Isolation::Snapshot);
             let documents = Documents { space: self.0.space(), limits: engine.config().limits };
             let result = operate(documents, &mut txn)?;
-            engine.commit(txn, engine.config().durability).map_err(super::failed)?;
-            Ok(result)
+            let mended = engine.commit(txn, engine.config().durability).map_err(super::failed)?;
+            Ok(settle(result, &mended))
         })
     }
 
@@ -192,11 +202,16 @@ impl Collection {
 
     /// Changes fields of a document. Returns the new version.
     ///
+    /// Others may change other fields meanwhile, and add to the same numbers: then the patch is applied to what they leave.
+    ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound); a patch that does not fit the document.
     pub fn patch(&self, id: impl Into<DocumentId>, patch: &Patch) -> Result<u64> {
         let target = Target::new(id)?;
-        self.alone(|documents, txn| documents.patch(txn, &target, None, patch))
+        self.alone_with_patches(
+            |documents, txn| documents.patch(txn, &target, None, patch),
+            |version, mended| version + mended.versions_passed(&target.key),
+        )
     }
 
     /// [`Collection::patch`], if the document is at `version`.

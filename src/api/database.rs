@@ -49,7 +49,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 /// ```
 #[derive(Clone)]
 pub struct Database {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Database {
@@ -203,21 +203,6 @@ impl Database {
     pub fn snapshot(&self) -> Result<Snapshot<'_>> {
         super::check_open(&self.engine)?;
         Ok(Snapshot::new(&self.engine, self.engine.store().snapshot()))
-    }
-
-    /// Opens a snapshot of the past, as far as [`Builder::retain_history_bytes`] keeps it, and no further back than the store was opened.
-    ///
-    /// # Errors
-    /// [`Error::HistoryGone`] with the oldest position that can be read, [`Error::NotReached`].
-    pub fn at(&self, position: Lsn) -> Result<Snapshot<'_>> {
-        super::check_open(&self.engine)?;
-        let end = self.position();
-        if position > end {
-            return Err(Error::NotReached { position, end });
-        }
-        let snapshot = self.engine.store().snapshot_at(position);
-        let snapshot = snapshot.map_err(|gone| Error::HistoryGone { position, oldest: gone.oldest })?;
-        Ok(Snapshot::new(&self.engine, snapshot))
     }
 
     /// The log's end: everything committed so far is below it.

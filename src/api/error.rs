@@ -2,12 +2,15 @@
 
 use crate::checkpoint::error::CheckpointError;
 use crate::document::{DocumentError, DocumentId};
-use crate::engine::error::{BackupError, OpenError, RotateKeyError};
+use crate::engine::error::{BackupError, OpenError, RotateKeyError, rfc3339};
 use crate::engine::indexing::IndexError;
 use crate::io::IoError;
+use crate::log::reader::LogError;
 use crate::lsn::Lsn;
+use crate::options::Moment;
 use crate::query::QueryError;
 use crate::txn::error::Conflict;
+use std::time::SystemTime;
 
 /// The result of a call.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -97,6 +100,9 @@ pub enum Error {
         /// The first failure.
         cause: IoError,
     },
+    /// The log could not be read back: by a feed, or by [`Collection::logged`](crate::Collection::logged).
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// A checkpoint failed. What it would have held is in the log, and nothing is lost; the next one may succeed.
     #[error("the checkpoint failed: {cause}")]
     #[non_exhaustive]
@@ -166,17 +172,49 @@ pub enum Error {
         /// The largest value that is allowed.
         max: usize,
     },
-    /// The position is older than the history that is kept.
+    /// The moment is older than the history that is kept.
     #[error(
-        "history before position {oldest} is gone, and {position} was asked for; what is written while a store is open is kept as far as `Builder::retain_history_bytes` says"
+        "history before position {oldest}{} is gone, and {} was asked for; what is written while a store is open is kept as far as `Builder::retain_history_bytes` and `Builder::retain_history_for` say",
+        .oldest_time.map_or(String::new(), |time| format!(" (time {})", rfc3339(time))),
+        said(*.asked)
     )]
     #[non_exhaustive]
     HistoryGone {
-        /// The position that was asked for.
-        position: Lsn,
-        /// The oldest one that can be read.
+        /// The moment that was asked for.
+        asked: Moment,
+        /// The oldest position that can be read.
         oldest: Lsn,
+        /// The oldest time that can be asked for; none if the store has not looked at the clock since that position was reached.
+        oldest_time: Option<SystemTime>,
     },
+    /// The time lies in the future.
+    #[error("the time {} is not reached yet: it is {}", rfc3339(*.time), rfc3339(*.now))]
+    #[non_exhaustive]
+    TimeNotReached {
+        /// The time that was asked for.
+        time: SystemTime,
+        /// What time it is.
+        now: SystemTime,
+    },
+    /// Two collections were to be compared that are not the same one.
+    #[error(
+        "`{first}` and `{second}` are not the same collection of one store; compare two snapshots of one"
+    )]
+    #[non_exhaustive]
+    DifferentCollections {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The text is no place in a feed of changes.
+    #[error("this is no cursor of a feed: take the text that `Changes::cursor` gave, as a whole")]
+    NoFeedCursor,
+    /// A feed cannot go on from a cursor or a snapshot of another store.
+    #[error(
+        "the cursor or snapshot belongs to another store; a store in memory is another one each time it is made"
+    )]
+    ForeignCursor,
     /// The position lies in the future.
     #[error("position {position} is not reached yet: the log ends at {end}")]
     #[non_exhaustive]
@@ -198,6 +236,14 @@ pub enum Error {
         /// The key, as the collection orders it.
         key: Vec<u8>,
     },
+}
+
+/// A moment in words.
+fn said(moment: Moment) -> String {
+    match moment {
+        Moment::Position(position) => format!("position {position}"),
+        Moment::Time(time) => format!("the time {}", rfc3339(time)),
+    }
 }
 
 impl Error {

@@ -94,7 +94,7 @@ impl Collection {
     pub fn patch_matching(&self, query: impl Into<Query>, patch: &Patch) -> Result<u64> {
         let query = query.into();
         self.change_matching(&query, |documents, txn, target| {
-            documents.patch(txn, target, None, patch).map(drop)
+            documents.patch_found(txn, target, patch).map(drop)
         })
     }
 

@@ -49,12 +49,20 @@ impl<'db> Snapshot<'db> {
         self.snapshot.position()
     }
 
+    pub(super) fn seen(&self) -> &snapshot::Snapshot {
+        &self.snapshot
+    }
+
+    pub(super) fn store_identity(&self) -> u64 {
+        self.engine.identity()
+    }
+
     /// A collection as of this snapshot.
     ///
     /// # Errors
     /// [`Error::ForeignHandle`](crate::Error::ForeignHandle).
     pub fn collection<'s>(&'s self, collection: &Collection) -> Result<SnapshotCollection<'s>> {
-        Ok(SnapshotCollection { view: self.view(&collection.0)?, store: self.engine.identity() })
+        Ok(SnapshotCollection { view: self.view(&collection.0)?, engine: self.engine })
     }
 
     /// A keyspace as of this snapshot.
@@ -82,15 +90,15 @@ impl<'db> Snapshot<'db> {
     }
 }
 
-struct View<'s> {
-    snapshot: &'s snapshot::Snapshot,
-    space: &'s Space,
+pub(super) struct View<'s> {
+    pub(super) snapshot: &'s snapshot::Snapshot,
+    pub(super) space: &'s Space,
 }
 
 /// A collection as of a snapshot.
 pub struct SnapshotCollection<'s> {
-    view: View<'s>,
-    store: u64,
+    pub(super) view: View<'s>,
+    pub(super) engine: &'s Engine,
 }
 
 impl<'s> SnapshotCollection<'s> {
@@ -223,7 +231,7 @@ impl<'s> SnapshotCollection<'s> {
 
     pub(super) fn asked(&self) -> Asked<'s, 's> {
         let view = view::View::Snapshot(self.view.snapshot);
-        Asked { store: self.store, space: self.view.space, view }
+        Asked { store: self.engine.identity(), space: self.view.space, view }
     }
 }
 

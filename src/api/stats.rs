@@ -20,14 +20,18 @@ pub struct Stats {
     pub snapshots_open: u64,
     /// The position of the oldest of them.
     pub oldest_snapshot: Option<Lsn>,
+    /// The oldest position that [`Database::at`](crate::Database::at) can read.
+    pub oldest_position: Lsn,
     /// Everything committed below is in the checkpoint: zero before the first one, none in memory.
     pub checkpoint_position: Option<Lsn>,
     /// The last checkpoint since the store was opened.
     pub checkpoint: Option<Checkpoint>,
     /// Why the last attempt at a checkpoint failed, if it did; it is tried again.
     pub checkpoint_failure: Option<CheckpointError>,
-    /// Files that hold the log that is needed.
+    /// Files that hold the log: what is needed, and what is kept as history and for backups.
     pub log_segments: u64,
+    /// The oldest position that the log still holds; none in memory.
+    pub oldest_log_position: Option<Lsn>,
     /// How the files are reached: `io_uring`, `portable`; `none` in memory.
     pub device: &'static str,
     /// The failure since which the store takes no more writes, until it is opened again; none as long as it takes them.
@@ -47,10 +51,12 @@ impl Stats {
             records: store.record_count() as u64,
             snapshots_open: snapshots_open as u64,
             oldest_snapshot,
+            oldest_position: store.active().oldest(),
             checkpoint_position,
             checkpoint,
             checkpoint_failure,
             log_segments: engine.log().map_or(0, |log| log.segments().count()),
+            oldest_log_position: engine.log().map(|log| log.segments().oldest()),
             device: engine.device_name(),
             read_only: engine.failure(),
         }

@@ -127,7 +127,7 @@ impl<'db> Transaction<'db> {
     pub fn commit(self) -> Result<Lsn> {
         super::check_open(self.engine)?;
         let committed = self.engine.commit(self.txn, self.durability);
-        Ok(committed.map_err(super::failed)?.lsn)
+        Ok(committed.map_err(super::failed)?.committed.lsn)
     }
 
     /// Commits, and hands out what becomes ready when the commit is on stable storage, whatever the transaction's durability.
@@ -237,7 +237,13 @@ impl<'db> TransactionCollection<'_, 'db> {
         self.documents.update(self.txn, &Target::new(id)?, Some(version), update)
     }
 
-    /// See [`Collection::patch`].
+    /// See [`Collection::patch`]. Returns the version that the document has in this transaction.
+    ///
+    /// At snapshot isolation a patch stands for the paths that it names, not for the document. If others have changed the document meanwhile, and those paths are as
+    /// the transaction saw them, the commit applies the patch to what the others left; its version is higher then. An `inc` may come on top of other changes of the
+    /// same number too, unless the transaction has read from the collection otherwise than by patches: what it does may depend on the number then. A path
+    /// that others changed is a conflict, as is a document that they deleted. For fields that a patch depends on without naming them, use
+    /// [`TransactionCollection::patch_if`] or a serializable transaction.
     ///
     /// # Errors
     /// As there.
@@ -303,7 +309,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     pub fn patch_matching(&mut self, query: impl Into<Query>, patch: &Patch) -> Result<u64> {
         let targets = self.asked().targets(query.into())?;
         for target in &targets {
-            self.documents.patch(self.txn, target, None, patch)?;
+            self.documents.patch_found(self.txn, target, patch)?;
         }
         Ok(targets.len() as u64)
     }
@@ -321,6 +327,7 @@ impl<'db> TransactionCollection<'_, 'db> {
     }
 
     fn asked(&self) -> Asked<'_, 'db> {
+        self.txn.note_look(self.documents.space);
         Asked { store: self.store, space: self.documents.space, view: View::Txn(self.txn) }
     }
 
@@ -357,6 +364,7 @@ impl<'db> TransactionCollection<'_, 'db> {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         towards: Towards,
     ) -> TransactionDocumentScan<'a, 'db> {
+        self.txn.note_look(self.documents.space);
         let entries = self.txn.scan(self.documents.space, range, towards);
         TransactionDocumentScan::new(entries, self.documents.space.name())
     }

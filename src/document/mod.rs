@@ -32,6 +32,7 @@ pub use codec::{
 pub use error::DocumentError;
 pub(crate) use find::find_field;
 pub use id::{DocumentId, MAX_KEY_BYTES};
+pub(crate) use patch::Increments;
 pub use patch::Patch;
 pub(crate) use path::parse_index;
 pub use path::{FieldPath, get};

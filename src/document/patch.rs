@@ -5,16 +5,20 @@
 //! fails the whole patch fails, and nothing has changed.
 
 mod change;
+mod overlap;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 use bson::{Bson, RawBsonRef, RawDocument, RawDocumentBuf};
+
+pub(crate) use self::overlap::Increments;
 
 use self::change::{Action, Change};
 use super::codec::{ID_FIELD, Limits, validate};
 use super::path::parse_index;
 use super::raw::{begin_document, begin_element, elements_with_bytes, end_document, type_name};
 use super::{DocumentError, FieldPath};
+use crate::sync::Arc;
 
 const OBJECT: u8 = 0x03;
 const ARRAY: u8 = 0x04;
@@ -42,7 +46,8 @@ const NULL: u8 = 0x0a;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Patch {
-    operations: Vec<Operation>,
+    /// Shared by all copies.
+    operations: Vec<Arc<Operation>>,
     /// The first mistake made in building.
     mistake: Option<DocumentError>,
 }
@@ -108,7 +113,7 @@ impl Patch {
         DocumentError: From<P::Error>,
     {
         match path.try_into().map_err(DocumentError::from).and_then(|path| operation(path, action)) {
-            Ok(operation) => self.operations.push(operation),
+            Ok(operation) => self.operations.push(Arc::new(operation)),
             Err(mistake) => self.mistake = self.mistake.or(Some(mistake)),
         }
         self

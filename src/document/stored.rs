@@ -3,7 +3,7 @@
 use super::{DocumentError, DocumentId, ID_FIELD, Limits, validate};
 use bson::RawDocument;
 
-pub(super) const VERSION_BYTES: usize = 8;
+pub(crate) const VERSION_BYTES: usize = 8;
 
 /// The longest value of a store, a document with its version or any other: pages say lengths in 31 bits.
 pub(crate) const VALUE_BYTES_MAX: usize = i32::MAX as usize;

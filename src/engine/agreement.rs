@@ -9,6 +9,7 @@ use super::finding::{Finding, FindingKind, Findings, Lost};
 use crate::document::stored;
 use crate::index::entry::{self, SEVERAL_KEY};
 use crate::index::set::Phase;
+use crate::lsn::Lsn;
 use foldhash::quality::FixedState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -78,14 +79,29 @@ impl Agreement {
 
     /// Notes the indexes that do not agree.
     pub(super) fn finish(self, names: &Names, findings: &mut Findings) {
+        self.finish_past(None, &mut BTreeSet::new(), names, findings);
+    }
+
+    /// The same of an older position, if there is one: without those that are known to be wrong, which grow by what is found.
+    pub(super) fn finish_past(
+        self,
+        position: Option<Lsn>,
+        wrong: &mut BTreeSet<u32>,
+        names: &Names,
+        findings: &mut Findings,
+    ) {
         for tally in self.tallies.into_values().flatten() {
-            if let Some(what) = tally.problem() {
-                let (index, collection) =
-                    (tally.record.definition.name(), names.shown(tally.record.collection));
-                let what = format!("index `{index}` of `{collection}` {what}; drop it, and create it again");
-                let (kind, lost) = (FindingKind::Index, Lost::Nothing);
-                findings.add(Finding { kind, file: None, offset: None, what, lost });
-            }
+            let Some(what) = tally.problem().filter(|_| wrong.insert(tally.record.number)) else { continue };
+            let (index, collection) = (tally.record.definition.name(), names.shown(tally.record.collection));
+            let what = match position {
+                None => format!("index `{index}` of `{collection}` {what}; drop it, and create it again"),
+                Some(position) => format!(
+                    "index `{index}` of `{collection}` {what}, as of position {position} and maybe others; later ones are right, as \
+                     far as was looked"
+                ),
+            };
+            let (kind, lost) = (FindingKind::Index, Lost::Nothing);
+            findings.add(Finding { kind, file: None, offset: None, what, lost });
         }
     }
 }

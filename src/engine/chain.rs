@@ -18,7 +18,7 @@ use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
 use crate::crypt::Keyring;
 use crate::io::{BlockFile, Device, DeviceChoice, DirLock, open_device};
-use crate::log::clock;
+use crate::log::clock::{self, system_time};
 use crate::log::segment::Segments;
 use crate::log::splice::Splice;
 use crate::lsn::Lsn;
@@ -27,7 +27,6 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 /// One backup of a chain.
 pub(super) struct Member {
@@ -126,7 +125,7 @@ impl Chain {
     fn stretches(&self) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for (index, Member { descriptor, manifest, .. }) in self.members.iter().enumerate() {
-            let (to, to_time) = (descriptor.end, time(descriptor.time));
+            let (to, to_time) = (descriptor.end, system_time(descriptor.time));
             let goes_on = index > 0 && self.members[index - 1].descriptor.is_continued_by(descriptor);
             match stretches.last_mut().filter(|_| goes_on) {
                 Some(last) => {
@@ -138,7 +137,7 @@ impl Chain {
                     covered: Covered {
                         from: descriptor.checkpoint,
                         to,
-                        from_time: time(manifest.time),
+                        from_time: system_time(manifest.time),
                         to_time,
                     },
                 }),
@@ -214,10 +213,6 @@ impl Member {
 /// An error in one of the backups.
 pub(super) fn unreadable(member: &Member, cause: impl Into<OpenError>) -> ChainError {
     ChainError::Unreadable { path: member.dir.clone(), cause: Box::new(cause.into()) }
-}
-
-fn time(millis: clock::Millis) -> SystemTime {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Whether the backups belong together, in this order.

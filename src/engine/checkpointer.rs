@@ -12,6 +12,7 @@
 
 use super::config::Config;
 use super::error::RotateKeyError;
+use super::history::History;
 use super::rotation::Rotation;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::manifest::{self, Manifest};
@@ -234,14 +235,14 @@ impl Checkpointer {
     }
 
     /// Takes a checkpoint of everything that is committed by now.
-    pub(super) fn run(&self, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
+    pub(super) fn run(&self, store: (&Store, &History), log: &Log) -> Result<Checkpoint, CheckpointError> {
         self.run_on(&mut lock(&self.kept), store, log)
     }
 
     /// Takes a checkpoint and holds it fast, with the log from `log_from` on, as far as that is still there, or from where the checkpoint needs it.
     pub(super) fn run_and_pin(
         &self,
-        store: &Store,
+        store: (&Store, &History),
         log: &Log,
         log_from: Option<Lsn>,
     ) -> Result<Pinned, CheckpointError> {
@@ -266,7 +267,7 @@ impl Checkpointer {
     /// checkpoints and backups wait.
     pub(super) fn rotate_key(
         &self,
-        store: &Store,
+        store: (&Store, &History),
         log: &Log,
         provider: &dyn KeyProvider,
     ) -> Result<Checkpoint, RotateKeyError> {
@@ -286,10 +287,15 @@ impl Checkpointer {
         look(&self.device, &lock(&self.kept))
     }
 
-    fn run_on(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
+    fn run_on(
+        &self,
+        kept: &mut Kept,
+        (store, history): (&Store, &History),
+        log: &Log,
+    ) -> Result<Checkpoint, CheckpointError> {
         let taken = self.take(kept, store, log);
         // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
-        let given_up = self.give_up(kept, log);
+        let given_up = self.give_up(kept, history, log);
         let mut last = lock(&self.last);
         last.position = kept.position();
         last.failed = taken.as_ref().err().cloned().or(given_up.err());
@@ -365,16 +371,18 @@ impl Checkpointer {
     }
 
     /// Gives up what the last checkpoint does not need: older manifests, pages, log and data keys.
-    fn give_up(&self, kept: &mut Kept, log: &Log) -> Result<(), CheckpointError> {
+    fn give_up(&self, kept: &mut Kept, history: &History, log: &Log) -> Result<(), CheckpointError> {
         kept.remove_leftovers(&*self.device)?;
-        let log_held = kept.log_held();
+        let segments = log.segments();
+        let readable_from = kept.log_held().min(history.log_kept_from(log));
         let for_backups = kept.position().get().saturating_sub(self.backup_log_bytes);
-        let needed_from = log_held.min(Lsn::new(for_backups));
-        log.segments().recycle_before(needed_from, self.spare_segments(kept, log))?;
+        segments.recycle_before(readable_from.min(Lsn::new(for_backups)), self.spare_segments(kept, log))?;
         // What is kept of the log for backups to come needs no old key: a change of the key asks for a full one. Those under way do need it.
-        let is_over = |rotation: &Rotation| kept.page_pins.is_empty() && rotation.is_over(log_held);
+        let is_over = |rotation: &Rotation| kept.page_pins.is_empty() && rotation.is_over(readable_from);
         if let Some(rotation) = kept.rotation.filter(is_over) {
-            let keys = log.segments().keys().expect("only an encrypted store changes its key");
+            // Without the key nobody reads what is before, nor what is left of it in spare segments.
+            segments.recycle_before(readable_from, 0)?;
+            let keys = segments.keys().expect("only an encrypted store changes its key");
             keys.retire_before(&*self.device, rotation.generation())?;
             kept.rotation = None;
         }

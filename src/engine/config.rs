@@ -5,7 +5,7 @@ use crate::crypt::KeyProvider;
 use crate::document::Limits;
 use crate::io::{BLOCK, DeviceChoice};
 use crate::log::clock::{self, Clock};
-use crate::options::{Compression, Durability, Isolation};
+use crate::options::{Compression, Durability, Isolation, Retention};
 use crate::sync::Arc;
 use std::fmt;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(crate) struct Config {
     pub(crate) buffered_interval: Duration,
     pub(crate) ring_bytes: u64,
     pub(crate) segment_bytes: u64,
-    pub(crate) retained_bytes: u64,
+    pub(crate) retention: Retention,
     pub(crate) retries_max: u32,
     pub(crate) sweep_interval: Duration,
     pub(crate) limits: Limits,
@@ -39,7 +39,7 @@ pub(crate) struct Config {
     /// None for a store that is not encrypted.
     pub(crate) encryption: Option<Encryption>,
     pub(crate) clock: Clock,
-    /// How often the time is put into the log, if that grows.
+    /// How often the time is noted, and put into the log if that grows.
     pub(crate) time_interval: Duration,
 }
 
@@ -65,7 +65,7 @@ impl Default for Config {
             buffered_interval: Duration::from_millis(10),
             ring_bytes: 8 << 20,
             segment_bytes: 64 << 20,
-            retained_bytes: 0,
+            retention: Retention::new(),
             retries_max: 10_000,
             sweep_interval: Duration::from_secs(1),
             limits: Limits::default(),

@@ -336,7 +336,7 @@ fn list(covered: &[Covered]) -> String {
     covered.iter().map(Covered::to_string).collect::<Vec<_>>().join(", and ")
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     bson::DateTime::from_system_time(time)
         .try_to_rfc3339_string()
         .unwrap_or_else(|_| "beyond all years".into())

@@ -80,7 +80,7 @@ impl Found {
         match &self.manifest {
             Some(manifest) => Ok(Some(manifest.log_start())),
             None if self.segments.get(0).is_some() || self.segments.count() == 0 => Ok(Some(Start::OF_LOG)),
-            None => Ok(resume::first_frame(&self.segments)?),
+            None => Ok(resume::first_frame(&self.segments, &[])?),
         }
     }
 

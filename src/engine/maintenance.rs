@@ -1,8 +1,9 @@
-//! The store's own threads: one flushes for those who do not wait, one takes checkpoints, one puts the time into the log, one sweeps up what no writer
-//! came by to prune, one counts what is in indexes.
+//! The store's own threads: one flushes for those who do not wait, one takes checkpoints, one notes the time and puts it into the log, one sweeps up what no
+//! writer came by to prune, one counts what is in indexes.
 
 use super::Disk;
 use super::config::Config;
+use super::history::History;
 use super::indexing;
 use crate::log::{Log, Urgency};
 use crate::mvcc::store::Store;
@@ -40,20 +41,31 @@ impl Stop {
 }
 
 impl Maintenance {
-    pub(super) fn start(config: &Config, store: &Arc<Store>, disk: Option<&Disk>) -> Maintenance {
+    pub(super) fn start(
+        config: &Config,
+        (store, history): (&Arc<Store>, &Arc<History>),
+        disk: Option<&Disk>,
+    ) -> Maintenance {
         let stop = Arc::new(Stop::default());
         let mut threads = Vec::new();
         if let Some(disk) = disk {
             let (log, interval) = (Arc::clone(&disk.log), config.buffered_interval);
             threads.push(spawn("skipstone-flush", move || log.run_flusher(interval)));
-            let (log, interval, stopping) = (Arc::clone(&disk.log), config.time_interval, Arc::clone(&stop));
-            threads.push(spawn("skipstone-clock", move || mark_time(&log, interval, &stopping)));
-            let (disk, store, stopping) = (disk.clone(), Arc::clone(store), Arc::clone(&stop));
+            let (disk, stopping) = (disk.clone(), Arc::clone(&stop));
+            let (store, history) = (Arc::clone(store), Arc::clone(history));
             let when = When { log_bytes: config.checkpoint_log_bytes, interval: config.checkpoint_interval };
             threads.push(spawn("skipstone-checkpoint", move || {
-                checkpoint_when_due(&disk, &store, when, &stopping)
+                checkpoint_when_due(&disk, (&store, &history), when, &stopping)
             }));
         }
+        let (log, history) = (disk.map(|disk| Arc::clone(&disk.log)), Arc::clone(history));
+        let (interval, stopping) = (config.time_interval, Arc::clone(&stop));
+        threads.push(spawn("skipstone-clock", move || {
+            while !stopping.sleep(interval) {
+                log.iter().for_each(|log| mark_time(log));
+                history.tick();
+            }
+        }));
         let (counted, interval, stopping) = (Arc::clone(store), config.sweep_interval, Arc::clone(&stop));
         threads.push(spawn("skipstone-statistics", move || {
             while !stopping.sleep(interval) {
@@ -95,7 +107,7 @@ const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 /// up to this.
 const CHECKPOINT_RETRY_MAX: Duration = Duration::from_secs(60);
 
-fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
+fn checkpoint_when_due(disk: &Disk, (store, history): (&Store, &History), when: When, stop: &Stop) {
     let (mut tried, mut retry) = (Instant::now(), CHECKPOINT_RETRY);
     while !stop.sleep(CHECKPOINT_POLL) {
         let grown = disk.checkpointer.log_grown(store.end());
@@ -106,7 +118,7 @@ fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
         }
         tried = Instant::now();
         // A failure is kept for `Database::stats`.
-        if disk.checkpointer.run(store, &disk.log).is_ok() {
+        if disk.checkpointer.run((store, history), &disk.log).is_ok() {
             retry = CHECKPOINT_RETRY;
         } else if stop.sleep(retry) {
             return;
@@ -116,12 +128,10 @@ fn checkpoint_when_due(disk: &Disk, store: &Store, when: When, stop: &Stop) {
     }
 }
 
-fn mark_time(log: &Log, interval: Duration, stop: &Stop) {
-    while !stop.sleep(interval) {
-        // A failure poisons the log, and everybody who waits is told by that.
-        if log.mark_time().is_ok() && log.durable() < log.end() {
-            let _ = log.flush_in_time(log.end(), Urgency::Soon);
-        }
+fn mark_time(log: &Log) {
+    // A failure poisons the log, and everybody who waits is told by that.
+    if log.mark_time().is_ok() && log.durable() < log.end() {
+        let _ = log.flush_in_time(log.end(), Urgency::Soon);
     }
 }
 

@@ -4,6 +4,8 @@
 //! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check` and `agreement`, and report by `finding`. `salvage`: what is
 //!   left of a damaged store, into a new one.
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
+//! - `history`, `times`: how long the past is kept, and what time it was when.
+//! - `logged`: what the log still says of the past.
 //! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
@@ -16,9 +18,12 @@ pub(crate) mod checkpointer;
 pub(crate) mod config;
 pub(crate) mod descriptor;
 pub(crate) mod error;
+pub(crate) mod feed;
 pub(crate) mod finding;
 mod found;
+pub(crate) mod history;
 pub(crate) mod indexing;
+pub(crate) mod logged;
 mod maintenance;
 mod open;
 pub(crate) mod recovery;
@@ -26,11 +31,13 @@ pub(crate) mod restore;
 mod rotation;
 pub(crate) mod salvage;
 mod store_file;
+mod times;
 pub(crate) mod verify;
 mod verify_open;
 
 use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyProvider;
+use crate::index::set::Indexes;
 use crate::io::{Device, DirLock, IoError};
 use crate::log::{Log, Urgency};
 use crate::lsn::{LogEnd, Lsn};
@@ -39,6 +46,7 @@ use crate::options::{Durability, Isolation};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use crate::txn::commit::{Committed, Failed, Ground};
+use crate::txn::reapply::{self, Mended};
 use crate::txn::{self, Txn};
 use backup::Backup;
 use catalog::Kind;
@@ -46,6 +54,7 @@ use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
 use descriptor::Descriptor;
 use error::{BackupError, ChainError, CloseError, OpenError, RotateKeyError};
+use history::History;
 use indexing::{IndexError, maintain};
 use maintenance::Maintenance;
 use open::Opened;
@@ -67,6 +76,7 @@ pub(crate) struct Engine {
     indexing: Mutex<()>,
     maintenance: Maintenance,
     store: Arc<Store>,
+    history: Arc<History>,
     /// None in memory.
     disk: Option<Disk>,
     /// The last to go: from then on others may open the directory.
@@ -98,12 +108,12 @@ impl<'s> From<Failed<'s>> for NotCommitted<'s> {
     }
 }
 
-/// Writes entries by the indexes that there are now, if they have changed since the documents were written.
-fn index_anew<'s>(txn: &mut Txn<'s>) -> Result<(), NotCommitted<'s>> {
-    for collection in txn.outdated() {
-        maintain::anew(txn, collection).map_err(|error| NotCommitted::Index { collection, error })?;
+/// Writes entries by the indexes that there are now, after documents or indexes have changed since they were written.
+fn index_anew<'s>(txn: &mut Txn<'s>, collection: &'s Space) -> Result<(), NotCommitted<'s>> {
+    if Indexes::of(collection).current().is_empty() && !txn.is_outdated(collection) {
+        return Ok(());
     }
-    Ok(())
+    maintain::anew(txn, collection).map_err(|error| NotCommitted::Index { collection, error })
 }
 
 /// Less log than this since the last checkpoint is replayed as fast as it is loaded.
@@ -114,7 +124,7 @@ impl Engine {
         config.check()?;
         let Some(path) = config.path.clone() else {
             let end = Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN)));
-            let store = Arc::new(Store::new(end, config.retained_bytes));
+            let store = Arc::new(Store::new(end, config.retention.bytes));
             return Ok(Engine::start(config, Recovery::default(), "none", store, None, None));
         };
         let opened = open::open_directory(&path, &config)?;
@@ -148,7 +158,9 @@ impl Engine {
         disk: Option<Disk>,
         lock: Option<DirLock>,
     ) -> Engine {
-        let maintenance = Maintenance::start(&config, &store, disk.as_ref());
+        let history = History::begin(Arc::clone(&store), recovery.end, config.clock, config.retention);
+        let history = Arc::new(history);
+        let maintenance = Maintenance::start(&config, (&store, &history), disk.as_ref());
         Engine {
             config,
             recovery,
@@ -159,6 +171,7 @@ impl Engine {
             indexing: Mutex::new(()),
             maintenance,
             store,
+            history,
             disk,
             _lock: lock,
         }
@@ -186,6 +199,10 @@ impl Engine {
         &self.store
     }
 
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
     pub(crate) fn log(&self) -> Option<&Arc<Log>> {
         self.disk.as_ref().map(|disk| &disk.log)
     }
@@ -204,11 +221,12 @@ impl Engine {
     /// Commits, and returns when that is acknowledged at `durability`.
     pub(crate) fn commit<'s>(
         &'s self,
-        mut txn: Txn<'s>,
+        txn: Txn<'s>,
         durability: Durability,
-    ) -> Result<Committed, NotCommitted<'s>> {
-        index_anew(&mut txn)?;
-        Ok(self.commit_as_is(txn, durability)?)
+    ) -> Result<Mended, NotCommitted<'s>> {
+        let mended = reapply::commit(txn, &self.config.limits, index_anew)?;
+        self.acknowledge(mended.committed, durability).map_err(Failed::Log)?;
+        Ok(mended)
     }
 
     /// The same of a transaction that wrote no documents.
@@ -223,9 +241,8 @@ impl Engine {
     }
 
     /// Commits, and sees to it that the commit becomes durable, without waiting for that.
-    pub(crate) fn commit_async<'s>(&'s self, mut txn: Txn<'s>) -> Result<Committed, NotCommitted<'s>> {
-        index_anew(&mut txn)?;
-        let committed = txn.commit()?;
+    pub(crate) fn commit_async<'s>(&'s self, txn: Txn<'s>) -> Result<Committed, NotCommitted<'s>> {
+        let Mended { committed, .. } = reapply::commit(txn, &self.config.limits, index_anew)?;
         if let Some(log) = self.log()
             && log.durable() < committed.end
         {
@@ -303,7 +320,7 @@ impl Engine {
     /// Takes a checkpoint of everything that is committed by now; none in memory.
     pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, CheckpointError> {
         let Some(disk) = &self.disk else { return Ok(None) };
-        disk.checkpointer.run(&self.store, &disk.log).map(Some)
+        disk.checkpointer.run((&self.store, &self.history), &disk.log).map(Some)
     }
 
     /// Copies everything that is committed by now to a directory that is made or empty, but for what the backup at `previous` has; none in memory.
@@ -341,7 +358,7 @@ impl Engine {
         target: &Arc<dyn Device>,
     ) -> Result<Backup, BackupError> {
         let log_from = previous.map(|(_, previous)| previous.end);
-        let pinned = disk.checkpointer.run_and_pin(&self.store, &disk.log, log_from)?;
+        let pinned = disk.checkpointer.run_and_pin((&self.store, &self.history), &disk.log, log_from)?;
         let source = (&disk.store_file, &*disk.log, &pinned);
         backup::make(source, previous, target, &disk.checkpointer.pace())
     }
@@ -349,7 +366,7 @@ impl Engine {
     /// Makes `provider`'s key the store's, and writes everything anew with a new data key.
     pub(crate) fn rotate_key(&self, provider: &dyn KeyProvider) -> Result<Checkpoint, RotateKeyError> {
         let disk = self.disk.as_ref().ok_or(RotateKeyError::NotEncrypted)?;
-        disk.checkpointer.rotate_key(&self.store, &disk.log, provider)
+        disk.checkpointer.rotate_key((&self.store, &self.history), &disk.log, provider)
     }
 
     /// Checks the records, and the files below them.
@@ -393,6 +410,7 @@ impl Engine {
         let checkpointed = self.checkpoint_at_close();
         let flushed = self.log().map_or(Ok(()), |log| log.close());
         self.maintenance.stop();
+        self.store.changes().wake_all();
         flushed?;
         Ok(checkpointed?)
     }

@@ -12,9 +12,11 @@ use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
 use crate::log::reader::{self, Behind, End, Frames, LogError, Start};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
 use crate::lsn::Lsn;
+use crate::options::Retention;
 use crate::sync::Arc;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// The files of a store.
 pub(crate) struct Files {
@@ -131,7 +133,7 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
     };
     let binding = Binding::new(store.id, keys.clone());
     let manifest = manifest::find(&**device, &binding)?;
-    let segments = open_segments(device, dir, &store, (manifest.as_ref(), config.backup_log_bytes))?;
+    let segments = open_segments(device, dir, &store, (manifest.as_ref(), config))?;
     Ok(Files { store, binding, manifest, segments: Arc::new(segments.sealed_with(keys)) })
 }
 
@@ -164,12 +166,13 @@ pub(super) fn of_keys(dir: &Path, error: KeysError) -> OpenError {
     }
 }
 
-/// The segments from the first one that is needed on, and those right before it that are kept for backups. The others are there to be used again.
+/// The segments from the first one that is needed on, and those right before it that are kept for backups and as history. The others are there to be used
+/// again.
 fn open_segments(
     device: &Arc<dyn Device>,
     dir: &Path,
     store: &StoreFile,
-    (manifest, backup_log_bytes): (Option<&Manifest>, u64),
+    (manifest, config): (Option<&Manifest>, &Config),
 ) -> Result<Segments, OpenError> {
     let first = manifest.map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
     let (mut files, mut before) = (BTreeMap::new(), Vec::new());
@@ -185,10 +188,15 @@ fn open_segments(
         return Err(missing_segment(dir, index));
     }
     let position = manifest.map_or(0, |manifest| manifest.position.get());
-    let kept_from = store.geometry.index_of(Lsn::new(position.saturating_sub(backup_log_bytes)));
+    let kept_bytes = match config.retention {
+        Retention { bytes, time: Duration::ZERO } => bytes.max(config.backup_log_bytes),
+        // How old they are is seen when a checkpoint would give them up.
+        _ => u64::MAX,
+    };
+    let kept_from = store.geometry.index_of(Lsn::new(position.saturating_sub(kept_bytes)));
     // One that is kept has its name from when it was filled; one that was used again has another by now.
     while let Some(index) = before.pop_if(|last| *last >= kept_from && files.contains_key(&(*last + 1))) {
-        // Nothing but a backup needs it: one that is damaged is as good as gone.
+        // Nothing that is in use needs it: one that is damaged is as good as gone.
         let Ok(file) = open_segment(device, dir, store, index) else {
             before.push(index);
             break;

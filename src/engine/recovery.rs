@@ -99,7 +99,7 @@ pub(super) fn recover(
     let (mut end, behind) = read_log(&files, dir, &mut |frames| replay.apply(frames))?;
     let Files { manifest, segments, .. } = &files;
     let log_end = Arc::new(LogEnd::new(end.lsn));
-    let store = Store::new(Arc::clone(&log_end), config.retained_bytes);
+    let store = Store::new(Arc::clone(&log_end), config.retention.bytes);
     // The one waits for the disk, the other builds.
     let (cut_bytes, loaded) =
         rayon::join(|| behind.cut_bytes(), || load(device, &files, config, (&store, &replay)));
@@ -111,7 +111,8 @@ pub(super) fn recover(
     let session = Session::begin(end.session, segments.keys().is_some())?;
     let time = replay.streams.time().max(manifest.as_ref().map(|manifest| manifest.time)).unwrap_or(0);
     let marks = Marks::after(time, config.clock);
-    let log = Log::start(Arc::clone(segments), log_end, (session, marks), config.ring_bytes as usize)?;
+    let (sessions, ring_bytes) = ((end.session, session), config.ring_bytes as usize);
+    let log = Log::start(Arc::clone(segments), log_end, sessions, marks, ring_bytes)?;
     let recovery = Recovery {
         checkpoint: manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position),
         pages: used.count(),

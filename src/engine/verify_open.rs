@@ -4,7 +4,8 @@
 //! behind them give for its position:
 //!
 //! ```text
-//!   records: versions descend, documents decode, scans and point reads see the same; indexes hold what the documents say
+//!   records: versions descend, documents decode, scans and point reads see the same; indexes hold what the documents say, and did at some positions
+//!            of the past that is kept
 //!   log:     the newest write of each key since the checkpoint, with a hash of its value
 //!   pages:   every entry that the log does not override is in the snapshot, value and all
 //!   then     every write of the log is in the snapshot, and there are as many entries as the snapshot sees
@@ -32,7 +33,7 @@ use crate::mvcc::store::{Space, Store};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch;
 use crate::sync::{Arc, Mutex, lock};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::path::Path;
@@ -60,6 +61,7 @@ pub(super) fn verify(store: &Store, disk: Option<&Disk>, dir: &Path) -> Result<V
 }
 
 struct Open<'a> {
+    store: &'a Store,
     spaces: BTreeMap<u32, &'a Space>,
     dir: &'a Path,
     snapshot: Snapshot,
@@ -73,7 +75,7 @@ impl<'a> Open<'a> {
         let verified = Verified { end: snapshot.position(), ..Verified::default() };
         // After the snapshot: what it sees is in one of these.
         let spaces = store.spaces().into_iter().map(|space| (space.id(), space)).collect();
-        Open { spaces, dir, snapshot, check: Check::default(), verified }
+        Open { store, spaces, dir, snapshot, check: Check::default(), verified }
     }
 
     fn finish(self) -> Verified {
@@ -91,19 +93,16 @@ impl<'a> Open<'a> {
         self
     }
 
-    /// Checks that indexes hold what the documents say.
+    /// Checks that indexes hold what the documents say, and that they did in the past that is kept: each index that was complete by then.
     fn indexes(&mut self) {
-        let Some(catalog) = self.spaces.get(&CATALOG_SPACE) else { return };
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        let records = self.snapshot.scan(catalog, all, Towards::Greater);
-        let records = records.filter_map(|(key, seen)| IndexRecord::parse(key, seen.value));
-        let mut agreement = Agreement::new(records);
-        for number in agreement.spaces() {
-            let space = self.spaces.get(&number).into_iter();
-            let entries = space.flat_map(|space| self.snapshot.scan(space, all, Towards::Greater));
-            entries.for_each(|(key, seen)| agreement.add(number, key, seen.value));
+        let (mut wrong, now) = (BTreeSet::new(), self.snapshot.position());
+        let (names, findings) = (&self.check.names, &mut self.check.findings);
+        agreement(&self.spaces, &self.snapshot).finish_past(None, &mut wrong, names, findings);
+        for position in past_positions(self.store, now) {
+            // Whatever goes while we look need not be looked at.
+            let Ok(snapshot) = self.store.snapshot_at(position) else { return };
+            agreement(&self.spaces, &snapshot).finish_past(Some(position), &mut wrong, names, findings);
         }
-        agreement.finish(&self.check.names, &mut self.check.findings);
     }
 
     /// Checks what opening would ask of each file, as a whole.
@@ -258,6 +257,36 @@ impl<'a> Open<'a> {
         let what = "what is in memory is not what the pages and the log hold".to_owned();
         self.check.add(FindingKind::Memory, place, what, lost);
     }
+}
+
+/// How many positions of the past are looked at besides the oldest.
+const PAST_POSITIONS: u64 = 8;
+
+/// Positions of the past, if it is to be kept, the newest first, to the oldest one that can be read.
+fn past_positions(store: &Store, now: Lsn) -> Vec<Lsn> {
+    let (oldest, retained_from) = (store.active().oldest(), store.retained_from(&epoch::pin()));
+    if retained_from >= now || oldest >= now {
+        return Vec::new();
+    }
+    let step = (now.get() - oldest.get()) / (PAST_POSITIONS + 1);
+    let at = |part: u64| Lsn::new((oldest.get() + part * step).next_multiple_of(Lsn::ALIGN));
+    let mut positions: Vec<Lsn> = (0..=PAST_POSITIONS).rev().map(at).filter(|at| *at < now).collect();
+    positions.dedup();
+    positions
+}
+
+/// What indexes hold against what the documents say, as a snapshot sees both.
+fn agreement(spaces: &BTreeMap<u32, &Space>, snapshot: &Snapshot) -> Agreement {
+    let entries = |number| {
+        let space = spaces.get(&number).into_iter();
+        space.flat_map(|space| snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater))
+    };
+    let records = entries(CATALOG_SPACE);
+    let mut agreement = Agreement::new(records.filter_map(|(key, seen)| IndexRecord::parse(key, seen.value)));
+    for number in agreement.spaces() {
+        entries(number).for_each(|(key, seen)| agreement.add(number, key, seen.value));
+    }
+    agreement
 }
 
 /// Whether the versions of each record descend.

@@ -80,6 +80,11 @@ impl Chunks {
         true
     }
 
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<Lsn> {
+        self.0.keys().min().copied()
+    }
+
     /// Lets go of all: a transaction does not outlive its session.
     pub(crate) fn end_session(&mut self) {
         self.0.clear();

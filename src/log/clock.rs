@@ -6,7 +6,7 @@
 use crate::format::Cursor;
 use crate::lsn::Lsn;
 use crate::sync::{Mutex, lock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Milliseconds since 1970.
 pub(crate) type Millis = u64;
@@ -23,6 +23,11 @@ pub(crate) fn system() -> Millis {
 pub(crate) fn millis(time: SystemTime) -> Millis {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// The same as the system has it; what is beyond its times is 1970.
+pub(crate) fn system_time(time: Millis) -> SystemTime {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(time)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The payload of a mark.

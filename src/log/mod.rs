@@ -33,6 +33,7 @@ use batch::Write;
 use clock::{MARK_BYTES, Marks};
 use frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header, Kind, frame_bytes};
 use group_commit::{GroupCommit, LogSink};
+use reader::{LogError, Start};
 use ring::{Ring, block_floor};
 use seal::{SEAL_BYTES, Sealer, Session};
 use segment::{SegmentWriter, Segments};
@@ -47,6 +48,8 @@ pub(crate) struct Log {
     group: GroupCommit<SegmentWriter>,
     segments: Arc<Segments>,
     session: Session,
+    /// The one before, if there was one.
+    previous: Option<Session>,
     /// None in a store that is not encrypted.
     sealer: Option<Sealer>,
     flusher: Flusher,
@@ -81,7 +84,8 @@ impl Log {
     pub(crate) fn start(
         segments: Arc<Segments>,
         log_end: Arc<LogEnd>,
-        (session, marks): (Session, Marks),
+        (previous, session): (Option<Session>, Session),
+        marks: Marks,
         ring_bytes: usize,
     ) -> Result<Log, IoError> {
         let end = log_end.load();
@@ -93,6 +97,7 @@ impl Log {
             group: GroupCommit::new(ring, end, SegmentWriter::new(Arc::clone(&segments))),
             segments,
             session,
+            previous,
             sealer,
             flusher: Flusher::new(),
             unfinished: Unfinished::new(),
@@ -305,6 +310,13 @@ impl Log {
 
     pub(crate) fn session(&self) -> Session {
         self.session
+    }
+
+    /// Where what is there of it begins: at the first whole frame; of an encrypted log at the first one of this session, of the one before, or of one
+    /// that begins there.
+    pub(crate) fn first_frame(&self) -> Result<Option<Start>, LogError> {
+        let known: Vec<Session> = self.previous.into_iter().chain([self.session]).collect();
+        resume::first_frame(&self.segments, &known)
     }
 }
 

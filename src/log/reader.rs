@@ -175,26 +175,47 @@ pub(super) fn read_frames(
     visit: Visit<'_>,
 ) -> Result<Next, LogError> {
     loop {
-        window.drop_before(end.lsn);
-        let more = window.load()?;
-        let (mut headers, next) = window.parse(end);
-        let (salt, changed) = window.unseal(&mut headers, end.session);
-        let frames = Frames { bytes: &window.bytes, start: window.start, headers: &headers };
-        if let Some(last) = headers.last() {
-            visit(&frames)?;
-            end.frames += headers.len() as u64;
-            end.lsn = last.end();
-            end.session = Some(Session { number: last.session, salt });
-            end.durable = headers.iter().map(|header| header.durable).fold(end.durable, Lsn::max);
-            end.closed = last.kind == Kind::Close;
-        }
-        if let Some(changed) = changed {
-            return Err(unauthentic(window.segments, changed));
-        }
-        if next == Next::Ends || !more && headers.is_empty() {
+        if let Some(next) = read_more(window, end, visit)? {
             return Ok(next);
         }
     }
+}
+
+/// Reads what the next part of the files holds; what comes behind the frames, if nothing more does.
+fn read_more(window: &mut Window<'_>, end: &mut End, visit: Visit<'_>) -> Result<Option<Next>, LogError> {
+    window.drop_before(end.lsn);
+    let more = window.load()?;
+    let (mut headers, next) = window.parse(end);
+    let (salt, changed) = window.unseal(&mut headers, end.session);
+    let frames = Frames { bytes: &window.bytes, start: window.start, headers: &headers };
+    if let Some(last) = headers.last() {
+        visit(&frames)?;
+        end.frames += headers.len() as u64;
+        end.lsn = last.end();
+        end.session = Some(Session { number: last.session, salt });
+        end.durable = headers.iter().map(|header| header.durable).fold(end.durable, Lsn::max);
+        end.closed = last.kind == Kind::Close;
+    }
+    if let Some(changed) = changed {
+        return Err(unauthentic(window.segments, changed));
+    }
+    Ok((next == Next::Ends || !more && headers.is_empty()).then_some(next))
+}
+
+/// Reads some frames from `start` on, of a log that is being written behind `limit`, where a frame ends; returns where the next ones begin. Nothing that is
+/// read is held for the frames behind.
+pub(crate) fn read_some(
+    segments: &Segments,
+    start: Start,
+    limit: Lsn,
+    visit: Visit<'_>,
+) -> Result<Start, LogError> {
+    let (mut window, mut end) = (Window::growing(segments, start.lsn, Some(limit)), start.end());
+    while read_more(&mut window, &mut end, visit)?.is_none() && end.frames == 0 {}
+    if end.frames == 0 {
+        return Err(damaged(segments, end.lsn));
+    }
+    Ok(Start { lsn: end.lsn, session: end.session })
 }
 
 /// Reads the payload of a frame once more, which was whole when the log was read; in a file it may not be by now. `salt` is that of its session.

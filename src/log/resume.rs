@@ -69,14 +69,12 @@ pub(crate) fn read_on(
     }
 }
 
-/// Where reading begins if nobody knows: at the first whole frame.
-pub(crate) fn first_frame(segments: &Segments) -> Result<Option<Start>, LogError> {
-    let nowhere = Start::OF_LOG.end();
-    let found = match whole_frame(segments, Lsn::ZERO, &nowhere, (None, None))? {
-        Some(header) => header,
-        None => return Ok(None),
-    };
-    Ok(Some(Start { lsn: found.lsn, session: Some(session_before(&found, None)) }))
+/// Where reading begins if nobody knows: at the first whole frame; of an encrypted log at the first one whose session begins there, or is `known`.
+pub(crate) fn first_frame(segments: &Segments, known: &[Session]) -> Result<Option<Start>, LogError> {
+    let session = |header: &Header| known.iter().find(|known| known.number == header.session).copied();
+    let readable = |header: &Header| is_readable(segments, header, session(header));
+    let found = scan(segments, Lsn::ZERO, None, |window| window.first_whole(readable))?;
+    Ok(found.map(|found| Start { lsn: found.lsn, session: Some(session_before(&found, session(&found))) }))
 }
 
 /// The session after which a frame can come, if `last` is the last one that is known.

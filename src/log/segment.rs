@@ -13,6 +13,7 @@ use crate::crypt::Keyring;
 use crate::format::{Cursor, numbered, parse_numbered};
 use crate::io::{AlignedBuf, BLOCK, BlockFile, Device, IoError};
 use crate::lsn::Lsn;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 use std::collections::BTreeMap;
 
@@ -132,6 +133,8 @@ pub(crate) struct Segments {
     /// What the frames in them are sealed with; none in a store that is not encrypted.
     keys: Option<Arc<Keyring>>,
     files: Mutex<Files>,
+    /// The number of the first one, for whoever does not want to wait for the lock.
+    first: AtomicU64,
 }
 
 impl Segments {
@@ -142,8 +145,9 @@ impl Segments {
         files: BTreeMap<u64, Arc<dyn BlockFile>>,
         spare: Vec<String>,
     ) -> Segments {
-        let files = Files { open: files, spare, failed: None };
-        Segments { device, store, geometry, keys: None, files: Mutex::new(files) }
+        let first = AtomicU64::new(files.first_key_value().map_or(0, |(index, _)| *index));
+        let files = Mutex::new(Files { open: files, spare, failed: None });
+        Segments { device, store, geometry, keys: None, files, first }
     }
 
     /// The same, of a store that is encrypted with these keys, if it is.
@@ -157,6 +161,13 @@ impl Segments {
 
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// The oldest position that is still there; the first frame begins there or behind it. One load. It only grows, and what is there now may be given
+    /// up any moment.
+    pub(crate) fn oldest(&self) -> Lsn {
+        // Relaxed: a figure, which promises nothing.
+        self.geometry.first(self.first.load(Ordering::Relaxed))
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -235,7 +246,10 @@ impl Segments {
     /// removed. What the name of a spare one says counts for nothing: it is before the first that the log needs.
     pub(crate) fn recycle_before(&self, lsn: Lsn, spares_max: usize) -> Result<(), IoError> {
         let mut files = lock(&self.files);
-        let needed = files.open.split_off(&self.geometry.index_of(lsn));
+        let first = self.geometry.index_of(lsn);
+        let needed = files.open.split_off(&first);
+        // Relaxed: a figure, see `oldest`.
+        self.first.fetch_max(first, Ordering::Relaxed);
         let given_up = std::mem::replace(&mut files.open, needed);
         files.spare.extend(given_up.into_keys().map(file_name));
         self.remove_spares_beyond(spares_max, &mut files)

@@ -12,12 +12,30 @@ use crate::lsn::Lsn;
 /// Puts the streams together while the log is read from front to back.
 pub(crate) struct Streams<'a> {
     segments: &'a Segments,
+    so_far: SoFar,
+}
+
+/// What was read so far, and is not whole yet.
+pub(crate) struct SoFar {
     /// Commits below are passed over; their chunks may not be there any more.
     from: Lsn,
     /// That of the session that is being read.
     salt: Salt,
     chunks: Chunks,
     time: Option<Millis>,
+}
+
+impl SoFar {
+    /// Of a log that is read from `start` on; of the commits those from `from` on count.
+    pub(crate) fn nothing(start: Start, from: Lsn) -> SoFar {
+        let salt = start.session.map_or(Salt::NONE, |session| session.salt);
+        SoFar { from, salt, chunks: Chunks::default(), time: None }
+    }
+
+    /// The first chunk that no commit has led to yet.
+    pub(crate) fn first_chunk(&self) -> Option<Lsn> {
+        self.chunks.first()
+    }
 }
 
 /// The writes of one commit.
@@ -55,8 +73,17 @@ const NO_LINK: &str = "does not say which chunk is before it";
 impl<'a> Streams<'a> {
     /// For a log that is read from `start` on; of the commits those from `from` on count.
     pub(crate) fn new(segments: &'a Segments, start: Start, from: Lsn) -> Streams<'a> {
-        let salt = start.session.map_or(Salt::NONE, |session| session.salt);
-        Streams { segments, from, salt, chunks: Chunks::default(), time: None }
+        Streams::resume(segments, SoFar::nothing(start, from))
+    }
+
+    /// Goes on where reading was left off.
+    pub(crate) fn resume(segments: &'a Segments, so_far: SoFar) -> Streams<'a> {
+        Streams { segments, so_far }
+    }
+
+    /// Leaves off.
+    pub(crate) fn suspend(self) -> SoFar {
+        self.so_far
     }
 
     /// Takes the next frames of the log; returns the commits among them from `from` on, in order.
@@ -69,21 +96,21 @@ impl<'a> Streams<'a> {
         let mut streams = Vec::with_capacity(frames.headers.len());
         for header in frames.headers {
             match header.kind {
-                Kind::Chunk if self.chunks.keep(header.lsn, frames.payload(header)) => {}
+                Kind::Chunk if self.so_far.chunks.keep(header.lsn, frames.payload(header)) => {}
                 Kind::Chunk => {
                     streams.push((header.lsn, Err(senseless(self.segments, header.lsn, NO_LINK))));
                 }
-                Kind::Commit if header.lsn >= self.from => {
+                Kind::Commit if header.lsn >= self.so_far.from => {
                     streams.push((header.lsn, self.stream(frames, header)));
                 }
                 // A commit that was under way when the store was closed may come behind that.
                 Kind::Commit | Kind::Void | Kind::Close => {}
                 Kind::Open => {
-                    self.chunks.end_session();
-                    self.salt = Salt::read(frames.payload(header));
+                    self.so_far.chunks.end_session();
+                    self.so_far.salt = Salt::read(frames.payload(header));
                 }
                 Kind::Time => match read_time(self.segments, frames, header) {
-                    Ok(time) => self.time = Some(time),
+                    Ok(time) => self.so_far.time = Some(time),
                     Err(error) => streams.push((header.lsn, Err(error))),
                 },
             }
@@ -93,7 +120,7 @@ impl<'a> Streams<'a> {
 
     /// What the last mark said that was read.
     pub(crate) fn time(&self) -> Option<Millis> {
-        self.time
+        self.so_far.time
     }
 
     fn stream<'f>(&mut self, frames: &Frames<'f>, header: &Header) -> Result<Stream<'f>, LogError> {
@@ -102,11 +129,11 @@ impl<'a> Streams<'a> {
         let Some(last) = last else {
             return Ok(Stream::Whole(rest));
         };
-        let chain = self.chunks.take_chain(last);
+        let chain = self.so_far.chunks.take_chain(last);
         let chain = chain.map_err(|ChunkMissing| bad("leads to a chunk that is not there"))?;
         let mut stream = Vec::new();
         for chunk in chain {
-            let payload = read_payload(self.segments, self.salt, chunk.lsn, chunk.payload_bytes)?;
+            let payload = read_payload(self.segments, self.so_far.salt, chunk.lsn, chunk.payload_bytes)?;
             let (_, part) =
                 decode_link(&payload).ok_or_else(|| senseless(self.segments, chunk.lsn, NO_LINK))?;
             stream.extend_from_slice(part);

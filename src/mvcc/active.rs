@@ -205,12 +205,21 @@ impl Active {
         })
     }
 
-    /// Raises the horizon to `to`, and returns the newest one.
+    /// The oldest position that can be registered anew. It only grows.
+    pub(crate) fn oldest(&self) -> Lsn {
+        // Relaxed: whoever unlinked a version raised it before, so whoever found that one gone finds it raised, by the release and acquire of the link.
+        Lsn::new(self.announced.load(Ordering::Relaxed))
+    }
+
+    /// Raises the horizon to `to`, unless it is further already, and returns the newest one.
     ///
     /// Any number of threads may do this at once; nobody waits.
     pub(crate) fn advance<'g>(&self, to: Lsn, guard: &'g Guard) -> &'g Horizon {
         // Relaxed: ordered by the fence, which pairs with the one in `publish`. Never backwards: readers rely on it.
-        self.announced.fetch_max(to.get(), Ordering::Relaxed);
+        let before = self.announced.fetch_max(to.get(), Ordering::Relaxed);
+        // What was announced before goes on being so, also when more is to be kept from now on: what only a snapshot kept below it goes with
+        // that. We have it by a read-modify-write of our own, so the fence is behind it as behind ours.
+        let to = to.max(Lsn::new(before));
         fence(Ordering::SeqCst); // see the module: against the fence in `publish`
         // Acquire: pairs with the release of a slot that was cleared; its snapshot reads no more.
         let positions = self.slots.iter().map(|slot| slot.position.load(Ordering::Acquire));

@@ -177,15 +177,22 @@ impl Record {
         guard: &'g Guard,
         tally: &impl Tally,
     ) -> Result<Option<Visible<'g>>, Dead> {
-        for version in walk(self.head()?, guard) {
-            tally.version();
-            if let Standing::Committed(lsn) = version_standing_at(at, version, guard)
-                && lsn < at
-            {
-                return Ok(Some(Visible { lsn, version }));
-            }
-        }
-        Ok(None)
+        Ok(self.committed_below(at, guard, tally)?.next())
+    }
+
+    /// The same, and what is left of the versions before it, newest first.
+    #[inline]
+    pub(super) fn committed_below<'g>(
+        &self,
+        at: Lsn,
+        guard: &'g Guard,
+        tally: &impl Tally,
+    ) -> Result<impl Iterator<Item = Visible<'g>>, Dead> {
+        let versions = walk(self.head()?, guard).inspect(|_| tally.version());
+        Ok(versions.filter_map(move |version| match version_standing_at(at, version, guard) {
+            Standing::Committed(lsn) if lsn < at => Some(Visible { lsn, version }),
+            _ => None,
+        }))
     }
 
     /// The newest committed version; everything undecided counts as not there yet.

@@ -2,19 +2,22 @@
 //!
 //! - `version`, `state`, `chain`: a record is a chain of versions; a version is stamped with its position, or points to the state
 //!   of the transaction that is about to decide.
-//! - `active`, `horizon`: live snapshots, and how far pruning may go.
+//! - `active`, `horizon`: live snapshots, and how far pruning may go. `retained`: what is kept for whoever asks for the past.
 //! - `era`: what must be the same at a commit's position as when it was written.
+//! - `changes`: what was committed, in order, of a store that has no log.
 //! - `superseded`, `prune`, `garbage`, `pool`: when and what to unlink, reclaiming and recycling versions.
 //!
 //! Nothing here knows the log: positions come from a [`crate::lsn::LogEnd`].
 
 pub(crate) mod active;
 pub(crate) mod chain;
+pub(crate) mod changes;
 pub(crate) mod era;
 pub(crate) mod garbage;
 pub(crate) mod horizon;
 mod pool;
 pub(crate) mod prune;
+mod retained;
 pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod store;

@@ -75,6 +75,33 @@ impl Snapshot {
         found
     }
 
+    /// What was under `key`: the versions that can be read at the snapshot's position and at those below it that are still kept, newest first, handed to
+    /// `take` with nothing for a deletion. `oldest` says which position is the oldest that is kept; it is asked when the chain has been walked.
+    ///
+    /// So what a pruner unlinked meanwhile was superseded below that, and is not missed. What was superseded below it may be there by accident, or because
+    /// an older snapshot sees it, and is passed over. A deletion below it is as if nothing had ever been there.
+    pub(crate) fn history<T>(
+        &self,
+        space: &Space,
+        key: &[u8],
+        oldest: impl FnOnce() -> Lsn,
+        mut take: impl FnMut(Lsn, Option<&[u8]>) -> T,
+    ) -> Vec<T> {
+        let guard = epoch::pin();
+        // A dead record held nothing but a deletion that nobody can tell from nothing.
+        let versions = space.records().get(key, &guard);
+        let versions = versions.and_then(|record| record.committed_below(self.position(), &guard, &()).ok());
+        let versions: SmallVec<[Visible<'_>; 8]> = versions.into_iter().flatten().collect();
+        let oldest = oldest().min(self.position());
+        let first_of_old = versions.iter().position(|visible| visible.lsn < oldest);
+        let kept = match first_of_old.map(|at| (at, versions[at].version.payload())) {
+            None => versions.len(),
+            Some((at, None)) => at,
+            Some((at, Some(_))) => at + 1,
+        };
+        versions[..kept].iter().map(|visible| take(visible.lsn, visible.version.payload())).collect()
+    }
+
     /// A tombstone is nothing; anything else outlives the guard.
     #[inline]
     fn keep<'s>(&'s self, visible: Visible<'_>) -> Option<Seen<'s>> {

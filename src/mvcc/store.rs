@@ -2,16 +2,17 @@
 
 use super::active::{Active, Gone};
 use super::chain::Record;
+use super::changes::Changes;
 use super::era::Era;
 use super::garbage;
 use super::horizon::Horizon;
 use super::prune::{self, Pruned};
+use super::retained::Retained;
 use super::snapshot::Snapshot;
 use super::superseded::{self, StoreIdentity};
 use super::version::Version;
 use crate::lsn::{LogEnd, Lsn};
 use crate::map::{self, Key, Map, Node, Towards};
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Mutex, lock};
 use std::any::Any;
@@ -166,8 +167,8 @@ pub(crate) struct Store {
     identity: StoreIdentity,
     end: Arc<LogEnd>,
     active: Active,
-    /// How much of the log's past stays readable, in bytes.
-    retained_bytes: AtomicU64,
+    changes: Changes,
+    retained: Retained,
     /// Boxed, so that a space's address is good as long as the store; never removed from.
     #[expect(clippy::vec_box, reason = "references to the spaces outlive the growth of the list")]
     spaces: Mutex<Vec<Box<Space>>>,
@@ -184,7 +185,8 @@ impl Store {
             identity: StoreIdentity::new(),
             end,
             active: Active::new(),
-            retained_bytes: AtomicU64::new(retained_bytes),
+            changes: Changes::new(),
+            retained: Retained::new(retained_bytes),
             spaces: Mutex::new(Vec::new()),
         }
     }
@@ -196,6 +198,11 @@ impl Store {
 
     pub(crate) fn active(&self) -> &Active {
         &self.active
+    }
+
+    /// What was committed, if there is no log that says so.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The space with this id, made if there is none. A cold path: handles keep the reference.
@@ -239,12 +246,19 @@ impl Store {
         self.active.advance(self.end.load(), &epoch::pin());
     }
 
+    /// Says how much of the past stays readable: so many bytes, and everything from `floor` on, if there is one. What is gone stays so.
+    pub(crate) fn retain(&self, bytes: u64, floor: Option<Lsn>) {
+        self.retained.set(bytes, floor);
+    }
+
+    /// From where on the settings keep the past, whether it is there or not.
+    pub(crate) fn retained_from(&self, guard: &Guard) -> Lsn {
+        self.retained.from(self.end.load(), guard)
+    }
+
     /// Raises the horizon as far as the retained history allows.
     pub(crate) fn advance_horizon<'g>(&self, guard: &'g Guard) -> &'g Horizon {
-        // Relaxed: a setting.
-        let retained = self.retained_bytes.load(Ordering::Relaxed);
-        let to = self.end.load().get().saturating_sub(retained) & !(Lsn::ALIGN - 1);
-        self.active.advance(Lsn::new(to), guard)
+        self.active.advance(self.retained_from(guard), guard)
     }
 
     /// Prunes the record under `key`, which got a new version on top: with the next batch of them.

@@ -20,6 +20,7 @@ mod model;
 mod real;
 mod step;
 mod try_lock;
+pub(crate) mod wakers;
 
 pub(crate) use latest::Latest;
 #[cfg(any(loom, shuttle))]

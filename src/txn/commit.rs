@@ -15,7 +15,8 @@ use super::read_set::ReadSet;
 use super::validate::{Stale, Validator};
 use super::write_set::SortedWrites;
 use crate::io::IoError;
-use crate::log::batch::Write;
+use crate::log::batch::{self, Write};
+use crate::log::frame::frame_bytes;
 use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::chain::{Record, Refused};
@@ -54,6 +55,19 @@ pub(crate) enum Failed<'s> {
     Log(IoError),
 }
 
+/// A transaction that did not commit: nothing of it is in reach of others any more.
+pub(crate) struct Withdrawn<'s> {
+    pub(crate) failed: Failed<'s>,
+    /// Where it read and what it would have written, if some of that can be made anew for what is committed by now.
+    pub(crate) to_mend: Option<(Snapshot, SortedWrites<'s>)>,
+}
+
+impl<'s> From<Failed<'s>> for Box<Withdrawn<'s>> {
+    fn from(failed: Failed<'s>) -> Box<Withdrawn<'s>> {
+        Box::new(Withdrawn { failed, to_mend: None })
+    }
+}
+
 /// A commit in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Committed {
@@ -67,14 +81,14 @@ pub(crate) struct Committed {
 /// Readers push a validating transaction that their answer depends on, and never wait for it. So fresh readers can starve a validation;
 /// giving up and trying again after a pause, with a new snapshot, lets them pass.
 const PUSHES_MAX: u32 = 64;
-/// In a store without a log, positions count in this unit.
-const UNLOGGED_BYTES: u64 = Lsn::ALIGN;
+/// In a store without a log, a write counts for so many bytes beside its key and value: about what it would take in a log.
+const UNLOGGED_WRITE_BYTES: usize = 8;
 /// How many keys are handled under one pin.
 const KEYS_PER_PIN: usize = 64;
 
 impl<'s> Commit<'_, 's> {
     /// Commits `writes`, which are not empty.
-    pub(crate) fn run(self, mut writes: SortedWrites<'s>) -> Result<Committed, Failed<'s>> {
+    pub(crate) fn run(self, mut writes: SortedWrites<'s>) -> Result<Committed, Box<Withdrawn<'s>>> {
         let frame = self.prepare(&writes)?;
         // One pin for all of a small transaction's look-ups; no pin while waiting for room in the log.
         let mut guard = epoch::pin();
@@ -84,12 +98,18 @@ impl<'s> Commit<'_, 's> {
             .and_then(|()| self.decide(&state, &writes, frame.as_ref(), &mut guard));
         let committed = match decided {
             Ok(committed) => committed,
-            Err(failed) => return Err(self.withdraw(state, &writes, failed)),
+            Err(failed) => {
+                let to_mend = withdraw(state, writes).map(|writes| (self.snapshot, writes));
+                return Err(Box::new(Withdrawn { failed, to_mend }));
+            }
         };
         step(Step::Committed);
         let published = match frame {
             Some(frame) => guard.unpinned(|| self.publish(committed.lsn, frame)),
-            None => Ok(()),
+            None => {
+                self.ground.store.changes().publish((committed.lsn, committed.end), || Some(encode(&writes)));
+                Ok(())
+            }
         };
         step(Step::Published);
         stamp(&writes, committed.lsn, &mut guard);
@@ -98,20 +118,15 @@ impl<'s> Commit<'_, 's> {
         // What we superseded is what we saw: nothing of it could be pruned before.
         drop(self.snapshot);
         prune(self.ground.store, writes, &mut guard);
-        published.map_err(Failed::Log).map(|()| committed)
+        Ok(published.map_err(Failed::Log).map(|()| committed)?)
     }
 
     fn prepare(&self, writes: &SortedWrites<'s>) -> Result<Option<Prepared<'s>>, Failed<'s>> {
         let Some(log) = self.ground.log else {
             return Ok(None);
         };
-        let writes = writes.iter().map(|((_, key), write)| Write {
-            space: write.space.id(),
-            key,
-            value: write.value(),
-        });
         log.check().map_err(Failed::Log)?;
-        log.prepare(writes).map(Some).map_err(Failed::Log)
+        log.prepare(logged(writes)).map(Some).map_err(Failed::Log)
     }
 
     /// Step 1: a version at the head of each record.
@@ -151,7 +166,7 @@ impl<'s> Commit<'_, 's> {
         frame: Option<&Prepared<'_>>,
         guard: &mut Guard,
     ) -> Result<Committed, Failed<'s>> {
-        let bytes = frame.map_or(UNLOGGED_BYTES, |frame| frame.bytes());
+        let bytes = frame.map_or_else(|| unlogged_bytes(writes), |frame| frame.bytes());
         let mut pushes = 0;
         loop {
             let end: &LogEnd = self.ground.store.end();
@@ -177,8 +192,9 @@ impl<'s> Commit<'_, 's> {
                 }
             };
             // The range is not ours to use any more; the log must not have a hole.
-            if let Some(log) = self.ground.log {
-                guard.unpinned(|| log.void(lsn, bytes)).map_err(Failed::Log)?;
+            match self.ground.log {
+                Some(log) => guard.unpinned(|| log.void(lsn, bytes)).map_err(Failed::Log)?,
+                None => self.ground.store.changes().publish((lsn, lsn.plus(bytes)), || None),
             }
             if let Some(failed) = failed {
                 return Err(failed);
@@ -205,22 +221,6 @@ impl<'s> Commit<'_, 's> {
     fn publish(&self, lsn: Lsn, frame: Prepared<'_>) -> Result<(), IoError> {
         self.ground.log.expect("there is a frame only with a log").publish(lsn, frame)
     }
-
-    /// Gives up: takes the versions off again, unless somebody already did, and retires them.
-    fn withdraw(&self, state: OwnState, writes: &SortedWrites<'s>, failed: Failed<'s>) -> Failed<'s> {
-        state.abort();
-        for ((_, key), write) in writes.iter().filter(|(_, write)| write.record().is_some()) {
-            let guard = epoch::pin();
-            // By key: without our version on it the record may have died meanwhile.
-            if let Some(record) = write.space.records().get(key, &guard) {
-                record.withdraw(write.version(), &guard);
-            }
-            // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
-            unsafe { garbage::retire_version(write.version(), &guard) };
-        }
-        state.retire();
-        failed
-    }
 }
 
 enum Undecided<'s> {
@@ -233,6 +233,38 @@ impl From<Interrupted> for Undecided<'_> {
     fn from(interrupted: Interrupted) -> Self {
         Undecided::Interrupted(interrupted)
     }
+}
+
+/// The writes as a log has them.
+fn logged<'w>(writes: &'w SortedWrites<'_>) -> impl Iterator<Item = Write<'w>> {
+    writes.iter().map(|((space, key), write)| Write { space: *space, key, value: write.value() })
+}
+
+fn encode(writes: &SortedWrites<'_>) -> Vec<u8> {
+    let mut stream = Vec::new();
+    logged(writes).for_each(|write| batch::encode_write(write, &mut stream));
+    stream
+}
+
+/// Gives up: takes the versions off again, unless somebody already did, and retires them. Returns the writes if there are patches among them.
+fn withdraw<'s>(state: OwnState, mut writes: SortedWrites<'s>) -> Option<SortedWrites<'s>> {
+    state.abort();
+    let is_to_mend = writes.iter().any(|(_, write)| !write.patches().is_empty());
+    for ((_, key), write) in writes.iter_mut().filter(|(_, write)| write.record().is_some()) {
+        let guard = epoch::pin();
+        // By key: without our version on it the record may have died meanwhile.
+        if let Some(record) = write.space.records().get(key, &guard) {
+            record.withdraw(write.version(), &guard);
+        }
+        let version = write.version();
+        if is_to_mend {
+            *write = write.again();
+        }
+        // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
+        unsafe { garbage::retire_version(version, &guard) };
+    }
+    state.retire();
+    is_to_mend.then_some(writes)
 }
 
 /// Step 5: from here on nobody needs the state to know.
@@ -257,6 +289,15 @@ fn prune(store: &Store, writes: SortedWrites<'_>, guard: &mut Guard) {
             store.prune_soon(write.space, key, guard);
         }
     }
+}
+
+/// How far a commit moves the end of a log that is not there: about as far as it would if it were, so that bytes of history mean the same.
+fn unlogged_bytes(writes: &SortedWrites<'_>) -> u64 {
+    let payload: usize = writes
+        .iter()
+        .map(|((_, key), write)| key.len() + write.value().map_or(0, <[u8]>::len) + UNLOGGED_WRITE_BYTES)
+        .sum();
+    frame_bytes(payload)
 }
 
 /// A conflict that is not about one key rather than another.

@@ -2,16 +2,18 @@
 //!
 //! - `write_set` (with `small_map`), `read_set`: what a transaction wants to write, and what it has read. `scan`: a range with both.
 //! - `validate`: whether the reads still hold, pure but for walking the records.
-//! - `commit`: the protocol.
+//! - `commit`: the protocol. `reapply`: patches that others came before.
 
 pub(crate) mod commit;
 pub(crate) mod error;
 mod read_set;
+pub(crate) mod reapply;
 mod scan;
 mod small_map;
 mod validate;
 mod write_set;
 
+use crate::document::Patch;
 use crate::lsn::Lsn;
 use crate::map::{Key, Towards};
 use crate::mvcc::chain::{ANY_BASE, Dead, Record, Visible};
@@ -20,7 +22,7 @@ use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::epoch::{self, Guard};
-use commit::{Commit, Committed, Failed, Ground};
+use commit::{Commit, Committed, Failed, Ground, Withdrawn};
 use read_set::{ReadSet, Walk};
 use scan::{Base, StatementScan};
 use smallvec::SmallVec;
@@ -54,6 +56,8 @@ pub(crate) struct Txn<'s> {
     snapshot: Snapshot,
     writes: WriteSet<'s>,
     reads: RefCell<ReadSet<'s>>,
+    /// Collections that were read otherwise than to change what was read.
+    looked_at: RefCell<SmallVec<[&'s Space; 2]>>,
     eras: SmallVec<[(&'s Space, EraNumber); 1]>,
 }
 
@@ -66,6 +70,7 @@ impl<'s> Txn<'s> {
             snapshot: ground.store.snapshot(),
             writes: WriteSet::default(),
             reads: RefCell::default(),
+            looked_at: RefCell::default(),
             eras: SmallVec::new(),
         }
     }
@@ -163,6 +168,31 @@ impl<'s> Txn<'s> {
         }
     }
 
+    /// Puts what a patch made of what the transaction sees under the key; the base was taken before that was read.
+    pub(crate) fn put_patched(
+        &mut self,
+        space: &'s Space,
+        key: &[u8],
+        change: &Change<'_>,
+        (patch, base): (&Patch, Lsn),
+    ) {
+        let Change::Put { head, body } = change else { unreachable!("a patch deletes nothing") };
+        let write = PendingWrite::new(space, Some([head, body]), base).by_patches(vec![patch.clone()]);
+        self.writes.put((space.id(), key.into()), write);
+    }
+
+    /// The caller has seen documents of a collection.
+    pub(crate) fn note_look(&self, space: &'s Space) {
+        let mut looked_at = self.looked_at.borrow_mut();
+        if !looked_at.iter().any(|known| std::ptr::eq(*known, space)) {
+            looked_at.push(space);
+        }
+    }
+
+    pub(crate) fn has_looked_at(&self, space: &Space) -> bool {
+        self.looked_at.borrow().iter().any(|known| std::ptr::eq(*known, space))
+    }
+
     /// The space is written by rules that were read after this was its era. The first one counts.
     pub(crate) fn rely_on(&mut self, space: &'s Space, era: EraNumber) {
         if !self.eras.iter().any(|(known, _)| std::ptr::eq(*known, space)) {
@@ -198,9 +228,15 @@ impl<'s> Txn<'s> {
         self.writes.forget(space.id());
     }
 
+    /// Whether the transaction's own write of a key replaces what its snapshot does not see: patches were applied again.
+    pub(crate) fn is_patched_again(&self, space: &Space, key: &[u8]) -> bool {
+        let write = self.writes.get(space, key).filter(|write| !write.patches().is_empty());
+        self.isolation == Isolation::Snapshot && write.is_some_and(|write| write.base > self.position())
+    }
+
     /// What lies under the transaction's own write of a key: what it replaces, if nobody comes in between.
     pub(crate) fn beneath<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Cow<'t, [u8]>> {
-        if self.isolation == Isolation::ReadCommitted {
+        if self.isolation == Isolation::ReadCommitted || self.is_patched_again(space, key) {
             return newest_based(self.end(), space, key, |_, value| Cow::Owned(value.to_vec()));
         }
         self.snapshot.get(space, key).map(|seen| Cow::Borrowed(seen.value))
@@ -224,14 +260,72 @@ impl<'s> Txn<'s> {
 
     /// Commits. A transaction that wrote nothing has nothing to decide: it is where its snapshot is.
     pub(crate) fn commit(self) -> Result<Committed, Failed<'s>> {
-        if self.writes.is_empty() {
-            return Ok(Committed { lsn: self.position(), end: self.position() });
-        }
-        let reads = (self.isolation == Isolation::Serializable).then(|| self.reads.into_inner());
-        let (reads, eras) = (reads.as_ref(), &*self.eras);
-        let commit = Commit { ground: self.ground, snapshot: self.snapshot, reads, eras };
-        commit.run(self.writes.into_sorted())
+        self.commit_or_mend().map_err(|refused| refused.failed)
     }
+
+    /// The same; of a transaction with patches that others came before, what it takes to apply them again.
+    pub(crate) fn commit_or_mend(self) -> Result<Committed, Box<Refused<'s>>> {
+        let Txn { ground, isolation, snapshot, writes, reads, looked_at, eras } = self;
+        if writes.is_empty() {
+            let lsn = snapshot.position();
+            return Ok(Committed { lsn, end: lsn });
+        }
+        let reads = (isolation == Isolation::Serializable).then(|| reads.into_inner());
+        let commit = Commit { ground, snapshot, reads: reads.as_ref(), eras: &eras };
+        commit.run(writes.into_sorted()).map_err(|withdrawn| {
+            let Withdrawn { failed, to_mend } = *withdrawn;
+            // Below snapshot isolation it is not known what a patch was made for; above, what it was made for must be as it was.
+            let to_mend = to_mend.filter(|_| isolation == Isolation::Snapshot).map(|(snapshot, writes)| {
+                let (writes, reads) = (WriteSet::of_sorted(writes), RefCell::default());
+                Txn { ground, isolation, snapshot, writes, reads, looked_at, eras }
+            });
+            Box::new(Refused { failed, to_mend })
+        })
+    }
+
+    /// What was made by patches alone, of documents that others have changed since the patches were applied: where it lies, and what it was based on.
+    pub(crate) fn overtaken_patches(&self) -> Vec<(&'s Space, Key)> {
+        let changed =
+            self.writes.patched().filter(|((_, key), write)| is_changed(write.space, key, write.base));
+        changed.map(|((_, key), write)| (write.space, key.clone())).collect()
+    }
+
+    /// Has `apply` apply the patches of a write again. False if there is nothing committed under the key, or `apply` makes nothing of it.
+    pub(crate) fn patch_again(
+        &mut self,
+        space: &'s Space,
+        key: &Key,
+        apply: impl FnOnce(Overtaken<'_>) -> Option<Change<'static>>,
+    ) -> bool {
+        let (at, base) = ((space.id(), key.clone()), self.end());
+        let Some(write) = self.writes.get(space, key) else { return false };
+        let Some(made_for) = self.snapshot.get(space, key) else { return false };
+        let (patches, made) = (write.patches().to_vec(), write.value().unwrap_or_default());
+        let newest = newest_based(base, space, key, |_, value| value.to_vec());
+        let overtaken = |newest| Overtaken { made_for: made_for.value, made, newest, patches: &patches };
+        let change = newest.as_deref().and_then(|newest| apply(overtaken(newest)));
+        let Some(Change::Put { head, body }) = change else { return false };
+        let again = PendingWrite::new(space, Some([&head, &body]), base).by_patches(patches);
+        self.writes.replace(at, again);
+        true
+    }
+}
+
+/// Patches of a value that others have changed since.
+pub(crate) struct Overtaken<'o> {
+    /// What the patches were made for.
+    pub(crate) made_for: &'o [u8],
+    /// What they made of it, or of what was there when they were last applied again.
+    pub(crate) made: &'o [u8],
+    /// What is committed now.
+    pub(crate) newest: &'o [u8],
+    pub(crate) patches: &'o [Patch],
+}
+
+/// Why a transaction did not commit, and the transaction, if it has patches that may be applied again.
+pub(crate) struct Refused<'s> {
+    pub(crate) failed: Failed<'s>,
+    pub(crate) to_mend: Option<Txn<'s>>,
 }
 
 /// Writes one key, whatever is there: a transaction of its own, without the book-keeping of one.
@@ -245,7 +339,9 @@ pub(crate) fn put_alone<'s>(
     space.records().prefetch(key, &epoch::pin());
     let write = PendingWrite::new(space, value.map(|value| [value, &[]]), ANY_BASE);
     let commit = Commit { ground, snapshot: ground.store.snapshot(), reads: None, eras: &[] };
-    commit.run(SortedWrites::from_buf([((space.id(), key.into()), write)]))
+    commit
+        .run(SortedWrites::from_buf([((space.id(), key.into()), write)]))
+        .map_err(|withdrawn| withdrawn.failed)
 }
 
 /// What becomes of a value.

@@ -87,6 +87,15 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// The map of entries that are in order, each key once.
+    pub(super) fn of_sorted(entries: Sorted<K, V>) -> Self {
+        if entries.len() <= FEW {
+            SmallMap::Few(entries)
+        } else {
+            SmallMap::Many(entries.into_iter().collect())
+        }
+    }
+
     /// The entries, in order.
     pub(super) fn into_sorted(self) -> Sorted<K, V> {
         match self {

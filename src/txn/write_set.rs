@@ -4,6 +4,7 @@
 //! goes on. Values lie in their versions already.
 
 use super::small_map::{SmallMap, Sorted};
+use crate::document::Patch;
 use crate::lsn::Lsn;
 use crate::map::{Key, Node, Towards};
 use crate::mvcc::chain::Record;
@@ -23,6 +24,8 @@ pub(crate) struct PendingWrite<'s> {
     supersedes: bool,
     /// The write knows what was committed below; above is a conflict.
     pub(crate) base: Lsn,
+    /// What made the value of what is committed below the transaction's snapshot, one after the other; none if it was not made by patches alone.
+    patches: Vec<Patch>,
 }
 
 // SAFETY: the version belongs to the write set alone until it is installed, and it is plain memory; the record is shared memory.
@@ -31,12 +34,30 @@ unsafe impl Send for PendingWrite<'_> {}
 impl<'s> PendingWrite<'s> {
     /// The value is given in two parts.
     pub(crate) fn new(space: &'s Space, value: Option<[&[u8]; 2]>, base: Lsn) -> PendingWrite<'s> {
-        PendingWrite { space, version: Version::of_parts(value), record: None, supersedes: false, base }
+        let version = Version::of_parts(value);
+        PendingWrite { space, version, record: None, supersedes: false, base, patches: Vec::new() }
+    }
+
+    /// The same; made by patches of what the transaction sees under the key.
+    pub(crate) fn by_patches(mut self, patches: Vec<Patch>) -> PendingWrite<'s> {
+        self.patches = patches;
+        self
+    }
+
+    /// The patches that the value was made by, if it was made by nothing else.
+    pub(crate) fn patches(&self) -> &[Patch] {
+        &self.patches
+    }
+
+    /// The same write in a version of its own, to be installed once more.
+    pub(crate) fn again(&self) -> PendingWrite<'s> {
+        let again = PendingWrite::new(self.space, self.value().map(|value| [value, &[]]), self.base);
+        again.by_patches(self.patches.clone())
     }
 
     /// `None` deletes.
     pub(crate) fn value(&self) -> Option<&[u8]> {
-        // SAFETY: ours until it is installed, alive and unchanged.
+        // SAFETY: ours until it is installed, and not retired before we are dropped; never changed.
         unsafe { self.version.as_ref() }.payload()
     }
 
@@ -98,6 +119,11 @@ impl<'s> WriteSet<'s> {
     pub(crate) fn put(&mut self, key: WriteKey, mut write: PendingWrite<'s>) {
         if let Some(before) = self.writes.get(&key) {
             write.base = write.base.min(before.base);
+            if !write.patches.is_empty() {
+                // What was made of a value that was put as a whole is one.
+                let both = before.patches.iter().chain(&write.patches);
+                write.patches = if before.patches.is_empty() { Vec::new() } else { both.cloned().collect() };
+            }
         }
         if self.savepoints.is_empty() {
             self.writes.insert(key, write);
@@ -105,6 +131,17 @@ impl<'s> WriteSet<'s> {
             let before = self.writes.insert(key.clone(), write);
             self.journal.push((key, before));
         }
+    }
+
+    /// Puts another write in the place of one, whatever either is based on.
+    pub(crate) fn replace(&mut self, key: WriteKey, write: PendingWrite<'s>) {
+        self.writes.insert(key, write);
+    }
+
+    /// Those that were made by patches alone.
+    pub(crate) fn patched(&self) -> impl Iterator<Item = (&WriteKey, &PendingWrite<'s>)> {
+        let all = self.writes.range((Bound::Unbounded, Bound::Unbounded));
+        all.filter(|(_, write)| !write.patches.is_empty())
     }
 
     /// The write of a key, if there is one.
@@ -182,6 +219,11 @@ impl<'s> WriteSet<'s> {
         if self.savepoints.is_empty() {
             self.journal.clear();
         }
+    }
+
+    /// Takes writes back that were handed out in the order of installation.
+    pub(crate) fn of_sorted(sorted: SortedWrites<'s>) -> WriteSet<'s> {
+        WriteSet { writes: SmallMap::of_sorted(sorted), ..WriteSet::default() }
     }
 
     /// The writes in the order of installation.

@@ -32,6 +32,7 @@ mod killed;
 mod missing_segments;
 mod reopened_after_fault;
 mod restores;
+mod retained_log;
 mod rotation_and_backups;
 mod salvaging;
 mod sealed;

@@ -8,7 +8,7 @@ use crate::io::{BLOCK, CrashOutcome, Device, SimulatedDisk};
 use crate::mvcc::chain::{ANY_BASE, Record};
 use crate::mvcc::version::Version;
 use crate::sync::epoch;
-use crate::{Database, Durability, Finding, FindingKind, Lost, Lsn};
+use crate::{Database, Durability, Finding, FindingKind, Lost, Lsn, Retention};
 use bson::doc;
 
 /// A checkpoint in between, so that both pages and log have something that counts.
@@ -17,7 +17,7 @@ fn opened(disk: &SimulatedDisk) -> Opened {
 }
 
 fn opened_with(disk: &SimulatedDisk, config: Config) -> Opened {
-    let opened = open_with(disk, Config { retained_bytes: 1 << 30, ..config }).unwrap();
+    let opened = open_with(disk, Config { retention: Retention::new().bytes(1 << 30), ..config }).unwrap();
     let documents = opened.db.collection("documents").unwrap();
     for round in 0..3 {
         for id in 0..200 {

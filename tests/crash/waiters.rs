@@ -143,7 +143,7 @@ fn a_commit_under_way_while_the_store_is_closed_becomes_durable() {
     let committed = opened.engine.commit_async(asynchronous).unwrap();
     assert!(opened.engine.durable_position() >= committed.end);
     let committed = opened.engine.commit(buffered, Durability::Buffered).unwrap();
-    assert!(opened.engine.durable_position() >= committed.end);
+    assert!(opened.engine.durable_position() >= committed.committed.end);
 }
 
 /// Nobody waits for a segment that is made ahead of time; but when that fails, those who wait for the flusher must not be forgotten.

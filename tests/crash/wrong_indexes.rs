@@ -9,7 +9,7 @@ use crate::index::entry::SEVERAL_KEY;
 use crate::io::{Device, SimulatedDisk};
 use crate::map::Towards;
 use crate::options::{Durability, Isolation};
-use crate::{Collection, Finding, FindingKind, Index, IndexError, Lost};
+use crate::{Collection, Finding, FindingKind, Index, IndexError, Lost, Patch, Retention};
 use bson::doc;
 use std::ops::Bound;
 use std::path::Path;
@@ -221,4 +221,56 @@ fn one_that_cannot_be_built_is_a_finding_of_salvage() {
     let [finding] = &salvaged.findings[..] else { panic!("{:#?}", salvaged.findings) };
     assert!(is_about(finding, "v once") && finding.what.contains("was not built anew"), "{finding:#?}");
     assert!(!salvaged.is_complete());
+}
+
+/// The entry was missing for a while; it is there again.
+#[test]
+fn one_that_was_wrong_in_the_past_alone_is_found_if_that_is_kept() {
+    for is_kept in [true, false] {
+        let (_, opened) = store();
+        let retention = Retention::new().bytes(if is_kept { u64::MAX } else { 0 });
+        opened.db.set_retention(retention).unwrap();
+        let number = number(&opened, "v");
+        let (key, value) = entries(&opened, number).pop().unwrap();
+        write(&opened, number, &key, None);
+        for n in 0..50 {
+            documents(&opened).patch(n, &Patch::new().set("other", n)).unwrap();
+        }
+        write(&opened, number, &key, Some(&value));
+        let at = opened.db.position();
+        for n in 0..20 {
+            documents(&opened).patch(n, &Patch::new().set("other", -n)).unwrap();
+        }
+        let found = opened.db.verify().unwrap().findings;
+        if !is_kept {
+            assert!(found.is_empty(), "{found:#?}");
+            continue;
+        }
+        assert!(found.len() == 1 && is_about(&found[0], "v"), "{found:#?}");
+        let said = found[0].what.split("as of position ").nth(1).unwrap().split_whitespace().next().unwrap();
+        assert!(said.parse::<u64>().unwrap() <= at.get(), "{found:#?}");
+        // When nobody can read there any more, nothing is wrong.
+        opened.db.set_retention(Retention::new()).unwrap();
+        documents(&opened).patch(1, &Patch::new().set("other", 0)).unwrap();
+        opened.db.sweep().unwrap();
+        assert!(opened.db.verify().unwrap().is_sound());
+    }
+}
+
+/// What was not complete by then is not asked.
+#[test]
+fn an_index_that_became_ready_later_is_not_expected_in_the_past() {
+    let disk = SimulatedDisk::new(1);
+    let opened = open(&disk).unwrap();
+    opened.db.set_retention(Retention::new().bytes(u64::MAX)).unwrap();
+    let documents = documents(&opened);
+    for id in 0..200 {
+        documents.insert(doc! { "_id": id, "v": id, "tags": [id, "x"] }).unwrap();
+    }
+    for name in ["v", "tags"] {
+        documents.create_index(Index::on(name).unwrap()).unwrap();
+    }
+    documents.delete(7).unwrap();
+    documents.drop_index("v").unwrap();
+    assert!(opened.db.verify().unwrap().is_sound());
 }

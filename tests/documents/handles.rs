@@ -182,7 +182,7 @@ fn a_snapshot_of_the_past() {
     }
     forgetful.sweep().unwrap();
     match forgetful.at(early).err().expect("history is gone") {
-        Error::HistoryGone { position, oldest, .. } => assert!(position == early && oldest > early),
+        Error::HistoryGone { asked, oldest, .. } => assert!(asked == early.into() && oldest > early),
         other => panic!("{other}"),
     }
 }

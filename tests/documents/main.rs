@@ -9,6 +9,7 @@ mod ids;
 mod keyspaces;
 mod own_writes;
 mod patches;
+mod paths;
 mod savepoints;
 mod values;
 mod versions;

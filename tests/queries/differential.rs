@@ -284,10 +284,21 @@ proptest! {
             put(&towns, &mut model, id, document);
         }
         let (before, old) = (db.snapshot().unwrap(), model.clone());
+        let mut between = Vec::new();
         for (id, document) in changed.clone() {
             put(&towns, &mut model, id, document);
+            between.push((db.position(), model.clone()));
         }
         let now = db.snapshot().unwrap();
+        for ((position, then), asked) in between.iter().zip(queries.iter().cycle()) {
+            let snapshot = db.at(*position).unwrap();
+            let seen = snapshot.collection(&towns).unwrap();
+            let ask = |query: Query| -> skipstone::Result<Answer> {
+                let found = seen.find(query.clone())?.map(|found| Ok(id(&found?)));
+                Ok((found.collect::<skipstone::Result<_>>()?, seen.count_matching(query)?))
+            };
+            check(ask, &towns, asked, then)?;
+        }
         let past = db.at(before.position()).unwrap();
         for asked in &queries {
             for (snapshot, model) in [(&before, &old), (&now, &model), (&past, &old)] {

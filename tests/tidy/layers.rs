@@ -37,8 +37,10 @@ const MEETING_POINTS: &[(&str, &str)] = &[
         "src/engine/checkpointer",
         "the checkpoint: the log says what changed, a snapshot of the versions what it is now",
     ),
+    ("src/engine/feed", "change feeds: the log says what was committed, snapshots what was there before"),
     ("src/engine/verify_open", "verifying: whether the log and the versions hold the same"),
     ("src/engine/salvage", "salvaging: what the old log says becomes transactions of a new store"),
+    ("src/engine/history", "the past: what of versions and log is old enough to go"),
     ("src/engine/mod", "an open store owns both, and joins them nowhere"),
     ("src/engine/maintenance", "one thread for each: flushing the log, sweeping the versions"),
 ];

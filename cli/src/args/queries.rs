@@ -2,8 +2,9 @@
 
 use crate::patches;
 use clap::{ArgGroup, Args};
+use skipstone::bson::DateTime;
 use skipstone::document::order_key::Direction;
-use skipstone::{Cursor, Filter, Patch, Projection, Query};
+use skipstone::{Cursor, Filter, Lsn, Moment, Patch, Projection, Query};
 use std::num::NonZeroU64;
 
 #[derive(Args)]
@@ -36,9 +37,9 @@ pub(crate) struct FindArgs {
     /// Find them, and print how that went instead of them: rows and time of each step.
     #[arg(long, conflicts_with_all = ["project", "cursor"])]
     pub(crate) analyze: bool,
-    /// As of this position of the log, as far as its history is kept: where the store is open already, see `shell --retain-history` [default: now].
-    #[arg(long, value_name = "POSITION")]
-    pub(crate) at: Option<u64>,
+    /// As of this position of the log or time, as in 2026-01-31T14:30:00Z, as far as history is kept: where the store is open already, see `shell --retain-history` [default: now].
+    #[arg(long, value_name = "POSITION|TIME", value_parser = moment)]
+    pub(crate) at: Option<Moment>,
     /// Say on standard error where the last document stands, for `--after`.
     #[arg(long)]
     pub(crate) cursor: bool,
@@ -162,8 +163,19 @@ impl Order {
     }
 }
 
-fn filter(text: &str) -> Result<Filter, skipstone::FilterError> {
+pub(super) fn filter(text: &str) -> Result<Filter, skipstone::FilterError> {
     if text == "-" { Ok(Filter::all()) } else { text.parse() }
+}
+
+/// A position, or a time as RFC 3339 writes it.
+pub(super) fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(position) = text.parse() {
+        return Ok(Lsn::new(position).into());
+    }
+    let time = DateTime::parse_rfc3339_str(text).map_err(
+        |_| "give a position of the log, or a time as in 2026-01-31T14:30:00Z (RFC 3339, with the time zone)",
+    )?;
+    Ok(time.to_system_time().into())
 }
 
 /// What stands between commas, and whether there is a `-` before it.
@@ -258,6 +270,16 @@ mod tests {
         }
         for text in ["a,-b", "a,a", "a,a.b", "-a,-a.b", "", "-"] {
             assert!(projection(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_position_or_a_time() {
+        assert_eq!(moment("4096"), Ok(Lsn::new(4096).into()));
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
+        assert_eq!(moment("2023-11-15T00:13:20.123+02:00"), Ok(time.into()));
+        for text in ["", "-5", "yesterday", "2023-11-14"] {
+            assert!(moment(text).is_err(), "{text}");
         }
     }
 

@@ -2,8 +2,12 @@
 //!
 //! `P` says where the store is: on the command line its directory and key, in the shell nothing.
 
-use super::queries::{AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, RemoveArgs, UpdateArgs};
+use super::queries::{
+    AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, RemoveArgs, UpdateArgs, moment,
+};
+use super::watch::WatchArgs;
 use clap::{Args, Subcommand, ValueEnum};
+use skipstone::Moment;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -19,6 +23,19 @@ pub(crate) enum StoreCommand<P: Args> {
     Scan(In<P, ScanArgs>),
     /// Print the documents that match a filter, in an order, by way of indexes where that is faster.
     Find(In<P, FindArgs>),
+    /// Print what the log still says of one document: each time it was put or deleted, the oldest first.
+    ///
+    /// A line has the position; the time that was noted last before it, once a second while something is committed; the version; and the document
+    /// as it was then, null if it was deleted. The log goes back to the last checkpoint, and further if the program that uses the store keeps
+    /// history or log for backups; how far is said on standard error. What was put before that is not found, also if it is still there.
+    /// The log is read as a whole.
+    History(In<P, HistoryArgs>),
+    /// Print the documents of a collection that changed between two moments, by what the log still says, in the order of their ids.
+    ///
+    /// A line has the id, the document before and after; null is none. Where the log does not go back to the document before, `before` is left
+    /// out. A document that was written in between is printed, also if it is the same again. Both moments must be in the log, see `history`.
+    /// What the log says of the collection up to the later one is held in memory.
+    Diff(In<P, DiffArgs>),
     /// Print how many documents a collection holds.
     Count(In<P, CollectionArgs>),
     /// Print sums over the documents that match a filter, a line for each group.
@@ -32,6 +49,9 @@ pub(crate) enum StoreCommand<P: Args> {
     Index(IndexCommand<P>),
     /// Write all documents of a collection as NDJSON, as they were at one moment.
     Export(In<P, ExportArgs>),
+    /// Print what was changed since a position or a cursor, in the order of commits. It is over with what is there: one process at a time has a store open,
+    /// so nothing new comes while this one has it.
+    Watch(In<P, WatchArgs>),
     /// Print what is known of a store: its collections, its log, its checkpoint, what opening it did.
     Stats(In<P, NoArgs>),
 }
@@ -75,6 +95,24 @@ pub(crate) struct GetArgs {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) kind: IdTypeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) of: GetArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct DiffArgs {
+    /// The collection's name.
+    pub(crate) collection: String,
+    /// The one moment: a position of the log, or a time as in 2026-01-31T14:30:00Z, which is that of the last mark by then.
+    #[arg(value_parser = moment)]
+    pub(crate) from: Moment,
+    /// The other one, which may be earlier [default: now].
+    #[arg(value_parser = moment)]
+    pub(crate) to: Option<Moment>,
 }
 
 #[derive(Args)]

@@ -6,13 +6,13 @@ use crate::output::{self, Output, Style};
 use crate::store::Access;
 use indicatif::HumanCount;
 use serde_json::json;
-use skipstone::{Cursor, Explanation, Lsn, Projection, Query, SnapshotCollection};
+use skipstone::{Cursor, Explanation, Projection, Query, SnapshotCollection};
 
 pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
     {
-        let snapshot = match args.at.map(Lsn::new) {
-            Some(position) => db.at(position)?,
+        let snapshot = match args.at {
+            Some(moment) => db.at(moment)?,
             None => db.snapshot()?,
         };
         answer(&snapshot.collection(&collection)?, args, style)?;
@@ -72,22 +72,20 @@ fn print(
 
 /// Standard output has the documents, and nothing else.
 fn tell(cursor: Option<&Cursor>, style: Style) {
-    let text = cursor.map(Cursor::to_string);
-    output::tell(&match (style, text) {
-        (Style::Json, text) => json!({ "cursor": text }).to_string(),
-        (_, Some(text)) => format!("go on with --after {text}"),
-        (_, None) => {
-            "there is no place to go on from: nothing was found, or it is in no order; `--sort` gives one"
-                .to_owned()
-        }
-    });
+    match (cursor, style) {
+        (Some(cursor), _) => output::tell_cursor(&cursor.to_string(), style),
+        (None, Style::Json) => output::tell(&json!({ "cursor": null }).to_string()),
+        (None, _) => output::tell(
+            "there is no place to go on from: nothing was found, or it is in no order; `--sort` gives one",
+        ),
+    }
 }
 
 fn explain(explanation: &Explanation, style: Style) -> Result<(), CliError> {
     let mut output = Output::new(style);
     match style {
         Style::Json => output.value_line(&explanation.to_document())?,
-        _ => output.text(&explanation.to_string())?,
+        _ => output.text(explanation.to_string())?,
     }
     output.finish()
 }

@@ -109,7 +109,7 @@ pub(crate) fn list(store: Access<'_>, args: &CollectionArgs, style: Style) -> Re
         output.result(&for_people(info), &for_programs(info))?;
     }
     if indexes.is_empty() && style != Style::Json {
-        output.text(&format!("`{}` has no index\n", args.collection))?;
+        output.text(format!("`{}` has no index\n", args.collection))?;
     }
     output.finish()
 }

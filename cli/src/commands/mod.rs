@@ -11,6 +11,7 @@ mod find;
 mod get;
 pub(crate) mod import;
 mod index;
+mod past;
 mod put;
 pub(crate) mod restore;
 pub(crate) mod rotate_key;
@@ -18,6 +19,7 @@ pub(crate) mod salvage;
 mod scan;
 mod stats;
 pub(crate) mod verify;
+mod watch;
 
 use crate::args::{In, IndexCommand, StoreCommand};
 use crate::error::CliError;
@@ -37,6 +39,8 @@ pub(crate) fn run<'a, P: Args>(
         StoreCommand::Delete(In { place, args }) => delete::run(access(place), args, style),
         StoreCommand::Scan(In { place, args }) => scan::run(access(place), args, style),
         StoreCommand::Find(In { place, args }) => find::run(access(place), args, style),
+        StoreCommand::History(In { place, args }) => past::history(access(place), args, style),
+        StoreCommand::Diff(In { place, args }) => past::diff(access(place), args, style),
         StoreCommand::Count(In { place, args }) => count::run(access(place), args, style),
         StoreCommand::Aggregate(In { place, args }) => aggregate::run(access(place), args, style),
         StoreCommand::Update(In { place, args }) => changes::update(access(place), args, style),
@@ -51,6 +55,7 @@ pub(crate) fn run<'a, P: Args>(
             index::list(access(place), args, style)
         }
         StoreCommand::Export(In { place, args }) => export::run(access(place), args, style),
+        StoreCommand::Watch(In { place, args }) => watch::run(access(place), args, style),
         StoreCommand::Stats(In { place, .. }) => stats::run(access(place), style),
     }
 }

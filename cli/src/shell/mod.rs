@@ -105,7 +105,7 @@ impl Session<'_> {
             Err(error) if error.use_stderr() => return Err(refused(&error)),
             Err(help) => {
                 let mut output = Output::new(self.style);
-                output.text(&help.to_string())?;
+                output.text(help.to_string())?;
                 output.finish()?;
                 return Ok(Flow::GoesOn);
             }

@@ -50,7 +50,7 @@ pub(crate) fn plan<'s>(
     base: Lsn,
 ) -> Result<Vec<EntryChange>, IndexError> {
     let (keyed, mut changes) = (keyed(indexes, changed)?, Vec::new());
-    let view = |keyed: &Keyed<'_>| View::new(txn, collection, Arc::clone(keyed.index), base);
+    let view = |keyed: &Keyed<'_>| View::new(txn, collection, Arc::clone(keyed.index), Some(base));
     keyed.iter().for_each(|keyed| view(keyed).give_up(keyed, changed.key, &mut changes));
     keyed.iter().try_for_each(|keyed| view(keyed).take(keyed, changed.key, &mut changes))?;
     Ok(changes)
@@ -87,20 +87,23 @@ struct View<'v, 's> {
     collection: &'s Space,
     space: &'s Space,
     index: Arc<Kept>,
-    /// Whether the transaction's snapshot sees all entries. It does not while the index is built, nor if it became ready later: then what is there now counts.
+    /// Whether the transaction's snapshot sees all entries. It does not while the index is built, nor if it became ready later, nor those of a document that it does
+    /// not see as it was changed: then what is there now counts.
     is_whole: bool,
     /// What is committed at or above is a conflict.
     base: Lsn,
 }
 
 impl<'v, 's> View<'v, 's> {
-    fn new(txn: &'v Txn<'s>, collection: &'s Space, index: Arc<Kept>, base: Lsn) -> View<'v, 's> {
-        let is_whole = index.ready.is_some_and(|ready| ready < txn.position());
-        let base = match (index.definition.is_unique(), is_whole) {
+    /// `base` was taken before the document was read; none if that was not read as the transaction's isolation has it, but as it is now.
+    fn new(txn: &'v Txn<'s>, collection: &'s Space, index: Arc<Kept>, base: Option<Lsn>) -> View<'v, 's> {
+        let base = base.filter(|_| index.ready.is_some_and(|ready| ready < txn.position()));
+        let is_whole = base.is_some();
+        let base = match (index.definition.is_unique(), base) {
             (false, _) => ANY_BASE,
-            (true, true) => base,
+            (true, Some(base)) => base,
             // Before anything is looked at.
-            (true, false) => txn.end(),
+            (true, None) => txn.end(),
         };
         View { txn, collection, space: index.space(collection), index, is_whole, base }
     }
@@ -187,6 +190,7 @@ pub(crate) fn anew<'s>(txn: &mut Txn<'s>, collection: &'s Space) -> Result<(), I
     // First of all documents what they give up: another one may have taken it.
     for takes in [false, true] {
         for (id, keyed) in written.iter().flat_map(|(id, keyed)| keyed.iter().map(move |keyed| (id, keyed))) {
+            let base = (!txn.is_patched_again(collection, id)).then_some(base);
             let (view, mut changes) = (View::new(txn, collection, Arc::clone(keyed.index), base), Vec::new());
             match takes {
                 false => view.give_up(keyed, id, &mut changes),

@@ -142,6 +142,10 @@ impl<T> AtomicPtr<T> {
         self.inner().store(value, ordering);
     }
 
+    pub(crate) fn swap(&self, value: *mut T, ordering: Ordering) -> *mut T {
+        self.inner().swap(value, ordering)
+    }
+
     pub(crate) fn compare_exchange(
         &self,
         current: *mut T,
