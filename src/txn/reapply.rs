@@ -13,7 +13,7 @@
 //! try fail too. Each try that fails means that somebody else went on.
 
 use super::commit::{Committed, Failed};
-use super::error::{Conflict, ConflictKind};
+use super::error::ConflictKind;
 use super::{Change, Overtaken, Refused, Txn};
 use crate::document::stored::{self, VERSION_BYTES};
 use crate::document::{Increments, Limits, Patch};
@@ -86,14 +86,18 @@ struct Again<'s> {
 
 /// Makes a transaction ready for another try, if what it failed by can be mended.
 fn mend<'s>(txn: &mut Txn<'s>, failed: Failed<'s>, limits: &Limits) -> Result<Vec<Again<'s>>, Failed<'s>> {
-    let Failed::Conflict { conflict: Conflict { kind, .. }, .. } = &failed else { return Err(failed) };
-    // What was overtaken was killed by another writer, which may have committed or not.
-    if !matches!(kind, ConflictKind::Write | ConflictKind::Overtaken) {
-        return Err(failed);
-    }
+    let Failed::Conflict { space, conflict } = &failed else { return Err(failed) };
     let overtaken = txn.overtaken_patches();
-    // It is another write than a patch that somebody came before.
-    if *kind == ConflictKind::Write && overtaken.is_empty() {
+    let is_mendable = match conflict.kind {
+        // Unless it is another write than a patch that somebody came before.
+        ConflictKind::Write => overtaken
+            .iter()
+            .any(|(collection, key)| std::ptr::eq(*collection, *space) && **key == *conflict.key),
+        // Killed by another writer, which may have committed or not.
+        ConflictKind::Overtaken => true,
+        _ => false,
+    };
+    if !is_mendable {
         return Err(failed);
     }
     let again = overtaken.into_iter().map(|(collection, key)| {
