@@ -14,7 +14,7 @@ const KEY: &[u8] = b"a";
 
 /// As a collection stores it.
 fn stored(version: u64, document: RawDocumentBuf) -> Change<'static> {
-    Change::Put { head: version.to_le_bytes(), body: Cow::Owned(document.into_bytes()) }
+    Change::Put { head: version.to_le_bytes(), body: Cow::Owned(document.into_bytes()), patch: None }
 }
 
 fn document(value: &[u8]) -> &RawDocument {
@@ -26,7 +26,7 @@ fn patch<'s>(store: &'s Store, patch: &Patch) -> Txn<'s> {
     let base = txn.statement_base();
     let patched =
         patch.apply(document(&txn.get(space(store), KEY).unwrap().value), &Limits::default()).unwrap();
-    txn.put_patched(space(store), KEY, &stored(2, patched), (patch, base));
+    txn.put_change(space(store), KEY, &stored(2, patched).by_patch(patch), base);
     txn
 }
 

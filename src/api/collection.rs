@@ -79,7 +79,7 @@ impl Collection {
     pub(super) fn alone_with_patches<T>(
         &self,
         mut operate: impl for<'s> FnMut(Documents<'s>, &mut Txn<'s>) -> Result<T>,
-        settle: impl Fn(T, &Mended) -> T,
+        settle: impl Fn(T, &Mended<'_>) -> T,
     ) -> Result<T> {
         let engine = &*self.0.engine;
         retry(engine.config().retries_max, || {

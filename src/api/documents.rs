@@ -38,8 +38,10 @@ impl Target {
 }
 
 /// What becomes of a document.
-enum Next {
+enum Next<'p> {
     Put(RawDocumentBuf),
+    /// By a patch that may be applied again to what others make of the document.
+    Patched(RawDocumentBuf, &'p Patch),
     Delete,
 }
 
@@ -54,27 +56,25 @@ impl<'s> Documents<'s> {
 
     pub(super) fn insert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<()> {
         let target = Target::new(document.id.clone())?;
-        let insert = |found: Option<&[u8]>| match found {
+        self.write(txn, &target, |found| match found {
             None => Ok((encode(1, &*document.raw), ())),
             Some(_) => Err(Error::AlreadyExists {
                 collection: self.space.name().to_owned(),
                 id: document.id.clone(),
             }),
-        };
-        self.write(txn, &target, insert, None)
+        })
     }
 
     /// Returns the new version.
     pub(super) fn upsert(&self, txn: &mut Txn<'s>, document: &Prepared) -> Result<u64> {
         let target = Target::new(document.id.clone())?;
-        let put = |found: Option<&[u8]>| {
+        self.write(txn, &target, |found| {
             let version = match found {
                 Some(value) => self.decode(value, &target)?.0 + 1,
                 None => 1,
             };
             Ok((encode(version, &*document.raw), version))
-        };
-        self.write(txn, &target, put, None)
+        })
     }
 
     pub(super) fn replace(
@@ -85,7 +85,7 @@ impl<'s> Documents<'s> {
         if_version: Option<u64>,
     ) -> Result<u64> {
         let document = self.keep_id(target, document.clone())?;
-        self.change(txn, target, if_version, |_| Ok(Next::Put(document)), None)
+        self.change(txn, target, if_version, |_| Ok(Next::Put(document)))
     }
 
     pub(super) fn update(
@@ -95,7 +95,7 @@ impl<'s> Documents<'s> {
         if_version: Option<u64>,
         update: impl FnOnce(&mut bson::Document),
     ) -> Result<u64> {
-        let update = |raw: &RawDocument| {
+        self.change(txn, target, if_version, |raw| {
             let mut document = bson::Document::try_from(raw).map_err(|_| Error::NotADocument {
                 collection: self.space.name().to_owned(),
                 key: target.key.clone(),
@@ -103,8 +103,7 @@ impl<'s> Documents<'s> {
             update(&mut document);
             let raw = crate::document::IntoDocument::into_document(&document, &self.limits)?;
             Ok(Next::Put(self.keep_id(target, raw)?))
-        };
-        self.change(txn, target, if_version, update, None)
+        })
     }
 
     pub(super) fn patch(
@@ -114,36 +113,36 @@ impl<'s> Documents<'s> {
         if_version: Option<u64>,
         patch: &Patch,
     ) -> Result<u64> {
-        let made = |raw: &RawDocument| Ok(Next::Put(patch.apply(raw, &self.limits)?));
-        // A version that must be there is one that others must not have changed.
-        self.change(txn, target, if_version, made, Some(patch).filter(|_| if_version.is_none()))
+        self.change(txn, target, if_version, |raw| {
+            let patched = patch.apply(raw, &self.limits)?;
+            // A version that must be there is one that others must not have changed.
+            Ok(if if_version.is_none() { Next::Patched(patched, patch) } else { Next::Put(patched) })
+        })
     }
 
     /// Patches a document that was found by what is in it, which others must not have changed.
     pub(super) fn patch_found(&self, txn: &mut Txn<'s>, target: &Target, patch: &Patch) -> Result<u64> {
-        self.change(txn, target, None, |raw| Ok(Next::Put(patch.apply(raw, &self.limits)?)), None)
+        self.change(txn, target, None, |raw| Ok(Next::Put(patch.apply(raw, &self.limits)?)))
     }
 
     /// False if there was nothing to delete.
     pub(super) fn delete(&self, txn: &mut Txn<'s>, target: &Target, if_version: Option<u64>) -> Result<bool> {
-        match self.change(txn, target, if_version, |_| Ok(Next::Delete), None) {
+        match self.change(txn, target, if_version, |_| Ok(Next::Delete)) {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. }) if if_version.is_none() => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Changes a document that must be there. Returns the version that it has then, or had when it was deleted. With the patch that does it, if that may be applied
-    /// again to what others make of the document.
-    fn change(
+    /// Changes a document that must be there. Returns the version that it has then, or had when it was deleted.
+    fn change<'p>(
         &self,
         txn: &mut Txn<'s>,
         target: &Target,
         if_version: Option<u64>,
-        change: impl FnOnce(&RawDocument) -> Result<Next>,
-        patch: Option<&Patch>,
+        change: impl FnOnce(&RawDocument) -> Result<Next<'p>>,
     ) -> Result<u64> {
-        let change = |found: Option<&[u8]>| {
+        self.write(txn, target, |found| {
             let (collection, id) = (|| self.space.name().to_owned(), || target.id.clone());
             let value = found.ok_or_else(|| Error::NotFound { collection: collection(), id: id() })?;
             let (version, raw) = self.decode(value, target)?;
@@ -157,10 +156,10 @@ impl<'s> Documents<'s> {
             }
             Ok(match change(raw)? {
                 Next::Put(raw) => (encode(version + 1, raw), version + 1),
+                Next::Patched(raw, patch) => (encode(version + 1, raw).by_patch(patch), version + 1),
                 Next::Delete => (Change::Delete, version),
             })
-        };
-        self.write(txn, target, change, patch)
+        })
     }
 
     /// Replaces what is under an id by what `change` makes of it, in the indexes too. Nothing is written if it fails.
@@ -169,7 +168,6 @@ impl<'s> Documents<'s> {
         txn: &mut Txn<'s>,
         target: &Target,
         change: impl FnOnce(Option<&[u8]>) -> Result<(Change<'c>, T)>,
-        patch: Option<&Patch>,
     ) -> Result<T> {
         let (era, base) = (self.space.era().current(), txn.statement_base());
         let indexes = Indexes::of(self.space).current();
@@ -191,10 +189,7 @@ impl<'s> Documents<'s> {
         };
         drop(found);
         txn.rely_on(self.space, era);
-        match patch {
-            Some(patch) => txn.put_patched(self.space, &target.key, &change, (patch, base)),
-            None => txn.put_change(self.space, &target.key, &change, base),
-        }
+        txn.put_change(self.space, &target.key, &change, base);
         maintain::apply(txn, self.space, entries);
         Ok(result)
     }

@@ -12,6 +12,7 @@ use super::{Error, Result};
 use crate::engine::feed::{Place, Reading};
 use crate::format::Cursor;
 use crate::log::frame::SessionNumber;
+use crate::log::reader::Start;
 use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
 use base64::Engine as _;
@@ -41,7 +42,7 @@ impl FeedCursor {
         bytes.extend_from_slice(&self.store.to_le_bytes());
         bytes.extend_from_slice(&self.place.at.get().to_le_bytes());
         bytes.extend_from_slice(&self.place.taken.to_le_bytes());
-        if let Some(Reading { lsn, session, first_chunk }) = self.place.reading {
+        if let Some(Reading { start: Start { lsn, session }, first_chunk }) = self.place.reading {
             bytes.extend_from_slice(&lsn.get().to_le_bytes());
             bytes.extend_from_slice(&session.map_or(0, |session| session.number.0).to_le_bytes());
             bytes.push(u8::from(session.is_some()));
@@ -73,7 +74,8 @@ fn read_reading(fields: &mut Cursor<'_>) -> Option<Reading> {
     let salt = Salt(fields.take(size_of::<Salt>())?.try_into().ok()?);
     let session = has_session.then_some(Session { number: SessionNumber(number), salt });
     let first_chunk = Lsn::read(fields.u64()?)?;
-    Some(Reading { lsn, session, first_chunk: (first_chunk > Lsn::ZERO).then_some(first_chunk) })
+    let first_chunk = Some(first_chunk).filter(|chunk| *chunk > Lsn::ZERO);
+    Some(Reading { start: Start { lsn, session }, first_chunk })
 }
 
 impl fmt::Display for FeedCursor {
@@ -98,7 +100,8 @@ mod tests {
     #[test]
     fn a_cursor_is_read_as_it_was_written_and_nothing_else_is_one() {
         let session = Some(Session { number: SessionNumber(7), salt: Salt([9; size_of::<Salt>()]) });
-        let reading = |session, first_chunk| Some(Reading { lsn: Lsn::new(64), session, first_chunk });
+        let reading =
+            |session, first_chunk| Some(Reading { start: Start { lsn: Lsn::new(64), session }, first_chunk });
         for reading in
             [None, reading(None, None), reading(session, None), reading(session, Some(Lsn::new(8)))]
         {

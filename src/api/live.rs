@@ -61,15 +61,15 @@ impl LivePatch {
         }
     }
 
-    fn of(filter: &Filter, change: &Change) -> Option<LivePatch> {
+    /// Of a change of a document that matches before it or after it: a feed from now on tells of no others.
+    fn of(filter: &Filter, change: &Change) -> LivePatch {
         let position = change.position();
         let matches = |document: &&Document| filter.matches(document.raw());
-        let before = change.before().filter(matches).is_some();
-        match (before, change.after().filter(matches)) {
-            (false, None) => None,
-            (false, Some(document)) => Some(LivePatch::Enter { position, document: document.clone() }),
-            (true, Some(document)) => Some(LivePatch::Change { position, document: document.clone() }),
-            (true, None) => Some(LivePatch::Leave { position, id: change.id().clone() }),
+        let before = change.before().filter(matches);
+        match (before, change.after().filter(matches).cloned()) {
+            (None, Some(document)) => LivePatch::Enter { position, document },
+            (Some(_), Some(document)) => LivePatch::Change { position, document },
+            (_, None) => LivePatch::Leave { position, id: change.id().clone() },
         }
     }
 }
@@ -124,16 +124,7 @@ impl LiveQuery {
     /// # Errors
     /// As [`Changes::try_next`].
     pub fn next_within(&mut self, time: Duration) -> Result<Option<LivePatch>> {
-        let deadline = std::time::Instant::now().checked_add(time);
-        loop {
-            let left = deadline.map_or(Duration::MAX, |deadline| {
-                deadline.saturating_duration_since(std::time::Instant::now())
-            });
-            let Some(change) = self.changes.next_within(left)? else { return Ok(None) };
-            if let Some(patch) = LivePatch::of(&self.filter, &change) {
-                return Ok(Some(patch));
-            }
-        }
+        Ok(self.changes.next_within(time)?.map(|change| LivePatch::of(&self.filter, &change)))
     }
 }
 
@@ -142,16 +133,7 @@ impl Iterator for LiveQuery {
 
     /// Waits for the next patch. Never none.
     fn next(&mut self) -> Option<Result<LivePatch>> {
-        loop {
-            match self.changes.next()? {
-                Ok(change) => {
-                    if let Some(patch) = LivePatch::of(&self.filter, &change) {
-                        return Some(Ok(patch));
-                    }
-                }
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        Some(self.changes.next()?.map(|change| LivePatch::of(&self.filter, &change)))
     }
 }
 
@@ -159,18 +141,8 @@ impl Stream for LiveQuery {
     type Item = Result<LivePatch>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<LivePatch>>> {
-        let live = self.get_mut();
-        loop {
-            match Pin::new(&mut live.changes).poll_next(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(change))) => {
-                    if let Some(patch) = LivePatch::of(&live.filter, &change) {
-                        return Poll::Ready(Some(Ok(patch)));
-                    }
-                }
-            }
-        }
+        let LiveQuery { changes, filter, .. } = self.get_mut();
+        let change = Pin::new(changes).poll_next(context);
+        change.map(|next| next.map(|change| change.map(|change| LivePatch::of(filter, &change))))
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn encode<'d>(version: u64, raw: impl Into<Cow<'d, RawDocument>>) -> 
         Cow::Borrowed(raw) => Cow::Borrowed(raw.as_bytes()),
         Cow::Owned(raw) => Cow::Owned(raw.into_bytes()),
     };
-    Change::Put { head: version.to_le_bytes(), body }
+    Change::Put { head: version.to_le_bytes(), body, patch: None }
 }
 
 /// Fails for a stored value that is not one.

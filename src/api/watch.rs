@@ -5,7 +5,7 @@ use super::{Collection, Database, Error, Result, Snapshot};
 use crate::document::DocumentId;
 use crate::engine::Engine;
 use crate::engine::catalog::{self, Kind};
-use crate::engine::feed::{Before, Changed, Feed, FeedError, From, Place};
+use crate::engine::feed::{Before, Changed, Feed, FeedError, From};
 use crate::filter::Filter;
 use crate::lsn::Lsn;
 use crate::mvcc::snapshot as mvcc;
@@ -232,15 +232,11 @@ impl Changes {
         if watch.store.is_some_and(|store| store != engine.identity()) {
             return Err(Error::ForeignCursor);
         }
-        let (from, end) = (watch.from, engine.store().end().load());
-        let at = match from {
-            From::Now => end,
-            From::Position(at) | From::Place(Place { at, .. }) => at,
-        };
-        if at > end {
-            return Err(Error::NotReached { position: at, end });
+        let end = engine.store().end().load();
+        if let Some(position) = watch.from.at().filter(|at| *at > end) {
+            return Err(Error::NotReached { position, end });
         }
-        let feed = Feed::open(engine, from, watch.seen).map_err(|error| failed(engine, error))?;
+        let feed = Feed::open(engine, watch.from, watch.seen).map_err(|error| failed(engine, error))?;
         let (filter, ready, taken, blocking) = (watch.filter, VecDeque::new(), None, None);
         Ok(Changes { engine: Arc::clone(engine), feed, of, filter, ready, taken, blocking })
     }

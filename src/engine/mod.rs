@@ -223,7 +223,7 @@ impl Engine {
         &'s self,
         txn: Txn<'s>,
         durability: Durability,
-    ) -> Result<Mended, NotCommitted<'s>> {
+    ) -> Result<Mended<'s>, NotCommitted<'s>> {
         let mended = reapply::commit(txn, &self.config.limits, index_anew)?;
         self.acknowledge(mended.committed, durability).map_err(Failed::Log)?;
         Ok(mended)

@@ -23,8 +23,8 @@ use std::task::Waker;
 pub(crate) const BYTES_MAX: u64 = if cfg!(any(loom, shuttle)) { 1 << 10 } else { 64 << 20 };
 /// What an entry takes besides its writes, roughly.
 const ENTRY_BYTES: u64 = 160;
-/// While nothing is kept.
-const NOTHING: u64 = u64::MAX;
+/// While nothing is kept. Positions begin behind it.
+const NOTHING: u64 = 0;
 
 /// See the module.
 pub(crate) struct Changes {
@@ -76,13 +76,14 @@ impl Changes {
         }
     }
 
-    /// From now on entries are kept: of everything at or above the log's end as it is when this returns.
-    pub(crate) fn keep(&self, end: &LogEnd) {
+    /// From now on entries are kept: of everything at or above the log's end as it is when this returns. Returns from where on they are.
+    pub(crate) fn keep(&self, end: &LogEnd) -> Lsn {
         // Relaxed: released by `touch` to every commit that takes its position later.
         self.is_kept.store(true, Ordering::Relaxed);
         let from = end.touch();
-        // Relaxed: whoever asks for less than is kept finds no entry, and is told the same a little later. A second caller changes nothing.
-        let _ = self.oldest.compare_exchange(NOTHING, from.get(), Ordering::Relaxed, Ordering::Relaxed);
+        // Release: pairs with `oldest`, of nothing yet. Failure Acquire: as there; somebody else asked, below the log's end as it is now.
+        let before = self.oldest.compare_exchange(NOTHING, from.get(), Ordering::Release, Ordering::Acquire);
+        before.map_or_else(Lsn::new, |_| from)
     }
 
     /// Below, nothing is kept; none if nothing is.
@@ -122,8 +123,8 @@ impl Changes {
                 false
             });
             let Some(node) = first else { return };
-            // Release: pairs with `oldest`; before the entry goes. Never backwards: one thread at a time.
-            self.oldest.store(node.end.get(), Ordering::Release);
+            // Release: pairs with `oldest`; before the entry goes. Never backwards: one that came late may lie before what is gone.
+            self.oldest.fetch_max(node.end.get(), Ordering::Release);
             // Relaxed: as above.
             self.bytes.fetch_sub(size(node), Ordering::Relaxed);
             self.entries.retire(node, &guard);
@@ -169,6 +170,28 @@ impl Changes {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    /// Of a thread that slept between its position and its entry.
+    #[test]
+    fn an_entry_that_comes_too_late_brings_nothing_back() {
+        let (changes, end) = (Changes::new(), LogEnd::new(Lsn::new(8)));
+        changes.keep(&end);
+        let reserve = |bytes: u64| {
+            let lsn = end.reserve(bytes);
+            (lsn, lsn.plus(bytes))
+        };
+        let (asleep, large) = (reserve(8), vec![0; 1 << 20]);
+        let put_large = |count| (0..count).for_each(|_| changes.publish(reserve(8), || Some(large.clone())));
+        put_large(80);
+        let oldest = changes.oldest().unwrap();
+        assert!(oldest > asleep.0);
+        // Up to the bound, so that the late one is all that goes.
+        let room = BYTES_MAX - changes.bytes.load(Ordering::Relaxed) - ENTRY_BYTES; // a figure
+        changes.publish(reserve(8), || Some(vec![0; room as usize]));
+        changes.publish(asleep, || Some(vec![7]));
+        assert_eq!(changes.oldest().unwrap(), oldest);
+        assert!(matches!(changes.next(asleep.1), Next::Gone(_)));
+    }
 
     #[test]
     fn entries_come_in_order_and_the_oldest_go() {

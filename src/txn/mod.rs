@@ -137,12 +137,8 @@ impl<'s> Txn<'s> {
 
     /// The same; what is committed under the key at or above `base` is a conflict.
     pub(crate) fn put_based(&mut self, space: &'s Space, key: &[u8], value: Option<&[u8]>, base: Lsn) {
-        self.put_parts(space, key, value.map(|value| [value, &[]]), base);
-    }
-
-    /// Writes a value in two parts, or deletes.
-    fn put_parts(&mut self, space: &'s Space, key: &[u8], value: Option<[&[u8]; 2]>, base: Lsn) {
-        self.writes.put((space.id(), key.into()), PendingWrite::new(space, value, base));
+        let write = PendingWrite::new(space, value.map(|value| [value, &[]]), base);
+        self.writes.put((space.id(), key.into()), write);
     }
 
     /// What a statement that begins now may take as known: what is committed at or above is a conflict for what it writes.
@@ -162,22 +158,13 @@ impl<'s> Txn<'s> {
 
     /// Writes what became of a value that was read after the base was taken.
     pub(crate) fn put_change(&mut self, space: &'s Space, key: &[u8], change: &Change<'_>, base: Lsn) {
-        match change {
-            Change::Put { head, body } => self.put_parts(space, key, Some([head, body]), base),
-            Change::Delete => self.put_parts(space, key, None, base),
-        }
-    }
-
-    /// Puts what a patch made of what the transaction sees under the key; the base was taken before that was read.
-    pub(crate) fn put_patched(
-        &mut self,
-        space: &'s Space,
-        key: &[u8],
-        change: &Change<'_>,
-        (patch, base): (&Patch, Lsn),
-    ) {
-        let Change::Put { head, body } = change else { unreachable!("a patch deletes nothing") };
-        let write = PendingWrite::new(space, Some([head, body]), base).by_patches(vec![patch.clone()]);
+        let write = match change {
+            Change::Put { head, body, patch } => {
+                let write = PendingWrite::new(space, Some([head, body]), base);
+                write.by_patches(patch.iter().copied().cloned().collect())
+            }
+            Change::Delete => PendingWrite::new(space, None, base),
+        };
         self.writes.put((space.id(), key.into()), write);
     }
 
@@ -304,7 +291,7 @@ impl<'s> Txn<'s> {
         let newest = newest_based(base, space, key, |_, value| value.to_vec());
         let overtaken = |newest| Overtaken { made_for: made_for.value, made, newest, patches: &patches };
         let change = newest.as_deref().and_then(|newest| apply(overtaken(newest)));
-        let Some(Change::Put { head, body }) = change else { return false };
+        let Some(Change::Put { head, body, .. }) = change else { return false };
         let again = PendingWrite::new(space, Some([&head, &body]), base).by_patches(patches);
         self.writes.replace(at, again);
         true
@@ -350,12 +337,22 @@ pub(crate) enum Change<'c> {
     Put {
         head: [u8; Change::HEAD_BYTES],
         body: Cow<'c, [u8]>,
+        /// What made it of what the transaction sees under the key, if that may be done again to what others make of it.
+        patch: Option<&'c Patch>,
     },
     Delete,
 }
 
-impl Change<'_> {
+impl<'c> Change<'c> {
     pub(crate) const HEAD_BYTES: usize = 8;
+
+    /// The same, made by a patch of what the transaction sees under the key.
+    pub(crate) fn by_patch(self, patch: &'c Patch) -> Change<'c> {
+        match self {
+            Change::Put { head, body, .. } => Change::Put { head, body, patch: Some(patch) },
+            Change::Delete => Change::Delete,
+        }
+    }
 }
 
 fn found(lsn: Lsn, value: &[u8]) -> Found<'static> {

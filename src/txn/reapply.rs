@@ -13,7 +13,7 @@
 //! try fail too. Each try that fails means that somebody else went on.
 
 use super::commit::{Committed, Failed};
-use super::error::{Conflict, ConflictKind};
+use super::error::ConflictKind;
 use super::{Change, Overtaken, Refused, Txn};
 use crate::document::stored::{self, VERSION_BYTES};
 use crate::document::{Increments, Limits, Patch};
@@ -23,19 +23,20 @@ use crate::sync::thread;
 use bson::RawDocumentBuf;
 use std::borrow::Cow;
 
-/// A document's patches applied again: where it lies, and by how much its version is higher than before.
-struct Reapplied {
+/// A document whose patches were applied again, and by how much its version is higher than before.
+struct Reapplied<'s> {
+    collection: &'s Space,
     key: Key,
     versions: u64,
 }
 
 /// A commit, with what became of patches since they were applied in the transaction.
-pub(crate) struct Mended {
+pub(crate) struct Mended<'s> {
     pub(crate) committed: Committed,
-    reapplied: Vec<Reapplied>,
+    reapplied: Vec<Reapplied<'s>>,
 }
 
-impl Mended {
+impl Mended<'_> {
     /// By how much the version of a document, of the transaction's only collection, is higher than it was in the transaction.
     pub(crate) fn versions_passed(&self, key: &[u8]) -> u64 {
         self.reapplied.iter().filter(|again| *again.key == *key).map(|again| again.versions).sum()
@@ -53,7 +54,7 @@ pub(crate) fn commit<'s, E: From<Failed<'s>>>(
     mut txn: Txn<'s>,
     limits: &Limits,
     mut write_anew: impl FnMut(&mut Txn<'s>, &'s Space) -> Result<(), E>,
-) -> Result<Mended, E> {
+) -> Result<Mended<'s>, E> {
     let (mut reapplied, mut tries) = (Vec::new(), 0);
     loop {
         txn.outdated().into_iter().try_for_each(|collection| write_anew(&mut txn, collection))?;
@@ -70,35 +71,36 @@ pub(crate) fn commit<'s, E: From<Failed<'s>>>(
         for of_collection in again.chunk_by(|one, next| std::ptr::eq(one.collection, next.collection)) {
             write_anew(&mut txn, of_collection[0].collection)?;
         }
-        reapplied.extend(again.into_iter().map(|Again { key, versions, .. }| Reapplied { key, versions }));
+        reapplied.extend(again);
         if tries > TRIES_AT_ONCE {
             thread::yield_now();
         }
     }
 }
 
-/// A document whose patches were applied again.
-struct Again<'s> {
-    collection: &'s Space,
-    key: Key,
-    versions: u64,
-}
-
 /// Makes a transaction ready for another try, if what it failed by can be mended.
-fn mend<'s>(txn: &mut Txn<'s>, failed: Failed<'s>, limits: &Limits) -> Result<Vec<Again<'s>>, Failed<'s>> {
-    let Failed::Conflict { conflict: Conflict { kind, .. }, .. } = &failed else { return Err(failed) };
-    // What was overtaken was killed by another writer, which may have committed or not.
-    if !matches!(kind, ConflictKind::Write | ConflictKind::Overtaken) {
-        return Err(failed);
-    }
+fn mend<'s>(
+    txn: &mut Txn<'s>,
+    failed: Failed<'s>,
+    limits: &Limits,
+) -> Result<Vec<Reapplied<'s>>, Failed<'s>> {
+    let Failed::Conflict { space, conflict } = &failed else { return Err(failed) };
     let overtaken = txn.overtaken_patches();
-    // It is another write than a patch that somebody came before.
-    if *kind == ConflictKind::Write && overtaken.is_empty() {
+    let is_mendable = match conflict.kind {
+        // Unless it is another write than a patch that somebody came before.
+        ConflictKind::Write => overtaken
+            .iter()
+            .any(|(collection, key)| std::ptr::eq(*collection, *space) && **key == *conflict.key),
+        // Killed by another writer, which may have committed or not.
+        ConflictKind::Overtaken => true,
+        _ => false,
+    };
+    if !is_mendable {
         return Err(failed);
     }
     let again = overtaken.into_iter().map(|(collection, key)| {
         let versions = patch_again(txn, collection, &key, limits)?;
-        Some(Again { collection, key, versions })
+        Some(Reapplied { collection, key, versions })
     });
     again.collect::<Option<_>>().ok_or(failed)
 }
@@ -121,7 +123,7 @@ fn patch_again<'s>(txn: &mut Txn<'s>, collection: &'s Space, key: &Key, limits: 
         let patched = patches.iter().try_fold(newest.to_owned(), apply)?;
         let version = newest_version + patches.len() as u64;
         versions = version.saturating_sub(made);
-        Some(Change::Put { head: version.to_le_bytes(), body: Cow::Owned(patched.into_bytes()) })
+        Some(Change::Put { head: version.to_le_bytes(), body: Cow::Owned(patched.into_bytes()), patch: None })
     });
     is_patched.then_some(versions)
 }

@@ -44,6 +44,16 @@ fn check(db: &Database, towns: &Collection, at: Lsn) -> Result<BTreeMap<i32, i32
     Ok(documents)
 }
 
+/// A store with so much history, all documents, their index, and the position from which on that is complete.
+fn towns(retained_bytes: u64) -> (Database, Collection, Lsn) {
+    let db = Builder::new().retain_history_bytes(retained_bytes).open().unwrap();
+    let towns = db.collection("towns").unwrap();
+    towns.create_index(Index::on("a").unwrap()).unwrap();
+    towns.insert_many((0..DOCUMENTS).map(|id| doc! { "_id": id, "a": id % 20 })).unwrap();
+    let first = db.position();
+    (db, towns, first)
+}
+
 fn write(towns: &Collection) {
     let id = fastrand::i32(0..DOCUMENTS);
     match fastrand::u8(0..8) {
@@ -55,11 +65,7 @@ fn write(towns: &Collection) {
 
 #[test]
 fn queries_of_the_past_agree_with_its_documents_while_others_write() {
-    let db = Builder::new().retain_history_bytes(u64::MAX).open().unwrap();
-    let towns = db.collection("towns").unwrap();
-    towns.create_index(Index::on("a").unwrap()).unwrap();
-    towns.insert_many((0..DOCUMENTS).map(|id| doc! { "_id": id, "a": id % 20 })).unwrap();
-    let first = db.position();
+    let (db, towns, first) = towns(u64::MAX);
     std::thread::scope(|scope| {
         let writers: Vec<_> =
             (0..2).map(|_| scope.spawn(|| (0..4_000).for_each(|_| write(&towns)))).collect();
@@ -77,16 +83,13 @@ fn queries_of_the_past_agree_with_its_documents_while_others_write() {
 
 #[test]
 fn what_is_pruned_meanwhile_is_refused_and_never_wrong() {
-    let db = Builder::new().retain_history_bytes(8_000).open().unwrap();
-    let towns = db.collection("towns").unwrap();
-    towns.create_index(Index::on("a").unwrap()).unwrap();
-    towns.insert_many((0..DOCUMENTS).map(|id| doc! { "_id": id, "a": id % 20 })).unwrap();
+    let (db, towns, first) = towns(8_000);
     std::thread::scope(|scope| {
         let writers: Vec<_> =
             (0..2).map(|_| scope.spawn(|| (0..4_000).for_each(|_| write(&towns)))).collect();
         let (mut read, mut refused, mut verified) = (0, 0, 0);
         while !writers.iter().all(|writer| writer.is_finished()) {
-            let at = db.oldest_position();
+            let at = db.oldest_position().max(first);
             db.set_retention(Retention::new().bytes(fastrand::u64(1_000..16_000))).unwrap();
             match check(&db, &towns, at) {
                 Ok(_) => read += 1,

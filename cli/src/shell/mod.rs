@@ -28,7 +28,7 @@ use words::Words;
 ///
 /// JSON needs no quotes, and goes on over several lines until its braces are closed.
 #[derive(Parser)]
-#[command(name = "skipstone", multicall = true, max_term_width = 110)]
+#[command(name = "", no_binary_name = true, disable_version_flag = true, max_term_width = 110)]
 struct Line {
     #[command(subcommand)]
     command: LineCommand,

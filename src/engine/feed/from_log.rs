@@ -35,14 +35,14 @@ impl FromLog {
             From::Position(from) => (engine.store().snapshot(), start_before(engine, log, from)?, from),
             From::Place(place) => (engine.store().snapshot(), start_of(engine, log, place)?, place.at),
         };
-        let read_from = Reading { lsn: start.lsn, session: start.session, first_chunk: None };
+        let read_from = Reading { start, first_chunk: None };
         let (so_far, ready) = (Some(SoFar::nothing(start, from)), VecDeque::new());
         Ok((snapshot, Source::Log(FromLog { read_from, next: start, so_far, ready, from })))
     }
 
     /// The next commit, if one is durable.
     pub(super) fn next(&mut self, engine: &Engine) -> Result<Option<(Lsn, Vec<u8>)>, FeedError> {
-        let log = engine.log().expect("a feed of a log has one");
+        let log = log_of(engine);
         while self.ready.is_empty() {
             if self.next.lsn >= log.durable() {
                 log.check()?;
@@ -57,8 +57,7 @@ impl FromLog {
         let segments = log.segments();
         let too_late = || gone(engine, log, self.next.lsn, self.from);
         let so_far = self.so_far.take().ok_or_else(&too_late)?;
-        self.read_from =
-            Reading { lsn: self.next.lsn, session: self.next.session, first_chunk: so_far.first_chunk() };
+        self.read_from = Reading { start: self.next, first_chunk: so_far.first_chunk() };
         let (mut streams, ready, mut cut_off) = (Streams::resume(segments, so_far), &mut self.ready, None);
         let read = reader::read_some(segments, self.next, log.durable(), &mut |frames| {
             for (lsn, stream) in streams.read_each(frames) {
@@ -94,9 +93,8 @@ impl FromLog {
 
     /// Where to read from for what comes behind it.
     pub(super) fn reading_on(&self) -> Reading {
-        let Start { lsn, session } = self.next;
         let first_chunk = self.so_far.as_ref().and_then(SoFar::first_chunk);
-        if self.ready.is_empty() { Reading { lsn, session, first_chunk } } else { self.read_from }
+        if self.ready.is_empty() { Reading { start: self.next, first_chunk } } else { self.read_from }
     }
 
     /// Everything below was handed out.
@@ -104,7 +102,8 @@ impl FromLog {
         self.ready.front().map_or(self.next.lsn.max(self.from), |(lsn, _)| *lsn)
     }
 
-    pub(super) fn wait(&self, log: &Log, waker: &Waker) -> Result<bool, FeedError> {
+    pub(super) fn wait(&self, engine: &Engine, waker: &Waker) -> Result<bool, FeedError> {
+        let log = log_of(engine);
         if !self.ready.is_empty() || log.poll_durable(self.next.lsn.plus(Lsn::ALIGN), waker) {
             return Ok(true);
         }
@@ -113,6 +112,10 @@ impl FromLog {
         }
         Ok(false)
     }
+}
+
+fn log_of(engine: &Engine) -> &Log {
+    engine.log().expect("a feed of a log has one")
 }
 
 /// A snapshot, and where the log must be read from for everything that is committed behind it.
@@ -166,10 +169,11 @@ fn start_before(engine: &Engine, log: &Log, from: Lsn) -> Result<Start, FeedErro
 fn start_of(engine: &Engine, log: &Log, place: Place) -> Result<Start, FeedError> {
     let Some(reading) = place.reading else { return start_before(engine, log, place.at) };
     // A transaction that never committed may have left chunks, of which nothing is missed.
-    let with_chunks = reading.first_chunk.unwrap_or(reading.lsn).min(reading.lsn);
-    let there = [with_chunks, reading.lsn].into_iter().find(|lsn| !is_gone(log, *lsn));
+    let start = reading.start;
+    let with_chunks = reading.first_chunk.map_or(start.lsn, |first| first.min(start.lsn));
+    let there = [with_chunks, start.lsn].into_iter().find(|lsn| !is_gone(log, *lsn));
     match there {
-        Some(lsn) => Ok(Start { lsn, session: reading.session }),
+        Some(lsn) => Ok(Start { lsn, ..start }),
         // It was read together with what came before, and is there perhaps.
         None => start_before(engine, log, place.at),
     }
@@ -177,8 +181,7 @@ fn start_of(engine: &Engine, log: &Log, place: Place) -> Result<Start, FeedError
 
 /// Whether a place lies before the first segment that is there.
 fn is_gone(log: &Log, lsn: Lsn) -> bool {
-    let segments = log.segments();
-    segments.next_from(0).is_none_or(|first| first > segments.geometry().index_of(lsn))
+    lsn < log.segments().oldest()
 }
 
 fn gone(engine: &Engine, log: &Log, lsn: Lsn, from: Lsn) -> FeedError {

@@ -12,11 +12,11 @@ mod images;
 use super::Engine;
 use crate::io::IoError;
 use crate::log::batch::decode_writes;
-use crate::log::reader::LogError;
-use crate::log::seal::Session;
+use crate::log::reader::{LogError, Start};
 use crate::lsn::Lsn;
 use crate::mvcc::changes::Next;
 use crate::mvcc::snapshot::Snapshot;
+use crate::mvcc::store::Store;
 use crate::sync::wakers::Sleeper;
 use from_log::FromLog;
 use images::Images;
@@ -33,6 +33,17 @@ pub(crate) enum From {
     Place(Place),
 }
 
+impl From {
+    /// Below, nothing is told; none for now.
+    pub(crate) fn at(&self) -> Option<Lsn> {
+        match self {
+            From::Now => None,
+            From::Position(at) => Some(*at),
+            From::Place(place) => Some(place.at),
+        }
+    }
+}
+
 /// A place to go on from, also after the store was opened again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
@@ -47,10 +58,7 @@ pub(crate) struct Place {
 /// Where the log is read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Reading {
-    /// Where a frame begins.
-    pub(crate) lsn: Lsn,
-    /// The session that goes on there.
-    pub(crate) session: Option<Session>,
+    pub(crate) start: Start,
     /// Where the first chunk lies of a transaction that may commit behind that.
     pub(crate) first_chunk: Option<Lsn>,
 }
@@ -100,38 +108,14 @@ enum Source {
 impl Feed {
     /// `seen` is what is seen where it begins, if somebody holds that.
     pub(crate) fn open(engine: &Engine, from: From, seen: Option<Snapshot>) -> Result<Feed, FeedError> {
-        if engine.log().is_none() {
-            engine.store().changes().keep(engine.store().end());
-        }
-        let at = match from {
-            From::Now => None,
-            From::Position(at) => Some(at),
-            From::Place(place) => Some(place.at),
-        };
         let (snapshot, source) = match engine.log() {
             Some(log) => FromLog::open(engine, log, from)?,
-            None => {
-                let snapshot = engine.store().snapshot();
-                let from = at.unwrap_or(snapshot.position());
-                let next = engine.store().changes().beginning(from);
-                (snapshot, Source::Memory { next, from, sleeper: Sleeper::new() })
-            }
+            None => open_memory(engine.store(), from.at())?,
         };
         let skipped = if let From::Place(place) = from { place.taken } else { 0 };
-        let at = at.unwrap_or(snapshot.position());
+        let at = from.at().unwrap_or(snapshot.position());
         let images = Images::from(engine.store(), at, seen, snapshot);
-        let feed = Feed { source, images, at, skipped };
-        feed.check_memory(engine)?;
-        Ok(feed)
-    }
-
-    fn check_memory(&self, engine: &Engine) -> Result<(), FeedError> {
-        match (&self.source, engine.store().changes().oldest()) {
-            (Source::Memory { from, .. }, Some(oldest)) if *from < oldest => {
-                Err(FeedError::Gone { position: *from, oldest })
-            }
-            _ => Ok(()),
-        }
+        Ok(Feed { source, images, at, skipped })
     }
 
     /// As of where it begins; what is seen there comes before everything that the feed says.
@@ -198,13 +182,24 @@ impl Feed {
 
     /// Has `waker` woken when there is more; true if there may be already.
     pub(crate) fn wait(&mut self, engine: &Engine, waker: &Waker) -> Result<bool, FeedError> {
-        match (&mut self.source, engine.log()) {
-            (Source::Log(reader), Some(log)) => reader.wait(log, waker),
-            (Source::Memory { next, sleeper, .. }, _) => {
+        match &mut self.source {
+            Source::Log(log) => log.wait(engine, waker),
+            Source::Memory { next, sleeper, .. } => {
                 engine.store().changes().wait(sleeper, waker);
                 Ok(!matches!(engine.store().changes().next(*next), Next::NotYet))
             }
-            (Source::Log(_), None) => unreachable!("a feed of a log has one"),
         }
     }
+}
+
+/// With a snapshot that is not older than where it begins, and right there if that is now.
+fn open_memory(store: &Store, at: Option<Lsn>) -> Result<(Snapshot, Source), FeedError> {
+    let oldest = store.changes().keep(store.end());
+    let snapshot = store.snapshot();
+    let from = at.unwrap_or(snapshot.position());
+    if from < oldest {
+        return Err(FeedError::Gone { position: from, oldest });
+    }
+    let next = store.changes().beginning(from);
+    Ok((snapshot, Source::Memory { next, from, sleeper: Sleeper::new() }))
 }
