@@ -9,7 +9,7 @@ use crate::txn;
 
 /// A named map from byte keys to byte values, ordered by key.
 ///
-/// Cheap to clone; keeps the store. Keys have [`MAX_KEY_BYTES`] at most; those of up to 22 bytes are the fast ones. Ranges are read
+/// Cheap to clone; keeps the store. Keys have [`MAX_KEY_BYTES`] at most; those of up to 30 bytes are the fast ones. Ranges are read
 /// through a [`Snapshot`](crate::Snapshot) or a [`Transaction`](crate::Transaction).
 ///
 /// ```

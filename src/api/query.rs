@@ -1,13 +1,13 @@
 //! Asking a collection: as of a snapshot, within a transaction, and on its own.
 
+use super::Result;
 use super::documents::Target;
 use super::value::DocRef;
-use super::{Error, Result};
 use crate::document::DocumentId;
 use crate::mvcc::store::Space;
 use crate::query::execute::{Results, Row};
 use crate::query::view::View;
-use crate::query::{Cursor, Explanation, Grouping, Planned, Query, QueryError};
+use crate::query::{Cursor, Cursors, Explanation, Grouping, Planned, Query};
 use bson::{Bson, Document};
 
 /// A collection as somebody sees it, to be asked.
@@ -27,8 +27,7 @@ impl<'t, 's: 't> Asked<'t, 's> {
     pub(super) fn find(self, query: Query) -> Result<Matches<'t>> {
         let planned = self.planned(query)?;
         let results = planned.run()?;
-        let cursor = Box::new(move |row: &Row<'_>| planned.cursor_behind(row));
-        Ok(Matches { results, name: self.space.name(), last: None, cursor })
+        Ok(Matches { results, name: self.space.name(), last: None, cursors: planned.into_cursors() })
     }
 
     pub(super) fn for_each(self, query: Query, each: impl Fn(Result<DocRef<'t>>) + Sync) -> Result<()> {
@@ -67,8 +66,8 @@ impl<'t, 's: 't> Asked<'t, 's> {
 
     /// The keys of all that match, before any of them is changed.
     pub(super) fn targets(self, query: Query) -> Result<Vec<Target>> {
-        let target = |row: std::result::Result<Row<'_>, QueryError>| {
-            let key = row?.key.into_owned();
+        let target = |row: Row<'_>| {
+            let key = row.key.into_owned();
             Ok(Target { id: DocumentId::from_key(&key)?, key })
         };
         self.planned(query)?.run()?.map(target).collect()
@@ -81,10 +80,8 @@ pub struct Matches<'t> {
     results: Results<'t>,
     name: &'t str,
     last: Option<Row<'t>>,
-    cursor: CursorBehind<'t>,
+    cursors: Cursors<'t>,
 }
-
-type CursorBehind<'t> = Box<dyn Fn(&Row<'_>) -> std::result::Result<Option<Cursor>, QueryError> + 't>;
 
 impl Matches<'_> {
     /// The place behind the last document that was taken, for [`Query::after`]; none before the first, and if the results are in no order: of a query that is answered
@@ -93,7 +90,7 @@ impl Matches<'_> {
     /// # Errors
     /// None of those that have not been told before.
     pub fn cursor(&self) -> Result<Option<Cursor>> {
-        let cursor = self.last.as_ref().map(|row| (self.cursor)(row)).transpose()?;
+        let cursor = self.last.as_ref().map(|row| self.cursors.behind(row)).transpose()?;
         Ok(cursor.flatten())
     }
 }
@@ -102,10 +99,7 @@ impl<'t> Iterator for Matches<'t> {
     type Item = Result<DocRef<'t>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = match self.results.next()? {
-            Ok(row) => row,
-            Err(error) => return Some(Err(Error::Query(error))),
-        };
+        let row = self.results.next()?;
         let document = DocRef::new(row.value.clone(), row.lsn, self.name, &row.key);
         self.last = Some(row);
         Some(document)

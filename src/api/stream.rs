@@ -76,13 +76,12 @@ impl Stream for DocumentStream {
         let stream = self.get_mut();
         for _ in 0..LOOKS {
             match stream.results.look() {
-                Ok(Looked::Row(row)) => {
+                Looked::Row(row) => {
                     let document = DocRef::new(row.value, row.lsn, stream.collection.name(), &row.key);
                     return Poll::Ready(Some(document.map(DocRef::into_owned)));
                 }
-                Ok(Looked::Nothing) => {}
-                Ok(Looked::End) => return Poll::Ready(None),
-                Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                Looked::Nothing => {}
+                Looked::End => return Poll::Ready(None),
             }
         }
         context.waker().wake_by_ref();

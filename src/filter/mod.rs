@@ -83,7 +83,8 @@ const LIMITS: Limits = Limits { max_document_bytes: 16 << 20, max_depth: Limits:
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Filter {
-    outcome: Result<Arc<Tree>, FilterError>,
+    /// Boxed, for queries are moved about.
+    outcome: Result<Arc<Tree>, Box<FilterError>>,
 }
 
 impl Filter {
@@ -170,11 +171,11 @@ impl Filter {
     }
 
     fn of(outcome: Result<Tree, FilterError>) -> Filter {
-        Filter { outcome: outcome.map(Arc::new) }
+        Filter { outcome: outcome.map(Arc::new).map_err(Box::new) }
     }
 
     fn into_tree(self) -> Result<Tree, FilterError> {
-        self.outcome.map(Arc::unwrap_or_clone)
+        self.outcome.map(Arc::unwrap_or_clone).map_err(|mistake| *mistake)
     }
 
     /// How many values are to be given for its parameters.
@@ -184,7 +185,7 @@ impl Filter {
 
     /// The same with values in the place of its parameters, which must be as many.
     pub(crate) fn bound(&self, values: impl IntoIterator<Item = Bson>) -> Result<Filter, FilterError> {
-        let tree = self.outcome.as_ref().map_err(FilterError::clone)?;
+        let tree = self.outcome.as_ref().map_err(|mistake| FilterError::clone(mistake))?;
         let (values, levels) = operand::raw_values(values)?;
         if values.len() != tree.parameters {
             return Err(FilterError::Values { expected: tree.parameters, given: values.len() });
@@ -201,7 +202,7 @@ impl Filter {
                 Err(FilterError::Values { expected: tree.parameters, given: 0 })
             }
             Ok(tree) => Ok(tree),
-            Err(mistake) => Err(mistake.clone()),
+            Err(mistake) => Err(FilterError::clone(mistake)),
         }
     }
 }

@@ -64,10 +64,13 @@ impl Operand {
 pub(super) fn raw_values(
     values: impl IntoIterator<Item = Bson>,
 ) -> Result<(SmallVec<[RawBson; 2]>, usize), FilterError> {
-    let values = values.into_iter().take(PARAMETERS_MAX + 1);
-    let values = values.map(raw).collect::<Result<SmallVec<_>, _>>()?;
-    let deepest = values.iter().map(|value: &RawBson| levels(value.as_raw_bson_ref())).max();
-    Ok((values, deepest.unwrap_or(0)))
+    let (mut raw_values, mut deepest) = (SmallVec::new(), 0);
+    for value in values.into_iter().take(PARAMETERS_MAX + 1) {
+        let value = raw(value)?;
+        deepest = levels(value.as_raw_bson_ref()).max(deepest);
+        raw_values.push(value);
+    }
+    Ok((raw_values, deepest))
 }
 
 /// A value that may be in a document; null for undefined.

@@ -14,6 +14,7 @@ use super::table::{Found, Hash, Inserted, Table};
 use super::{Link, Node};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::Guard;
+use smallvec::SmallVec;
 use std::hash::BuildHasher;
 use std::ptr;
 
@@ -40,7 +41,7 @@ pub(super) struct Directory<T> {
 }
 
 /// As many cold slots as a core waits for at the same time, and some more.
-const FETCHED_TOGETHER: usize = 32;
+pub(crate) const FETCHED_TOGETHER: usize = 32;
 
 /// A third of a new table at most is used by the nodes that are there.
 fn slots_for(nodes: usize) -> usize {
@@ -68,7 +69,25 @@ impl<T> Directory<T> {
 
     #[inline]
     pub(super) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Known<'g, T> {
-        let (hash, mut table, mut was_on_its_way) = (self.hash(key), self.first(guard), false);
+        self.get_hashed(key, self.hash(key), guard)
+    }
+
+    /// The same for some keys. What one after the other would wait for, the slot and the node, is fetched for all at a time.
+    pub(super) fn get_each<'g>(
+        &self,
+        keys: &[&[u8]],
+        guard: &'g Guard,
+    ) -> SmallVec<[Known<'g, T>; FETCHED_TOGETHER]> {
+        let table = self.first(guard);
+        let hashes: SmallVec<[Hash; FETCHED_TOGETHER]> = keys.iter().map(|key| self.hash(key)).collect();
+        hashes.iter().for_each(|hash| table.prefetch(*hash));
+        hashes.iter().for_each(|hash| table.prefetch_node(*hash));
+        keys.iter().zip(hashes).map(|(key, hash)| self.get_hashed(key, hash, guard)).collect()
+    }
+
+    #[inline]
+    fn get_hashed<'g>(&self, key: &[u8], hash: Hash, guard: &'g Guard) -> Known<'g, T> {
+        let (mut table, mut was_on_its_way) = (self.first(guard), false);
         loop {
             match table.find(key, hash, guard) {
                 // A maker who links late may put a dying node where the new one is just being moved to.
@@ -99,11 +118,6 @@ impl<T> Directory<T> {
     #[inline]
     pub(super) fn prefetch(&self, key: &[u8], guard: &Guard) {
         self.first(guard).prefetch(self.hash(key));
-    }
-
-    /// The same for the node, once the slot is near.
-    pub(super) fn prefetch_node(&self, key: &[u8], guard: &Guard) {
-        self.first(guard).prefetch_node(self.hash(key));
     }
 
     /// Puts nodes in whose keys nobody else has in mind. Their slots are fetched many at a time, for each is cold.

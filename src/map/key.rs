@@ -1,4 +1,4 @@
-//! A map key: up to 22 bytes live in the node itself, longer ones behind a pointer.
+//! A map key: up to 30 bytes live in the node itself, longer ones behind a pointer.
 //!
 //! Keys behind a pointer double the cost of a walk, so a UUID or an integer in its order-preserving encoding stays inline.
 
@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 /// The longest key that needs no allocation.
-pub(crate) const INLINE_BYTES_MAX: usize = 22;
+pub(crate) const INLINE_BYTES_MAX: usize = 30;
 
 /// Bytes in their natural order.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ enum Repr {
     Inline { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
     Heap(Box<[u8]>),
 }
-const _: () = assert!(size_of::<Key>() == 24);
+const _: () = assert!(size_of::<Key>() == 32);
 
 impl From<&[u8]> for Key {
     fn from(key: &[u8]) -> Key {

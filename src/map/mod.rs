@@ -28,6 +28,7 @@ mod model;
 mod ordered;
 mod table;
 
+pub(crate) use directory::FETCHED_TOGETHER;
 use directory::{Directory, Known};
 pub(crate) use key::Key;
 use loaded::Loaded;
@@ -40,6 +41,7 @@ use ordered::Ordered;
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::{Canary, INITIAL_SLOTS, Step, step};
+use smallvec::SmallVec;
 use std::ops::{Bound, Deref};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -71,7 +73,7 @@ impl<T> Node<T> {
         Node { key: Key::from(key), value, links, is_loaded: true, canary: Canary::new() }
     }
 
-    fn key(&self) -> &[u8] {
+    pub(crate) fn key(&self) -> &[u8] {
         self.canary.check();
         &self.key
     }
@@ -218,7 +220,27 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// or has a dying node for.
     #[inline]
     pub(crate) fn get<'g>(&self, key: &[u8], guard: &'g Guard) -> Option<&'g Node<T>> {
-        match self.known(key, guard) {
+        self.found(key, self.known(key, guard), guard)
+    }
+
+    /// The nodes under some keys, whose memory is cold, mostly: it is asked for before the first is looked at.
+    pub(crate) fn get_each<'g>(
+        &self,
+        keys: &[&[u8]],
+        guard: &'g Guard,
+    ) -> SmallVec<[Option<&'g Node<T>>; FETCHED_TOGETHER]> {
+        match &self.directory {
+            None => keys.iter().map(|key| self.get(key, guard)).collect(),
+            Some(directory) => {
+                let known = keys.iter().zip(directory.get_each(keys, guard));
+                known.map(|(key, known)| self.found(key, known, guard)).collect()
+            }
+        }
+    }
+
+    #[inline]
+    fn found<'g>(&self, key: &[u8], known: Known<'g, T>, guard: &'g Guard) -> Option<&'g Node<T>> {
+        match known {
             Known::Node(node) => Some(node),
             Known::Absent => None,
             Known::InOrder => {
@@ -231,6 +253,16 @@ impl<T: Send + Sync + 'static> Map<T> {
     /// The loaded node under `key`, unless it is dying: then there may be another one in the ordered part.
     fn loaded_link(&self, key: &[u8]) -> Option<Link<T>> {
         self.loaded.get()?.get(key).filter(|node| !node.is_dying()).map(Link::of)
+    }
+
+    /// Whether `key` is the first of all.
+    pub(crate) fn has_first(&self, key: &[u8], guard: &Guard) -> bool {
+        let mut is_first = false;
+        self.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, guard, |first, _| {
+            is_first = **first == *key;
+            false
+        });
+        is_first
     }
 
     /// Some of the keys, taken at random, as many as are asked for or fewer. Without a directory, of those that were loaded.
@@ -247,11 +279,6 @@ impl<T: Send + Sync + 'static> Map<T> {
     #[inline]
     pub(crate) fn prefetch(&self, key: &[u8], guard: &Guard) {
         self.directory.iter().for_each(|directory| directory.prefetch(key, guard));
-    }
-
-    /// The same for what it looks at next, once the first is near.
-    pub(crate) fn prefetch_node(&self, key: &[u8], guard: &Guard) {
-        self.directory.iter().for_each(|directory| directory.prefetch_node(key, guard));
     }
 
     /// The node under `key`, made by `new` if there is none.

@@ -25,6 +25,9 @@ use crate::sync::{SPIN_LIMIT, prefetch, spin_loop};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
+/// Of a value that is longer, somebody looks at these first.
+const FIRST_BYTES: usize = 12;
+
 /// See the module.
 pub(crate) struct Record {
     head: AtomicPtr<Version>,
@@ -157,6 +160,14 @@ impl Record {
     pub(crate) fn prefetch_newest(&self) {
         if let Ok(newest) = self.head() {
             prefetch(newest);
+        }
+    }
+
+    /// The same, with the first bytes of its value: they may be in the next line.
+    pub(crate) fn prefetch_newest_value(&self) {
+        if let Ok(newest) = self.head() {
+            prefetch(newest);
+            prefetch(newest.cast::<u8>().wrapping_add(size_of::<Version>() + FIRST_BYTES));
         }
     }
 

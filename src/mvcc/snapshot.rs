@@ -7,7 +7,7 @@ use super::active::Registration;
 use super::chain::{Record, Tally, Visible};
 use super::store::Space;
 use crate::lsn::Lsn;
-use crate::map::{Key, Node, Towards};
+use crate::map::{FETCHED_TOGETHER, Key, Node, Towards};
 use crate::sync::epoch::{self, Guard};
 use crate::sync::prefetch;
 use smallvec::SmallVec;
@@ -50,26 +50,37 @@ impl Snapshot {
         key: &[u8],
         tally: &impl Tally,
     ) -> Option<Seen<'s>> {
+        self.entry_told(space, key, tally).map(|(_, seen)| seen)
+    }
+
+    /// The same, with the key as the map has it.
+    #[inline]
+    pub(crate) fn entry_told<'s>(
+        &'s self,
+        space: &'s Space,
+        key: &[u8],
+        tally: &impl Tally,
+    ) -> Option<(&'s [u8], Seen<'s>)> {
         let guard = epoch::pin();
         let record = space.records().get(key, &guard)?;
         // A dead record holds nothing that anybody can see.
         let visible = record.visible_told(self.position(), &guard, tally).ok().flatten()?;
-        self.keep(visible)
+        let seen = self.keep(visible)?;
+        Some((keep_key(self, record.key(), &guard), seen))
     }
 
     /// The values under some keys. What one after the other would wait for, the node, the version and the value's end, is fetched for all at a time.
-    pub(crate) fn get_each<'s, 'k>(
+    pub(crate) fn get_each<'s>(
         &'s self,
         space: &'s Space,
-        keys: impl Iterator<Item = &'k [u8]> + Clone,
-    ) -> Vec<Option<Seen<'s>>> {
+        keys: &[&[u8]],
+    ) -> SmallVec<[Option<Seen<'s>>; FETCHED_TOGETHER]> {
         let guard = epoch::pin();
-        keys.clone().for_each(|key| space.records().prefetch(key, &guard));
-        keys.clone().for_each(|key| space.records().prefetch_node(key, &guard));
-        let records: SmallVec<[_; 32]> = keys.map(|key| space.records().get(key, &guard)).collect();
-        records.iter().flatten().for_each(|record| record.prefetch_newest());
+        let records = space.records().get_each(keys, &guard);
+        records.iter().flatten().for_each(|record| record.prefetch_newest_value());
         let visible = |record: Option<&Node<Record>>| record?.visible(self.position(), &guard).ok().flatten();
-        let found: Vec<_> = records.into_iter().map(|record| self.keep(visible(record)?)).collect();
+        let found: SmallVec<[_; FETCHED_TOGETHER]> =
+            records.into_iter().map(|record| self.keep(visible(record)?)).collect();
         // Whoever checks a document looks there first.
         found.iter().flatten().for_each(|seen| prefetch(seen.value.as_ptr_range().end.wrapping_sub(1)));
         found
@@ -168,7 +179,7 @@ pub(crate) struct Scan<'s, W = ()> {
 impl<'s, W: Tally> Scan<'s, W> {
     fn fetch(&mut self) {
         let guard = epoch::pin();
-        let (snapshot, batch) = (self.snapshot, self.batch);
+        let (snapshot, batch, tally) = (self.snapshot, self.batch, &self.tally);
         let range = (as_bytes(&self.low), as_bytes(&self.high));
         // Cold memory, mostly: it is asked for before the first is looked at.
         let mut met: SmallVec<[_; FIRST_BATCH]> = SmallVec::with_capacity(batch);
@@ -180,7 +191,7 @@ impl<'s, W: Tally> Scan<'s, W> {
         met.iter().for_each(|(_, record)| record.prefetch_newest());
         self.fetched.reserve(met.len());
         for (key, record) in &met {
-            let visible = record.visible_told(snapshot.position(), &guard, &self.tally).ok().flatten();
+            let visible = record.visible_told(snapshot.position(), &guard, tally).ok().flatten();
             if let Some(seen) = visible.and_then(|visible| snapshot.keep(visible)) {
                 self.fetched.push_back((keep_key(snapshot, key, &guard), seen));
             }

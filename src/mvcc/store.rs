@@ -25,6 +25,10 @@ use std::sync::OnceLock;
 /// before it knows what they are.
 pub(crate) const IN_ORDER: u32 = 1 << 31;
 
+/// What a look-up comes by in one step.
+#[cfg(all(target_pointer_width = "64", not(any(loom, shuttle))))]
+const _: () = assert!(size_of::<Node<Record>>() == 64);
+
 /// A keyspace: ordered keys with a record each.
 pub(crate) struct Space {
     id: u32,

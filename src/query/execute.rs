@@ -23,6 +23,7 @@ use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::{RawBsonRef, RawDocument};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -30,8 +31,33 @@ use std::collections::HashSet;
 pub(crate) type Row<'t> = Entry<'t>;
 
 pub(super) type Rows<'t> = Stream<'t, Row<'t>>;
-/// What a query gives, or why it ends.
-pub(crate) type Results<'t> = Stream<'t, Result<Row<'t>, QueryError>>;
+
+/// What a query gives.
+pub(crate) struct Results<'t> {
+    rows: Rows<'t>,
+    /// So many are left out first, and so many are given then.
+    offset: usize,
+    limit: usize,
+}
+
+impl<'t> Results<'t> {
+    pub(super) fn all(rows: Rows<'t>) -> Results<'t> {
+        Results { rows, offset: 0, limit: usize::MAX }
+    }
+}
+
+impl<'t> Iterator for Results<'t> {
+    type Item = Row<'t>;
+
+    fn next(&mut self) -> Option<Row<'t>> {
+        while self.offset > 0 {
+            self.rows.next()?;
+            self.offset -= 1;
+        }
+        self.limit = self.limit.checked_sub(1)?;
+        self.rows.next()
+    }
+}
 
 /// More ids than this are not kept to be compared; conditions are asked of the documents then.
 const KEPT_IDS_MAX: usize = 1 << 20;
@@ -53,12 +79,12 @@ pub(super) fn run<'t, 's: 't>(
 ) -> Result<Results<'t>, QueryError> {
     let query = &plan.query;
     if query.limit == Some(0) {
-        return Ok(Stream::none());
+        return Ok(Results::all(Stream::One(None)));
     }
     let matching = matching(plan, ground, meter);
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let ordered = match plan.order.as_ref().filter(|_| plan.is_sorted) {
+    let rows = match plan.order.as_ref().filter(|_| plan.is_sorted) {
         Some(order) => {
             let after = query.after.as_ref().map(|cursor| &cursor.key[..]);
             let wanted = limit.saturating_add(offset);
@@ -67,7 +93,7 @@ pub(super) fn run<'t, 's: 't>(
         }
         None => matching,
     };
-    Ok(ordered.slice_each(offset, limit, Ok))
+    Ok(Results { rows, offset, limit })
 }
 
 /// The documents that match, in the order of the access.
@@ -217,9 +243,7 @@ fn entries<'t, 's: 't>(
 ) -> Entries<'t> {
     let space = index.space(ground.collection);
     if let Some(key) = one_key(index, walk).filter(|_| after.is_none()) {
-        let found = ground.view.get(space, key);
-        let entry = found.map(|(lsn, value)| Entry { key: key.to_vec().into(), lsn, value });
-        return meter.over(Step::Index, Stream::One(entry));
+        return meter.over(Step::Index, Stream::One(ground.view.entry(space, key)));
     }
     let unique_fields = if index.definition.is_unique() { index.definition.fields().len() } else { 0 };
     let ranges = clipped(walk, after, unique_fields);
@@ -272,14 +296,15 @@ fn fetched<'t, 's: 't>(
 const FETCHED_FIRST: usize = 4;
 const FETCHED_LAST: usize = 32;
 
-fn fetch<'t, 's: 't>(
+fn fetch<'e, 't, 's: 't>(
     index: &Kept,
     walk: &Walk,
     ground: Ground<'t, 's>,
-    entries: &[Entry<'t>],
+    entries: &'e [Entry<'t>],
 ) -> Vec<Row<'t>> {
-    let ids = entries.iter().map(|entry| entry::document_key(&index.definition, &entry.key, &entry.value));
-    let found = ground.view.get_each(ground.collection, ids.clone());
+    let id = |entry: &'e Entry<'t>| entry::document_key(&index.definition, &entry.key, &entry.value);
+    let ids: SmallVec<[&[u8]; FETCHED_LAST]> = entries.iter().map(id).collect();
+    let found = ground.view.get_each(ground.collection, &ids);
     let rows = entries.iter().zip(ids).zip(found);
     rows.filter_map(|((entry, id), found)| row_of(index, walk, entry, id, found?)).collect()
 }

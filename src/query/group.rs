@@ -95,7 +95,6 @@ impl Grouping {
         }
         let mut key = Vec::new();
         for row in results {
-            let row = row?;
             if let Some(document) = document(&row) {
                 groups.add(document, &mut key)?;
             }
@@ -233,7 +232,6 @@ impl Values {
         let mut values = Values::default();
         let mut key = Vec::new();
         for row in results {
-            let row = row?;
             let Some(value) = document(&row).and_then(|document| documents::get(document, path)) else {
                 continue;
             };

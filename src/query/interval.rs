@@ -8,6 +8,7 @@ use crate::document::parse_index;
 use crate::filter::tree::{Comparison, Node, Operator, Subject, Test};
 use bson::raw::RawBson;
 use bson::{Bson, RawBsonRef};
+use smallvec::{SmallVec, smallvec};
 
 /// From `low` up to `high`, not included.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,7 +23,7 @@ pub(super) struct Interval {
 #[derive(Clone, Debug)]
 pub(super) struct Intervals {
     /// In order and apart.
-    pub(super) list: Vec<Interval>,
+    pub(super) list: SmallVec<[Interval; 1]>,
     /// Whether all of these pass.
     pub(super) are_exact: bool,
 }
@@ -71,9 +72,9 @@ impl Interval {
     }
 
     /// The same values in another direction.
-    pub(super) fn towards(&self, direction: Direction) -> (Vec<u8>, Vec<u8>) {
+    pub(super) fn towards(self, direction: Direction) -> (Vec<u8>, Vec<u8>) {
         match direction {
-            Direction::Ascending => (self.low.clone(), self.high.clone()),
+            Direction::Ascending => (self.low, self.high),
             Direction::Descending => {
                 let inverted = |key: &[u8]| key.iter().map(|byte| !byte).collect::<Vec<u8>>();
                 (behind(&inverted(&self.high)), behind(&inverted(&self.low)))
@@ -84,13 +85,13 @@ impl Interval {
 
 impl Intervals {
     fn one(interval: Interval, are_exact: bool) -> Intervals {
-        Intervals { list: vec![interval], are_exact }
+        Intervals { list: smallvec![interval], are_exact }
     }
 
     /// What can pass both.
     pub(super) fn intersect(&self, other: &Intervals) -> Intervals {
         let (mut ours, mut theirs) = (self.list.iter().peekable(), other.list.iter().peekable());
-        let mut list = Vec::new();
+        let mut list = SmallVec::new();
         while let (Some(one), Some(other)) = (ours.peek(), theirs.peek()) {
             list.extend(one.intersect(other));
             // What ends first meets nothing more.
@@ -108,7 +109,7 @@ impl Intervals {
         let are_exact = each.iter().all(|one| one.are_exact);
         let mut all: Vec<_> = each.into_iter().flat_map(|one| one.list).collect();
         all.sort_unstable();
-        let mut list: Vec<Interval> = Vec::with_capacity(all.len());
+        let mut list: SmallVec<[Interval; 1]> = SmallVec::with_capacity(all.len());
         for next in all {
             match list.last_mut().filter(|last| next.low < last.high) {
                 Some(last) => {
@@ -150,7 +151,7 @@ fn of_operator(operator: &Operator) -> Option<Intervals> {
         Operator::Compare(comparison, operand) => of_comparison(*comparison, operand.as_raw_bson_ref())
             .map(|list| Intervals { list, are_exact: true }),
         Operator::In(values) => {
-            let mut list = Vec::with_capacity(values.len());
+            let mut list = SmallVec::with_capacity(values.len());
             for value in values {
                 list.push(indexable(value.as_raw_bson_ref()).map(Interval::point)?);
             }
@@ -198,29 +199,33 @@ fn of_rank(value: RawBsonRef<'_>) -> Interval {
     Interval { low: vec![rank], high: vec![rank + 1], is_point: false }
 }
 
-fn of_comparison(comparison: Comparison, operand: RawBsonRef<'_>) -> Option<Vec<Interval>> {
+fn of_comparison(comparison: Comparison, operand: RawBsonRef<'_>) -> Option<SmallVec<[Interval; 1]>> {
     let operand = indexable(operand)?;
-    let (point, mut all) = (Interval::point(operand), of_rank(operand));
+    let point = Interval::point(operand);
     if comparison == Comparison::Equal {
-        return Some(vec![point]);
+        return Some(smallvec![point]);
     }
     // These say something of every value, whole arrays too.
     if matches!(operand, RawBsonRef::MinKey | RawBsonRef::MaxKey) {
         return None;
     }
-    let nan = Interval::point(RawBsonRef::Double(f64::NAN));
-    if point == nan {
+    // Only these may be NaN, which compares with nothing but itself.
+    let nan = || Interval::point(RawBsonRef::Double(f64::NAN));
+    if matches!(operand, RawBsonRef::Double(_) | RawBsonRef::Decimal128(_)) && point == nan() {
         let includes = matches!(comparison, Comparison::LessOrEqual | Comparison::GreaterOrEqual);
-        return Some(if includes { vec![nan] } else { Vec::new() });
+        return Some(if includes { smallvec![point] } else { SmallVec::new() });
     }
-    if all.low[0] == nan.low[0] {
-        all.low = nan.high;
-    }
-    let (low, high) = match comparison {
-        Comparison::Less => (all.low, point.low),
-        Comparison::LessOrEqual => (all.low, point.high),
-        Comparison::Greater => (point.high, all.high),
-        Comparison::Equal | Comparison::GreaterOrEqual => (point.low, all.high),
+    let rank = order_key::rank_byte(operand);
+    let least = || {
+        let are_numbers = rank == order_key::rank_byte(RawBsonRef::Double(f64::NAN));
+        if are_numbers { nan().high } else { vec![rank] }
     };
-    Some(if low < high { vec![Interval { low, high, is_point: false }] } else { Vec::new() })
+    let (low, high) = match comparison {
+        Comparison::Less => (least(), point.low),
+        Comparison::LessOrEqual => (least(), point.high),
+        Comparison::Greater => (point.high, vec![rank + 1]),
+        Comparison::Equal | Comparison::GreaterOrEqual => (point.low, vec![rank + 1]),
+    };
+    let interval = Interval { low, high, is_point: false };
+    Some(if interval.low < interval.high { smallvec![interval] } else { SmallVec::new() })
 }

@@ -73,21 +73,19 @@ pub(crate) enum Looked<'t> {
 }
 
 impl<'t> Stepwise<'t> {
-    pub(crate) fn look(&mut self) -> Result<Looked<'t>, QueryError> {
-        let Some(row) = self.rows.next().filter(|_| self.left > 0).transpose()? else {
-            return Ok(Looked::End);
-        };
+    pub(crate) fn look(&mut self) -> Looked<'t> {
+        let Some(row) = self.rows.next().filter(|_| self.left > 0) else { return Looked::End };
         let matches =
             |plan: &Arc<Plan>| execute::document(&row).is_some_and(|document| plan.matches(document));
         if !self.plan.as_ref().is_none_or(matches) {
-            return Ok(Looked::Nothing);
+            return Looked::Nothing;
         }
         if self.skip > 0 {
             self.skip -= 1;
-            return Ok(Looked::Nothing);
+            return Looked::Nothing;
         }
         self.left -= 1;
-        Ok(Looked::Row(row))
+        Looked::Row(row)
     }
 }
 
@@ -103,9 +101,9 @@ impl<'t, 's: 't> Planned<'t, 's> {
     pub(crate) fn new(
         view: View<'t, 's>,
         (store, collection): (u64, &'s Space),
-        query: Query,
+        mut query: Query,
     ) -> Result<Self, QueryError> {
-        let plan = match query.prepared.clone() {
+        let plan = match query.prepared.take() {
             Some(prepared) => prepared.plan(view, (store, collection), query)?,
             None => Arc::new(Planner::new(view, (store, collection), &query)?.plan()?),
         };
@@ -127,7 +125,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         let rows = execute::unfiltered(&self.plan, self.ground, &Meter::default());
         let plan = Some(Arc::clone(&self.plan));
         let left = query.limit.unwrap_or(u64::MAX);
-        Ok(Stepwise { rows: rows.map_each(Ok), plan, skip: query.offset, left })
+        Ok(Stepwise { rows: Results::all(rows), plan, skip: query.offset, left })
     }
 
     /// How many there are.
@@ -136,7 +134,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         let most = query.limit.unwrap_or(u64::MAX);
         let wanted = usize::try_from(query.offset.saturating_add(most)).unwrap_or(usize::MAX);
         if query.after.is_some() {
-            return self.run()?.try_fold(0, |count, row| row.map(|_| count + 1));
+            return Ok(self.run()?.count() as u64);
         }
         // The order makes no difference.
         let all =
@@ -182,7 +180,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         let query = &self.plan.query;
         let is_all = (query.offset, query.limit) == (0, None) && query.after.is_none();
         let of_part = |part: &Arc<Plan>, ground: Ground<'t, 's>| {
-            make(execute::matching(part, ground, &Meter::default()).map_each(Ok))
+            make(Results::all(execute::matching(part, ground, &Meter::default())))
         };
         let parts = match is_all && !self.plan.is_sorted {
             true => parallel::of_parts(&self.plan, self.ground, &of_part),
@@ -207,18 +205,30 @@ impl<'t, 's: 't> Planned<'t, 's> {
             View::Snapshot(snapshot) => View::Counted(snapshot, counted),
             other => other,
         };
-        let mut results = execute::run(&self.plan, Ground { view, collection, ..self.ground }, &meter)?;
-        let count = results.try_fold(0, |count, row| row.map(|_| count + 1))?;
-        drop(results);
+        let results = execute::run(&self.plan, Ground { view, collection, ..self.ground }, &meter)?;
+        let count = results.count() as u64;
         let versions = Versions { of_documents: of_documents.get(), of_entries: of_entries.get() };
         Ok(Explanation::of(&self.plan, &meter, Some((count, versions))))
     }
 
-    /// A place behind a row of the results, if they have an order.
-    pub(crate) fn cursor_behind(&self, row: &Row<'_>) -> Result<Option<Cursor>, QueryError> {
+    pub(crate) fn into_cursors(self) -> Cursors<'s> {
+        Cursors { plan: self.plan, store: self.store, collection: self.ground.collection }
+    }
+}
+
+/// Makes the cursors of a query.
+pub(crate) struct Cursors<'s> {
+    plan: Arc<Plan>,
+    store: u64,
+    collection: &'s Space,
+}
+
+impl Cursors<'_> {
+    /// The place behind a row of the results, if they have an order.
+    pub(crate) fn behind(&self, row: &Row<'_>) -> Result<Option<Cursor>, QueryError> {
         let Some(order) = &self.plan.order else { return Ok(None) };
         let Some(document) = execute::document(row) else { return Ok(None) };
-        let fingerprint = planner::fingerprint(self.store, self.ground.collection, &self.plan.query)?;
+        let fingerprint = planner::fingerprint(self.store, self.collection, &self.plan.query)?;
         Ok(Some(Cursor { fingerprint, order: order.clone(), key: order.key(document, &row.key) }))
     }
 }

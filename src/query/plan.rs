@@ -84,6 +84,12 @@ impl Plan {
         Plan { access, query, residual, order, ..*self }
     }
 
+    /// Whether it says itself how many rows of the access are read, whatever the values are.
+    pub(super) fn is_bounded(&self) -> bool {
+        let is_limited = self.query.limit.is_some() && !self.is_sorted && self.residual.is_empty();
+        self.is_one_entry || is_limited
+    }
+
     /// Whether a document that the access gave matches.
     pub(super) fn matches(&self, document: &RawDocument) -> bool {
         let conditions = self.conditions();

@@ -19,7 +19,7 @@ use crate::index::set::{Indexes, Kept};
 use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
@@ -55,7 +55,7 @@ pub(super) struct Planner<'p, 't, 's> {
 /// A way to come by documents, with what it sees to.
 struct Way {
     access: Access,
-    is_met: Vec<bool>,
+    is_met: SmallVec<[bool; 8]>,
     /// The order that it gives, if it gives one.
     order: Option<Order>,
     is_wanted: bool,
@@ -278,7 +278,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 walk(&found_too, several_too, more),
                 vec![(Arc::clone(one), walk(&found, several, few))],
             ),
-            is_met: vec![false; self.conditions.len()],
+            is_met: smallvec![false; self.conditions.len()],
             order: None,
             is_wanted: self.wanted.is_none(),
             rows: both,
@@ -299,7 +299,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             let Some(branches) = branches else { continue };
             let total = |of: fn(&Way) -> f64| branches.iter().map(|(way, _)| of(way)).sum::<f64>();
             ways.push(Way {
-                is_met: vec![false; self.conditions.len()],
+                is_met: smallvec![false; self.conditions.len()],
                 order: None,
                 is_wanted: self.wanted.is_none(),
                 rows: total(|way| way.rows),
@@ -367,7 +367,7 @@ fn walk(found: &IndexRanges, towards: Towards, are_several: bool, entries: f64) 
 
 /// Whether there may be a document with several entries.
 pub(super) fn has_several<'t, 's: 't>(view: View<'t, 's>, collection: &'s Space, index: &Kept) -> bool {
-    view.get(index.space(collection), SEVERAL_KEY).is_some()
+    view.has_first(index.space(collection), SEVERAL_KEY)
 }
 
 /// Whether every document that can meet the conditions has an entry.

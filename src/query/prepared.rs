@@ -6,7 +6,7 @@
 //!
 //! - an index cannot be asked for them, or does not answer the same conditions (an array, NaN, null in a sparse index);
 //! - a document has got several entries in an index by which the plan takes it to have one;
-//! - they are expected to have many more entries than those that the plan was chosen for.
+//! - they are expected to have many more entries than those that the plan was chosen for, and no limit ends the walk.
 
 use super::estimate::expected_entries;
 use super::plan::{Access, Plan, Walk, residual};
@@ -85,7 +85,7 @@ impl From<&PreparedQuery> for Query {
 /// The plans of a prepared query: one for what it asks for, and one for the first document of it alone.
 pub(super) struct Prepared {
     has_parameters: bool,
-    kept: [Latest<Arc<Template>>; 2],
+    kept: [Latest<Template>; 2],
 }
 
 impl std::fmt::Debug for Prepared {
@@ -119,21 +119,22 @@ impl Prepared {
         // Before the plan: what is gathered meanwhile has it chosen anew.
         let gathered = Indexes::of(collection).gathered();
         let known = slot.read(|known| {
-            known.filter(|known| known.gathered == gathered && known.holds(view, collection, &query)).cloned()
-        });
-        if let Some(known) = known {
-            if self.has_parameters {
-                if let Some(access) = known.access_for(view, collection, &query) {
-                    return Ok(Arc::new(known.plan.with(access, query)));
-                }
-            } else if known.is_right(view, collection) {
-                return Ok(Arc::clone(&known.plan));
+            let holds =
+                |known: &&Template| known.gathered == gathered && known.holds(view, collection, &query);
+            match known.filter(holds) {
+                Some(known) if self.has_parameters => known.plan_for(view, collection, query),
+                Some(known) if known.is_right(view, collection) => Ok(Arc::clone(&known.plan)),
+                _ => Err(query),
             }
-        }
+        });
+        let query = match known {
+            Ok(plan) => return Ok(plan),
+            Err(query) => query,
+        };
         let planner = Planner::new(view, (store, collection), &query)?;
         let plan = Arc::new(planner.plan()?);
         if !self.has_parameters || is_for_other_values(&plan) {
-            slot.replace(Arc::new(Template::new(&plan, view, planner.listed, gathered)));
+            slot.replace(Template::new(&plan, view, planner.listed, gathered));
         }
         Ok(plan)
     }
@@ -178,7 +179,20 @@ impl Template {
         self.plan.is_one_entry || !self.plan.access.walks().into_iter().any(gained)
     }
 
-    /// Where the plan has the documents for the values of a query, if it is one for them.
+    /// The plan for the values of a query, if it is one for them; else the query.
+    fn plan_for<'t, 's: 't>(
+        &self,
+        view: View<'t, 's>,
+        collection: &'s Space,
+        query: Query,
+    ) -> Result<Arc<Plan>, Query> {
+        match self.access_for(view, collection, &query) {
+            Some(access) => Ok(Arc::new(self.plan.with(access, query))),
+            None => Err(query),
+        }
+    }
+
+    /// Where the plan has the documents for these values.
     fn access_for<'t, 's: 't>(
         &self,
         view: View<'t, 's>,
@@ -203,13 +217,15 @@ impl Template {
             return None;
         }
         let mut entries = walk.entries;
-        if let Some(kept) = kept.filter(|_| !plan.is_one_entry) {
+        if let Some(kept) = kept.filter(|_| !plan.is_bounded()) {
             entries = expected_entries(kept, collection, &found);
             if entries > walk.entries * ENTRIES_MORE + ENTRIES_FEW {
                 return None;
             }
         }
-        let walk = Walk { ranges: found.ranges.into(), entries, ..walk.clone() };
+        let (towards, are_several) = (walk.towards, walk.are_several);
+        let (points, limited) = (found.points, found.limited);
+        let walk = Walk { ranges: found.into_shared(), towards, are_several, points, limited, entries };
         Some(match kept {
             Some(kept) => Access::Index(Arc::clone(kept), walk),
             None => Access::Documents(walk),

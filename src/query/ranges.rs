@@ -3,7 +3,9 @@
 use super::interval::{Interval, Intervals, of_node};
 use crate::filter::tree::{Node, Test};
 use crate::index::definition::{Index, IndexField};
+use crate::sync::Arc;
 use bson::RawBsonRef;
+use smallvec::{SmallVec, smallvec};
 
 /// More ranges than this are not made by combining values of several fields; what is left of the conditions is asked of the documents.
 const RANGES_MAX: usize = 4096;
@@ -15,13 +17,13 @@ pub(super) type KeyRange = (Vec<u8>, Vec<u8>);
 #[derive(Clone, Debug)]
 pub(super) struct IndexRanges {
     /// In the order of the index, and apart.
-    pub(super) ranges: Vec<KeyRange>,
+    pub(super) ranges: SmallVec<[KeyRange; 1]>,
     /// In how many fields, from the first, the keys of each range agree.
     pub(super) points: usize,
     /// How many fields are limited at all.
     pub(super) limited: usize,
     /// Of each condition, whether it holds for every entry.
-    pub(super) is_met: Vec<bool>,
+    pub(super) is_met: SmallVec<[bool; 8]>,
 }
 
 /// A condition that must hold: one of those that are joined by `and`.
@@ -36,19 +38,21 @@ pub(super) fn conditions(node: &Node) -> &[Node] {
 /// different ones.
 pub(super) fn of_index(index: &Index, conditions: &[Node], are_several: bool) -> IndexRanges {
     let mut found = IndexRanges {
-        ranges: vec![(Vec::new(), Vec::new())],
+        ranges: smallvec![(Vec::new(), Vec::new())],
         points: 0,
         limited: 0,
-        is_met: vec![false; conditions.len()],
+        is_met: smallvec![false; conditions.len()],
     };
     for field in index.fields() {
         let Some((intervals, used)) = of_field(field, conditions, are_several) else { break };
         if found.points > 0 && found.ranges.len() * intervals.list.len() > RANGES_MAX {
             break;
         }
-        found.limit(field, &intervals);
         used.into_iter().for_each(|condition| found.is_met[condition] = intervals.are_exact);
-        if !intervals.are_points() {
+        let are_points = intervals.are_points();
+        found.extend(field, intervals.list);
+        found.limited += 1;
+        if !are_points {
             found.close();
             return found;
         }
@@ -56,7 +60,7 @@ pub(super) fn of_index(index: &Index, conditions: &[Node], are_several: bool) ->
     }
     if found.points < index.fields().len() {
         let field = &index.fields()[found.points];
-        found.extend(field, &[Interval::all()]);
+        found.extend(field, smallvec![Interval::all()]);
     }
     found.close();
     found
@@ -79,28 +83,30 @@ fn is_on(field: &IndexField) -> impl Fn(&Test) -> bool + '_ {
 }
 
 /// The intervals of a field, and the conditions that they are made of.
-fn of_field(field: &IndexField, conditions: &[Node], are_several: bool) -> Option<(Intervals, Vec<usize>)> {
+fn of_field(
+    field: &IndexField,
+    conditions: &[Node],
+    are_several: bool,
+) -> Option<(Intervals, SmallVec<[usize; 2]>)> {
     let each = conditions.iter().enumerate();
-    let each = each.filter_map(|(at, node)| Some((of_node(node, &is_on(field))?, vec![at])));
+    let each = each.filter_map(|(at, node)| Some((of_node(node, &is_on(field))?, smallvec![at])));
     if are_several {
         // Each of them alone holds for what is found, so the one that says most is enough.
         return each.min_by_key(|(intervals, _)| (!intervals.are_points(), !intervals.are_exact));
     }
-    each.reduce(|(a, mut used), (b, more)| {
+    each.reduce(|(a, mut used): (_, SmallVec<_>), (b, more)| {
         used.extend(more);
         (a.intersect(&b), used)
     })
 }
 
 impl IndexRanges {
-    fn limit(&mut self, field: &IndexField, intervals: &Intervals) {
-        self.extend(field, &intervals.list);
-        self.limited += 1;
-    }
-
     /// Replaces each prefix by one for each interval.
-    fn extend(&mut self, field: &IndexField, intervals: &[Interval]) {
-        let mut parts: Vec<_> = intervals.iter().map(|interval| interval.towards(field.direction)).collect();
+    fn extend(&mut self, field: &IndexField, intervals: SmallVec<[Interval; 1]>) {
+        let mut parts: SmallVec<[KeyRange; 1]> = SmallVec::new();
+        for interval in intervals {
+            parts.push(interval.towards(field.direction));
+        }
         parts.sort_unstable();
         let prefixes = std::mem::take(&mut self.ranges);
         if let [(prefix, _)] = &prefixes[..]
@@ -117,6 +123,14 @@ impl IndexRanges {
                     .map(move |(low, high)| ([&prefix[..], low].concat(), [&prefix[..], high].concat()))
             })
             .collect();
+    }
+
+    /// As they are kept.
+    pub(super) fn into_shared(self) -> Arc<[KeyRange]> {
+        match self.ranges.into_inner() {
+            Ok(one) => Arc::new(one),
+            Err(others) => others.into_vec().into(),
+        }
     }
 
     /// What ends before it begins holds nothing.

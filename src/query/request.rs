@@ -90,10 +90,10 @@ pub(super) enum Hint {
 pub struct Query {
     pub(super) filter: Filter,
     /// Or the first mistake in it.
-    pub(super) order: Result<Arc<Vec<IndexField>>, QueryError>,
+    pub(super) order: Result<Arc<Vec<IndexField>>, Box<QueryError>>,
     pub(super) offset: u64,
     pub(super) limit: Option<u64>,
-    pub(super) after: Option<Cursor>,
+    pub(super) after: Option<Box<Cursor>>,
     pub(super) sort_bytes_max: usize,
     pub(super) hint: Option<Hint>,
     /// The plans that it may be answered by, if it was prepared.
@@ -134,9 +134,9 @@ impl Query {
     /// The same, in a direction.
     pub fn sort_towards(self, path: &str, direction: Direction) -> Query {
         let order = self.order.and_then(|mut order| {
-            let path: FieldPath = path.parse()?;
+            let path: FieldPath = path.parse().map_err(|error| Box::new(QueryError::Path(error)))?;
             if order.iter().any(|field: &IndexField| field.path == path) {
-                return Err(QueryError::NamedTwice { path: path.to_string() });
+                return Err(Box::new(QueryError::NamedTwice { path: path.to_string() }));
             }
             Arc::make_mut(&mut order).push(IndexField { path, direction });
             Ok(order)
@@ -162,7 +162,7 @@ impl Query {
 
     /// Goes on behind the document that a cursor of the same query stands at: at what there is now, wherever that document is gone to.
     pub fn after(self, cursor: Cursor) -> Query {
-        Query { after: Some(cursor), prepared: None, ..self }
+        Query { after: Some(Box::new(cursor)), prepared: None, ..self }
     }
 
     /// How many bytes sorting may take, 64 MiB if it does not say. What an index has in order already takes none.
@@ -195,7 +195,7 @@ impl Query {
     }
 
     pub(super) fn order(&self) -> Result<&[IndexField], QueryError> {
-        self.order.as_ref().map(|order| &***order).map_err(QueryError::clone)
+        self.order.as_ref().map(|order| &***order).map_err(|mistake| QueryError::clone(mistake))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Sums that are the same in whatever order the numbers come, so that they can be made in parts.
+//! Sums that are the same in whatever order the numbers come, so that they can be made in parts. (The crates that sum exactly cannot put two sums together, or take kilobytes
+//! for each; there may be a million groups.)
 //!
 //! Integers are added in 128 bits. Doubles are kept as several, none of which overlap, that together are the exact sum (Shewchuk's expansions), and rounded once
 //! at the end. Very large ones are kept apart, smaller by a power of two, so that nothing overflows on the way.

@@ -2,11 +2,13 @@
 
 use super::stream::Stream;
 use crate::lsn::Lsn;
-use crate::map::Towards;
+use crate::map::{FETCHED_TOGETHER, Towards};
 use crate::mvcc::snapshot::{Seen, Snapshot};
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
+use crate::sync::epoch;
 use crate::txn::Txn;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Bound;
@@ -89,19 +91,40 @@ impl<'t, 's: 't> View<'t, 's> {
         }
     }
 
+    /// The entry under one key.
+    pub(super) fn entry(self, space: &'s Space, key: &[u8]) -> Option<Entry<'t>> {
+        match self {
+            View::Snapshot(snapshot) => snapshot.entry_told(space, key, &()).map(Entry::seen),
+            View::Counted(snapshot, counted) => {
+                snapshot.entry_told(space, key, &counted.of(space)).map(Entry::seen)
+            }
+            View::Txn(_) => {
+                let (lsn, value) = self.get(space, key)?;
+                Some(Entry { key: Cow::Owned(key.to_vec()), lsn, value })
+            }
+        }
+    }
+
     /// The values under some keys.
-    pub(super) fn get_each<'k>(
+    pub(super) fn get_each(
         self,
         space: &'s Space,
-        keys: impl Iterator<Item = &'k [u8]> + Clone,
-    ) -> Vec<Option<Found<'t>>> {
+        keys: &[&[u8]],
+    ) -> SmallVec<[Option<Found<'t>>; FETCHED_TOGETHER]> {
         match self {
             View::Snapshot(snapshot) => {
                 let found = snapshot.get_each(space, keys).into_iter();
                 found.map(|seen| seen.map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))).collect()
             }
-            View::Counted(..) | View::Txn(_) => keys.map(|key| self.get(space, key)).collect(),
+            View::Counted(..) | View::Txn(_) => keys.iter().map(|key| self.get(space, key)).collect(),
         }
+    }
+
+    /// Whether there is anything under `key`, which no key of the space is below.
+    pub(super) fn has_first(self, space: &'s Space, key: &[u8]) -> bool {
+        // The first key of all is there without a search; a transaction has to note what it looked for.
+        let may_have = !matches!(self, View::Snapshot(_)) || space.records().has_first(key, &epoch::pin());
+        may_have && self.get(space, key).is_some()
     }
 
     /// The entries from `low` up to `high`, which is not included; so many of them are wanted, probably.
