@@ -255,14 +255,11 @@ impl<T: Send + Sync + 'static> Map<T> {
         self.loaded.get()?.get(key).filter(|node| !node.is_dying()).map(Link::of)
     }
 
-    /// Whether `key` is the first of all.
+    /// Whether `key` is there and the first of all; no other may be below it.
     pub(crate) fn has_first(&self, key: &[u8], guard: &Guard) -> bool {
-        let mut is_first = false;
-        self.scan((Bound::Unbounded, Bound::Unbounded), Towards::Greater, guard, |first, _| {
-            is_first = **first == *key;
-            false
-        });
-        is_first
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let first_loaded = self.loaded.get().and_then(|loaded| loaded.range(all, Towards::Greater).next());
+        first_loaded.is_some_and(|node| node.key() == key) || self.ordered.has_first(key, guard)
     }
 
     /// Some of the keys, taken at random, as many as are asked for or fewer. Without a directory, of those that were loaded.

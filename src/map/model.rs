@@ -71,6 +71,10 @@ impl<T> Ordered<T> {
         self.0.remove(key, link);
     }
 
+    pub(super) fn has_first(&self, key: &[u8], _: &Guard) -> bool {
+        self.0.with(|entries| entries.first_key_value().is_some_and(|(first, _)| **first == *key))
+    }
+
     /// The range must not be one that holds nothing whatever the map holds.
     pub(super) fn scan<'g>(
         &'g self,

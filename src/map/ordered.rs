@@ -37,6 +37,11 @@ impl<T: Send + Sync + 'static> Ordered<T> {
         }
     }
 
+    /// Whether the first key is this one. No search.
+    pub(super) fn has_first(&self, key: &[u8], guard: &Guard) -> bool {
+        self.0.front(guard.collector_guard()).is_some_and(|first| **first.key() == *key)
+    }
+
     /// The range must not be one that holds nothing whatever the map holds.
     pub(super) fn scan<'g>(
         &'g self,

@@ -201,30 +201,27 @@ fn of_rank(value: RawBsonRef<'_>) -> Interval {
 
 fn of_comparison(comparison: Comparison, operand: RawBsonRef<'_>) -> Option<SmallVec<[Interval; 1]>> {
     let operand = indexable(operand)?;
-    let point = Interval::point(operand);
     if comparison == Comparison::Equal {
-        return Some(smallvec![point]);
+        return Some(smallvec![Interval::point(operand)]);
     }
     // These say something of every value, whole arrays too.
     if matches!(operand, RawBsonRef::MinKey | RawBsonRef::MaxKey) {
         return None;
     }
+    let nan = RawBsonRef::Double(f64::NAN);
+    let value = encoded(operand);
     // Only these may be NaN, which compares with nothing but itself.
-    let nan = || Interval::point(RawBsonRef::Double(f64::NAN));
-    if matches!(operand, RawBsonRef::Double(_) | RawBsonRef::Decimal128(_)) && point == nan() {
+    if matches!(operand, RawBsonRef::Double(_) | RawBsonRef::Decimal128(_)) && value == encoded(nan) {
         let includes = matches!(comparison, Comparison::LessOrEqual | Comparison::GreaterOrEqual);
-        return Some(if includes { smallvec![point] } else { SmallVec::new() });
+        return Some(if includes { smallvec![Interval::point(nan)] } else { SmallVec::new() });
     }
     let rank = order_key::rank_byte(operand);
-    let least = || {
-        let are_numbers = rank == order_key::rank_byte(RawBsonRef::Double(f64::NAN));
-        if are_numbers { nan().high } else { vec![rank] }
-    };
+    let least = || if rank == order_key::rank_byte(nan) { behind(&encoded(nan)) } else { vec![rank] };
     let (low, high) = match comparison {
-        Comparison::Less => (least(), point.low),
-        Comparison::LessOrEqual => (least(), point.high),
-        Comparison::Greater => (point.high, vec![rank + 1]),
-        Comparison::Equal | Comparison::GreaterOrEqual => (point.low, vec![rank + 1]),
+        Comparison::Less => (least(), value),
+        Comparison::LessOrEqual => (least(), behind(&value)),
+        Comparison::Greater => (behind(&value), vec![rank + 1]),
+        Comparison::Equal | Comparison::GreaterOrEqual => (value, vec![rank + 1]),
     };
     let interval = Interval { low, high, is_point: false };
     Some(if interval.low < interval.high { smallvec![interval] } else { SmallVec::new() })
