@@ -127,6 +127,15 @@ pub(crate) fn fields_bytes(fields: &[IndexField], key: &[u8]) -> usize {
     })
 }
 
+/// The values of a key, for people.
+pub(crate) fn values_shown(fields: &[IndexField], mut key: &[u8]) -> String {
+    let values = fields.iter().map(|field| {
+        let value = order_key::decode(&mut key, field.direction);
+        value.map_or_else(|_| "?".to_owned(), |value| value.to_string())
+    });
+    values.collect::<Vec<_>>().join(", ")
+}
+
 /// Whether a key is made of all fields and nothing else.
 pub(crate) fn is_of_fields(fields: &[IndexField], key: &[u8]) -> bool {
     let rest = fields.iter().try_fold(key, |rest, field| {

@@ -283,10 +283,12 @@ fn fetched<'t, 's: 't>(
         Stream::Many(entries) => entries,
     };
     let (index, walk) = (Arc::clone(index), walk.clone());
-    let mut together = ground.wanted.clamp(FETCHED_FIRST, FETCHED_LAST);
+    // What a transaction reads it has read, and validates.
+    let most = if matches!(ground.view, View::Txn(_)) { 1 } else { FETCHED_LAST };
+    let mut together = ground.wanted.clamp(FETCHED_FIRST.min(most), most);
     let batches = std::iter::from_fn(move || {
         let batch: Vec<_> = entries.by_ref().take(together).collect();
-        together = (together * 2).min(FETCHED_LAST);
+        together = (together * 2).min(most);
         (!batch.is_empty()).then(|| fetch(&index, &walk, ground, &batch))
     });
     meter.over(Step::Fetch, Stream::of(batches.flatten()))

@@ -107,6 +107,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
             Some(prepared) => prepared.plan(view, (store, collection), query)?,
             None => Arc::new(Planner::new(view, (store, collection), &query)?.plan()?),
         };
+        planner::note(view, collection, &plan);
         let ground = Ground { view, collection, wanted: plan.wanted() };
         Ok(Planned { plan, ground, store })
     }
@@ -153,7 +154,20 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// Hands the results to several threads, in no order. Offset and limit count for nothing then.
     pub(crate) fn for_each(&self, each: &(impl Fn(Row<'t>) + Sync)) -> Result<(), QueryError> {
-        if !parallel::for_each(&self.plan, self.ground, each) {
+        // A walk in the order begins behind the cursor; any other comes by everything.
+        let after = self.plan.query.after.as_ref().zip(self.plan.order.as_ref());
+        let after = after.filter(|_| self.plan.is_sorted);
+        let is_behind = |row: &Row<'t>| {
+            after.is_none_or(|(cursor, order)| {
+                execute::document(row).is_some_and(|document| order.key(document, &row.key) > cursor.key)
+            })
+        };
+        let each = |row: Row<'t>| {
+            if is_behind(&row) {
+                each(row);
+            }
+        };
+        if !parallel::for_each(&self.plan, self.ground, &each) {
             execute::matching(&self.plan, self.ground, &Meter::default()).for_each(each);
         }
         Ok(())

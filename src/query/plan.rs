@@ -46,6 +46,8 @@ pub(super) struct Walk {
     pub(super) towards: Towards,
     /// Whether a document may have several entries.
     pub(super) are_several: bool,
+    /// Whether conditions on one field were put together, for a document has one entry.
+    pub(super) are_joined: bool,
     /// In how many fields, from the first, the keys of each range agree, and how many fields are limited at all.
     pub(super) points: usize,
     pub(super) limited: usize,

@@ -94,7 +94,10 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
     /// The cheapest plan.
     pub(super) fn plan(&self) -> Result<Plan, QueryError> {
         if let Some(way) = self.one_entry() {
-            return Ok(Plan { is_one_entry: true, ..self.plan_of(way) });
+            // With more conditions than points two of them are on one field: then it is one as long as no document has several.
+            let is_one = |walk: &Walk| self.conditions.len() <= walk.points;
+            let is_one_entry = matches!(&way.access, Access::Index(_, walk) if is_one(walk));
+            return Ok(Plan { is_one_entry, ..self.plan_of(way) });
         }
         let plans = self.plans()?;
         let cheapest = plans.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -361,13 +364,30 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
 }
 
 fn walk(found: &IndexRanges, towards: Towards, are_several: bool, entries: f64) -> Walk {
-    let (points, limited) = (found.points, found.limited);
-    Walk { ranges: found.ranges.as_slice().into(), towards, are_several, points, limited, entries }
+    let IndexRanges { points, limited, are_joined, .. } = *found;
+    Walk {
+        ranges: found.ranges.as_slice().into(),
+        towards,
+        are_several,
+        are_joined,
+        points,
+        limited,
+        entries,
+    }
 }
 
-/// Whether there may be a document with several entries.
+/// Whether there may be a document with several entries. A look, which is noted for nobody: see [`note`].
 pub(super) fn has_several<'t, 's: 't>(view: View<'t, 's>, collection: &'s Space, index: &Kept) -> bool {
     view.has_first(index.space(collection), SEVERAL_KEY)
+}
+
+/// Has a serializable transaction note what the answer depends on besides the ranges that are read: where conditions on one field were put together, a
+/// document whose values meet them one by one may have its entries elsewhere.
+pub(super) fn note<'t, 's: 't>(view: View<'t, 's>, collection: &'s Space, plan: &Plan) {
+    let walks = plan.access.walks().into_iter();
+    for (kept, _) in walks.filter(|(_, walk)| walk.are_joined && !walk.are_several) {
+        view.get(kept.space(collection), SEVERAL_KEY);
+    }
 }
 
 /// Whether every document that can meet the conditions has an entry.

@@ -22,6 +22,8 @@ pub(super) struct IndexRanges {
     pub(super) points: usize,
     /// How many fields are limited at all.
     pub(super) limited: usize,
+    /// Whether several conditions on one field were put together.
+    pub(super) are_joined: bool,
     /// Of each condition, whether it holds for every entry.
     pub(super) is_met: SmallVec<[bool; 8]>,
 }
@@ -41,6 +43,7 @@ pub(super) fn of_index(index: &Index, conditions: &[Node], are_several: bool) ->
         ranges: smallvec![(Vec::new(), Vec::new())],
         points: 0,
         limited: 0,
+        are_joined: false,
         is_met: smallvec![false; conditions.len()],
     };
     for field in index.fields() {
@@ -48,6 +51,7 @@ pub(super) fn of_index(index: &Index, conditions: &[Node], are_several: bool) ->
         if found.points > 0 && found.ranges.len() * intervals.list.len() > RANGES_MAX {
             break;
         }
+        found.are_joined |= used.len() > 1;
         used.into_iter().for_each(|condition| found.is_met[condition] = intervals.are_exact);
         let are_points = intervals.are_points();
         found.extend(field, intervals.list);

@@ -120,11 +120,13 @@ impl<'t, 's: 't> View<'t, 's> {
         }
     }
 
-    /// Whether there is anything under `key`, which no key of the space is below.
+    /// Whether there is anything under `key`, which no key of the space is below. A transaction does not note that it was asked.
     pub(super) fn has_first(self, space: &'s Space, key: &[u8]) -> bool {
-        // The first key of all is there without a search; a transaction has to note what it looked for.
-        let may_have = !matches!(self, View::Snapshot(_)) || space.records().has_first(key, &epoch::pin());
-        may_have && self.get(space, key).is_some()
+        match self {
+            View::Txn(txn) => txn.peek(space, key).is_some(),
+            // The first key of all is there without a search.
+            _ => space.records().has_first(key, &epoch::pin()) && self.get(space, key).is_some(),
+        }
     }
 
     /// The entries from `low` up to `high`, which is not included; so many of them are wanted, probably.

@@ -86,14 +86,19 @@ impl<'s> Txn<'s> {
 
     /// The value under `key`: the transaction's own write, or what its isolation lets it see.
     pub(crate) fn get<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
+        if self.isolation == Isolation::Serializable && self.writes.get(space, key).is_none() {
+            self.reads.borrow_mut().add_key(space, key);
+        }
+        self.peek(space, key)
+    }
+
+    /// The same, for whoever notes himself what depends on it.
+    pub(crate) fn peek<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
         if let Some(write) = self.writes.get(space, key) {
             return write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) });
         }
         if self.isolation == Isolation::ReadCommitted {
             return newest_based(self.end(), space, key, found);
-        }
-        if self.isolation == Isolation::Serializable {
-            self.reads.borrow_mut().add_key(space, key);
         }
         let seen = self.snapshot.get(space, key)?;
         Some(Found { lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) })

@@ -49,7 +49,7 @@ fn what_has_no_place_in_an_index_is_refused_and_nothing_is_changed() {
     towns.insert(doc! { "_id": 1, "name": "Aachen" }).unwrap();
     let twice = index_error(towns.insert(doc! { "_id": 2, "name": "Aachen" }).unwrap_err());
     assert!(
-        matches!(&twice, IndexError::Duplicate { index, first, second, .. } if index == "name" && *first == 2.into() && *second == 1.into()),
+        matches!(&twice, IndexError::Duplicate { index, key, first, second, .. } if index == "name" && *key == "\"Aachen\"" && *first == 2.into() && *second == 1.into()),
         "{twice}"
     );
     let long = index_error(towns.insert(doc! { "_id": 2, "name": "x".repeat(10_000) }).unwrap_err());

@@ -170,6 +170,65 @@ fn a_serializable_query_conflicts_with_what_comes_into_its_range_and_nothing_els
     }
 }
 
+/// Runs a query in a serializable transaction that writes elsewhere, and something else meanwhile; whether the transaction conflicts.
+fn conflicts(towns: &Collection, db: &Database, query: Query, meanwhile: impl FnOnce()) -> bool {
+    let elsewhere = db.collection("elsewhere").unwrap();
+    let mut reader = db.begin_with(TransactionOptions::new().isolation(Isolation::Serializable)).unwrap();
+    let within = reader.collection(towns).unwrap();
+    within.find(query).unwrap().for_each(|town| drop(town.unwrap()));
+    reader.collection(&elsewhere).unwrap().insert(doc! { "n": 1 }).unwrap();
+    meanwhile();
+    match reader.commit() {
+        Ok(_) => false,
+        Err(Error::Conflict { keyspace, .. }) => {
+            assert!(keyspace.starts_with("numbered"), "{keyspace}");
+            true
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn numbered(db: &Database) -> Collection {
+    let towns = db.collection("numbered").unwrap();
+    for path in ["a", "b", "tags"] {
+        towns.create_index(Index::on(path).unwrap()).unwrap();
+    }
+    towns.insert_many((0..50).map(|n| doc! { "_id": n, "a": n, "b": n })).unwrap();
+    towns
+}
+
+#[test]
+fn the_first_array_of_an_index_conflicts_only_with_what_takes_for_granted_that_there_is_none() {
+    let queries: [(fn() -> Query, bool); 4] = [
+        (|| Query::new(field("a").eq(1).and(field("b").ge(0))), false),
+        (|| Query::new(field("a").lt(5)).use_index("a"), false),
+        (|| Query::new(field("b").ge(3).and(field("b").lt(5))).use_index("b"), true),
+        (|| Query::all().use_scan(), true),
+    ];
+    for (query, is_conflict) in queries {
+        let db = Database::in_memory();
+        let towns = numbered(&db);
+        let array =
+            || drop(towns.insert(doc! { "_id": 500, "a": 5_000, "b": [1, 9], "tags": [1, 2] }).unwrap());
+        assert_eq!(conflicts(&towns, &db, query(), array), is_conflict, "{:?}", query());
+    }
+}
+
+#[test]
+fn a_serializable_query_reads_no_further_than_its_limit() {
+    let first = || Query::new(field("a").ge(0)).sort("a").limit(1);
+    for (behind, is_conflict) in [(-0.5, false), (0.0, true), (0.5, false), (1.5, false)] {
+        let db = Database::in_memory();
+        let towns = numbered(&db);
+        towns.delete(0).unwrap();
+        towns.insert(doc! { "_id": 0, "a": 0.25, "b": 0 }).unwrap();
+        let insert = || drop(towns.insert(doc! { "_id": "new", "a": behind }).unwrap());
+        assert_eq!(conflicts(&towns, &db, first(), insert), is_conflict, "{behind}");
+        let change = || assert_eq!(towns.patch(1, &Patch::new().set("c", 1)).unwrap(), 2);
+        assert!(!conflicts(&towns, &db, first(), change));
+    }
+}
+
 #[test]
 fn filters_alone_are_queries() {
     let db = Database::in_memory();

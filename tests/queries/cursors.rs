@@ -173,3 +173,29 @@ fn what_holds_a_unique_key_now_comes_if_it_lies_behind() {
         }
     }
 }
+
+#[test]
+fn what_goes_to_several_threads_lies_behind_the_cursor_too() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.insert_many((0..10).map(|n| doc! { "_id": n, "a": n % 5, "b": n })).unwrap();
+    let query = || Query::all().sort("a").sort_desc("b");
+    let (first, cursor) = page(&db, &towns, query().limit(7));
+    for by_index in [false, true] {
+        let snapshot = db.snapshot().unwrap();
+        let seen = snapshot.collection(&towns).unwrap();
+        let met = std::sync::Mutex::new(Vec::new());
+        let query = query().after(cursor.clone().unwrap());
+        seen.par_for_each(query, |town| {
+            let of = |name: &str| town.as_ref().unwrap().get(name).unwrap().as_i32().unwrap();
+            met.lock().unwrap().push((of("a"), of("b"), of("_id")));
+        })
+        .unwrap();
+        let met = met.into_inner().unwrap();
+        assert_eq!(met.len(), 3, "by an index: {by_index}");
+        assert!(!met.iter().any(|place| first.contains(place)));
+        if !by_index {
+            towns.create_index(Index::on("a").unwrap().and_descending("b").unwrap()).unwrap();
+        }
+    }
+}

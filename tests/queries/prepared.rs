@@ -293,3 +293,28 @@ fn threads_share_a_prepared_query_while_indexes_change() {
         }
     });
 }
+
+/// What a plan for one entry of a unique index takes for granted, as for any other: an array may come later.
+#[test]
+fn a_plan_for_one_entry_is_none_for_a_document_with_several() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.create_index(Index::on("a").unwrap().unique()).unwrap();
+    towns.insert_many((0..100).map(|n| doc! { "_id": n, "a": n })).unwrap();
+    let fixed = towns.prepare(field("a").eq(5).and(field("a").gt(700))).unwrap();
+    let open = towns.prepare(field("a").in_([12, 15]).and(field("a").gt(param(0)))).unwrap();
+    assert_eq!(towns.count_matching(&fixed).unwrap(), 0);
+    assert_eq!(towns.count_matching(open.bind([13]).unwrap()).unwrap(), 1);
+    let mut reader = db.begin_with(TransactionOptions::new().isolation(Isolation::Serializable)).unwrap();
+    let mut within = reader.collection(&towns).unwrap();
+    assert_eq!(within.count_matching(&fixed).unwrap(), 0);
+    within.insert(doc! { "_id": "read" }).unwrap();
+    towns.delete(5).unwrap();
+    towns.insert(doc! { "_id": 5, "a": [5, 9_000] }).unwrap();
+    assert!(matches!(reader.commit(), Err(Error::Conflict { .. })));
+    towns.delete(12).unwrap();
+    towns.insert(doc! { "_id": 12, "a": [12, 6_000] }).unwrap();
+    assert_eq!(towns.count_matching(&fixed).unwrap(), 1);
+    assert_eq!(towns.count_matching(open.bind([14]).unwrap()).unwrap(), 2);
+    assert_eq!(towns.patch_matching(&fixed, &Patch::new().set("b", 1)).unwrap(), 1);
+}

@@ -157,7 +157,7 @@ impl<'b> Build<'b> {
             }
             match now.get(self.space, &entry.key).map(|seen| entry::holder(seen.value)) {
                 Some(holder) if *holder == *entry.id => return Ok(()),
-                Some(holder) => return Err(duplicate(self.index, entry.id, holder)),
+                Some(holder) => return Err(duplicate(self.index, &entry.key, entry.id, holder)),
                 None => {}
             }
             let value = entry::value(&self.index.definition, entry.id, &keys);

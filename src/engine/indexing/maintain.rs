@@ -151,7 +151,7 @@ impl<'v, 's> View<'v, 's> {
         }
         match self.entry(key) {
             Some(entry) if *entry::holder(&entry) != *id => {
-                Err(duplicate(&self.index, id, entry::holder(&entry)))
+                Err(duplicate(&self.index, key, id, entry::holder(&entry)))
             }
             _ => Ok(()),
         }
@@ -164,8 +164,9 @@ impl<'v, 's> View<'v, 's> {
     }
 }
 
-pub(super) fn duplicate(index: &Kept, first: &[u8], second: &[u8]) -> IndexError {
-    IndexError::Duplicate { index: index.name.clone(), first: shown(first), second: shown(second) }
+pub(super) fn duplicate(index: &Kept, key: &[u8], first: &[u8], second: &[u8]) -> IndexError {
+    let key = entry::values_shown(index.definition.fields(), key);
+    IndexError::Duplicate { index: index.name.clone(), key, first: shown(first), second: shown(second) }
 }
 
 /// The id of a key, as messages show it.

@@ -52,12 +52,14 @@ pub enum IndexError {
     },
     /// Two documents have the same values in a unique index.
     #[error(
-        "documents {first} and {second} have the same values in the unique index `{index}`; change one of them"
+        "documents {first} and {second} have the same values in the unique index `{index}`: {key}; change one of them"
     )]
     #[non_exhaustive]
     Duplicate {
         /// The index.
         index: String,
+        /// The values, separated by commas. Numbers are of the type that the index keeps, which is one for all.
+        key: String,
         /// The document that was to be written, or was found first.
         first: DocumentId,
         /// The one that has the values already.
@@ -88,6 +90,12 @@ pub enum IndexError {
 /// So many entries are dropped in one transaction.
 const DROPPED_TOGETHER: usize = 1024;
 
+/// Where an index has its entries; conflicts name it.
+fn entries_space<'s>(store: &'s Store, record: &IndexRecord, collection: &str) -> &'s Space {
+    let name = format!("{collection}, index {}", record.definition.name());
+    store.space(record.number).named(&name)
+}
+
 impl Engine {
     /// Creates an index, and returns when it holds everything.
     pub(crate) fn create_index(&self, collection: &Space, definition: Index) -> Result<(), IndexError> {
@@ -98,7 +106,8 @@ impl Engine {
             return Err(IndexError::Exists { name });
         }
         let record = self.add_to_catalog(collection, definition)?;
-        let index = Arc::new(Kept::new(record.definition.clone(), store.space(record.number), None));
+        let space = entries_space(store, &record, collection.name());
+        let index = Arc::new(Kept::new(record.definition.clone(), space, None));
         indexes.publish(indexes.current().iter().cloned().chain([Arc::clone(&index)]).collect());
         collection.era().end();
         let ready = self.put_record(&record, Durability::None).and_then(|_| {
@@ -208,10 +217,13 @@ impl Engine {
     pub(super) fn attach_indexes(&self) {
         let snapshot = self.store().snapshot();
         let records = catalog::indexes(&snapshot, self.store());
+        let names = catalog::list(&snapshot, self.store(), catalog::Kind::Collection);
         for of_collection in records.chunk_by(|(a, _), (b, _)| a.collection == b.collection) {
             let ready = of_collection.iter().filter(|(record, _)| record.phase == Phase::Ready);
             let kept = ready.map(|(record, since)| {
-                let space = self.store().space(record.number);
+                let name = names.iter().find(|(_, number)| *number == record.collection);
+                let name = name.map_or("", |(name, _)| name);
+                let space = entries_space(self.store(), record, name);
                 Arc::new(Kept::new(record.definition.clone(), space, Some(*since)))
             });
             Indexes::of(self.store().space(of_collection[0].0.collection)).publish(kept.collect());
