@@ -6,7 +6,7 @@ use super::series::Series;
 use super::settings::Settings;
 use fastrand::Rng;
 use skipstone::bson::{RawDocumentBuf, rawdoc};
-use skipstone::{Builder, Collection, Database, Durability, Index, Query, Snapshot, field, param};
+use skipstone::{Builder, Collection, Database, Durability, Index, Query, SnapshotCollection, field, param};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -55,9 +55,10 @@ pub(crate) fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
     fill(&towns, settings.records)?;
     builds(settings, report, &towns)?;
     let snapshot = db.snapshot()?;
-    look_ups(settings, report, &snapshot, &towns)?;
-    plans(settings, report, &snapshot, &towns)?;
-    scans(settings, report, &snapshot, &towns)
+    let seen = snapshot.collection(&towns)?;
+    look_ups(settings, report, &seen, &towns)?;
+    plans(settings, report, &seen, &towns)?;
+    scans(settings, report, &seen)
 }
 
 /// One document in a transaction, with three indexes against none.
@@ -115,10 +116,9 @@ fn time(settings: &Settings, rng: &mut Rng, mut call: impl FnMut(i32) -> Result<
 fn look_ups(
     settings: &Settings,
     report: &mut Report,
-    snapshot: &Snapshot<'_>,
+    seen: &SnapshotCollection<'_>,
     towns: &Collection,
 ) -> Result<()> {
-    let seen = snapshot.collection(towns)?;
     let mut rng = Rng::with_seed(10);
     let by_name = towns.prepare(field("name").eq(param(0)))?;
     let from = towns.prepare(Query::new(field("people").ge(param(0))).sort("people").limit(20))?;
@@ -167,10 +167,9 @@ fn look_ups(
 fn plans(
     settings: &Settings,
     report: &mut Report,
-    snapshot: &Snapshot<'_>,
+    seen: &SnapshotCollection<'_>,
     towns: &Collection,
 ) -> Result<()> {
-    let seen = snapshot.collection(towns)?;
     let mut rng = Rng::with_seed(11);
     // Nothing is wanted, so nothing is looked up.
     let names: Vec<_> = (0..1000).map(|n| format!("town {n:08}")).collect();
@@ -200,13 +199,7 @@ fn plans(
     Ok(())
 }
 
-fn scans(
-    settings: &Settings,
-    report: &mut Report,
-    snapshot: &Snapshot<'_>,
-    towns: &Collection,
-) -> Result<()> {
-    let seen = snapshot.collection(towns)?;
+fn scans(settings: &Settings, report: &mut Report, seen: &SnapshotCollection<'_>) -> Result<()> {
     let [mut scanned, mut counted] = <[Series; 2]>::default();
     for _ in 0..settings.rounds {
         let began = Instant::now();

@@ -25,6 +25,7 @@ pub(crate) mod stored;
 #[cfg(all(test, not(any(loom, shuttle))))]
 pub(crate) mod test_values;
 
+pub(crate) use codec::json_line;
 pub use codec::{
     ID_FIELD, IntoDocument, Json, Limits, Serde, from_serde, json_to_raw, raw_to_json, take_or_generate_id,
     to_serde, validate, with_id,

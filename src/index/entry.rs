@@ -5,9 +5,9 @@
 
 use super::definition::{Index, IndexField};
 use crate::document::order_key::{self, Direction};
-use crate::document::{FieldPath, MAX_KEY_BYTES};
+use crate::document::{FieldPath, MAX_KEY_BYTES, json_line};
 use crate::filter::walk::{LeafArrays, Walk};
-use bson::{RawBsonRef, RawDocument};
+use bson::{RawBsonRef, RawDocument, doc};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 
@@ -129,11 +129,16 @@ pub(crate) fn fields_bytes(fields: &[IndexField], key: &[u8]) -> usize {
 
 /// The values of a key, for people.
 pub(crate) fn values_shown(fields: &[IndexField], mut key: &[u8]) -> String {
-    let values = fields.iter().map(|field| {
-        let value = order_key::decode(&mut key, field.direction);
-        value.map_or_else(|_| "?".to_owned(), |value| value.to_string())
-    });
-    values.collect::<Vec<_>>().join(", ")
+    let value = |field: &IndexField| value_shown(&mut key, field.direction).unwrap_or_else(|| "?".to_owned());
+    fields.iter().map(value).collect::<Vec<_>>().join(", ")
+}
+
+/// The value at the front of a key, for people; moves `key` behind it.
+pub(crate) fn value_shown(key: &mut &[u8], direction: Direction) -> Option<String> {
+    let value = order_key::decode(key, direction).ok()?;
+    // As a field, for JSON is written of documents.
+    let json = json_line(&doc! { "": value });
+    Some(json.strip_prefix("{\"\":")?.strip_suffix('}')?.to_owned())
 }
 
 /// Whether a key is made of all fields and nothing else.

@@ -25,9 +25,6 @@ use crate::sync::{SPIN_LIMIT, prefetch, spin_loop};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
-/// Of a value that is longer, somebody looks at these first.
-const FIRST_BYTES: usize = 12;
-
 /// See the module.
 pub(crate) struct Record {
     head: AtomicPtr<Version>,
@@ -155,19 +152,14 @@ impl Record {
         let _ = self.swing_head(Head::undecided(version), Head::settled(version));
     }
 
-    /// Has the newest version near, for whoever looks at it soon.
+    /// Has the newest version near, for whoever looks at it soon, and so many bytes of its value: they may be in the next line.
     #[inline]
-    pub(crate) fn prefetch_newest(&self) {
+    pub(crate) fn prefetch_newest(&self, value_bytes: usize) {
         if let Ok(newest) = self.head() {
             prefetch(newest);
-        }
-    }
-
-    /// The same, with the first bytes of its value: they may be in the next line.
-    pub(crate) fn prefetch_newest_value(&self) {
-        if let Ok(newest) = self.head() {
-            prefetch(newest);
-            prefetch(newest.cast::<u8>().wrapping_add(size_of::<Version>() + FIRST_BYTES));
+            if value_bytes > 0 {
+                prefetch(newest.cast::<u8>().wrapping_add(size_of::<Version>() + value_bytes));
+            }
         }
     }
 

@@ -18,6 +18,9 @@ use std::ops::Bound;
 #[derive(Clone)]
 pub(crate) struct Snapshot(Registration);
 
+/// Whoever looks at a value that is longer looks at these first.
+const FIRST_BYTES: usize = 12;
+
 /// A value as a snapshot sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'s> {
@@ -77,7 +80,7 @@ impl Snapshot {
     ) -> SmallVec<[Option<Seen<'s>>; FETCHED_TOGETHER]> {
         let guard = epoch::pin();
         let records = space.records().get_each(keys, &guard);
-        records.iter().flatten().for_each(|record| record.prefetch_newest_value());
+        records.iter().flatten().for_each(|record| record.prefetch_newest(FIRST_BYTES));
         let visible = |record: Option<&Node<Record>>| record?.visible(self.position(), &guard).ok().flatten();
         let found: SmallVec<[_; FETCHED_TOGETHER]> =
             records.into_iter().map(|record| self.keep(visible(record)?)).collect();
@@ -188,7 +191,7 @@ impl<'s, W: Tally> Scan<'s, W> {
             met.push((key, record));
             met.len() < batch
         });
-        met.iter().for_each(|(_, record)| record.prefetch_newest());
+        met.iter().for_each(|(_, record)| record.prefetch_newest(0));
         self.fetched.reserve(met.len());
         for (key, record) in &met {
             let visible = record.visible_told(snapshot.position(), &guard, tally).ok().flatten();

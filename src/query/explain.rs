@@ -2,12 +2,13 @@
 
 use super::meter::{Meter, Step};
 use super::plan::{Access, Plan, Walk};
-use crate::document::order_key::{Direction, decode};
-use crate::document::raw_to_json;
+use crate::document::json_line;
+use crate::document::order_key::Direction;
 use crate::filter::write::write;
 use crate::index::definition::Index;
+use crate::index::entry;
 use crate::map::Towards;
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{Bson, Document, doc};
 use std::fmt;
 
 /// Ranges that are shown one by one.
@@ -54,7 +55,7 @@ impl Explanation {
         let mut root = access(&plan.access, meter, versions);
         if !plan.residual.is_empty() {
             let conditions = plan.residual.iter().map(|&at| Bson::Document(write(&plan.conditions()[at])));
-            let detail = shortened(shown(&doc! { "$and": conditions.collect::<Vec<_>>() }), SHOWN_MAX);
+            let detail = shortened(json_line(&doc! { "$and": conditions.collect::<Vec<_>>() }), SHOWN_MAX);
             root = step("filter", detail, meter.reading_of(Step::Filter), vec![root]);
         }
         if let Some(order) = plan.order.as_ref().filter(|_| plan.is_sorted) {
@@ -228,10 +229,7 @@ fn value_before(rest: &[u8], direction: Direction) -> Option<String> {
 }
 
 fn value(rest: &mut &[u8], direction: Direction) -> Option<String> {
-    let value = decode(rest, direction).ok()?;
-    // As a field, for JSON is written of documents.
-    let json = shown(&doc! { "": value });
-    Some(shortened(json.strip_prefix("{\"\":")?.strip_suffix('}')?.to_owned(), VALUE_SHOWN_MAX))
+    entry::value_shown(rest, direction).map(|value| shortened(value, VALUE_SHOWN_MAX))
 }
 
 /// The beginning of a long text, and how long it is.
@@ -240,11 +238,4 @@ fn shortened(text: String, max: usize) -> String {
         Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
         None => text,
     }
-}
-
-fn shown(document: &Document) -> String {
-    let mut json = Vec::new();
-    let written = RawDocumentBuf::try_from(document).is_ok_and(|raw| raw_to_json(&raw, &mut json).is_ok());
-    let text = String::from_utf8(json).ok().filter(|_| written);
-    text.unwrap_or_else(|| document.to_string())
 }

@@ -1,7 +1,7 @@
 //! How a query is answered.
 
 use super::order::Order;
-use super::ranges::{KeyRange, conditions};
+use super::ranges::{IndexRanges, KeyRange, conditions};
 use super::request::Query;
 use super::view::View;
 use crate::filter::tree::Node;
@@ -53,6 +53,13 @@ pub(super) struct Walk {
     pub(super) limited: usize,
     /// How many entries are expected.
     pub(super) entries: f64,
+}
+
+impl Walk {
+    pub(super) fn of(found: IndexRanges, towards: Towards, are_several: bool, entries: f64) -> Walk {
+        let IndexRanges { points, limited, are_joined, .. } = found;
+        Walk { ranges: found.into_shared(), towards, are_several, are_joined, points, limited, entries }
+    }
 }
 
 /// See the module.

@@ -120,10 +120,11 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             });
         let (index, found) = found?;
         let order = Some(Order::of_index(&index.definition, Towards::Greater));
-        let walk = walk(&found, Towards::Greater, false, 1.0);
+        let is_met = found.is_met.clone();
+        let walk = Walk::of(found, Towards::Greater, false, 1.0);
         Some(Way {
             access: Access::Index(Arc::clone(index), walk),
-            is_met: found.is_met,
+            is_met,
             order,
             is_wanted: true,
             rows: 1.0,
@@ -181,7 +182,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             if towards == Towards::Lesser && (self.wanted.is_none() || !is_wanted) {
                 continue;
             }
-            let walk = walk(&found, towards, false, rows);
+            let walk = Walk::of(found.clone(), towards, false, rows);
             ways.push(Way {
                 access: Access::Documents(walk),
                 is_met: found.is_met.clone(),
@@ -207,7 +208,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             if !helps || towards == Towards::Lesser && !(self.wanted.is_some() && is_wanted) {
                 continue;
             }
-            let walk = walk(&found, towards, are_several, entries);
+            let walk = Walk::of(found.clone(), towards, are_several, entries);
             ways.push(Way {
                 access: Access::Index(Arc::clone(index), walk),
                 is_met: found.is_met.clone(),
@@ -272,22 +273,22 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         if !says_more || few > INTERSECTED_MAX {
             return;
         }
-        let walk = |found: &IndexRanges, several, entries| walk(found, Towards::Greater, several, entries);
+        let ranges = found.ranges.len() + found_too.ranges.len();
+        let walk = |found, several, entries| Walk::of(found, Towards::Greater, several, entries);
         let documents = self.collection.records().len().max(1) as f64;
         let both = few * more / documents;
         ways.push(Way {
             access: Access::Intersection(
                 Arc::clone(two),
-                walk(&found_too, several_too, more),
-                vec![(Arc::clone(one), walk(&found, several, few))],
+                walk(found_too, several_too, more),
+                vec![(Arc::clone(one), walk(found, several, few))],
             ),
             is_met: smallvec![false; self.conditions.len()],
             order: None,
             is_wanted: self.wanted.is_none(),
             rows: both,
             row_cost: FETCHED,
-            first_cost: ENTRY * 1.5 * (few + more)
-                + RANGE * (found.ranges.len() + found_too.ranges.len()) as f64,
+            first_cost: ENTRY * 1.5 * (few + more) + RANGE * ranges as f64,
         });
     }
 
@@ -360,19 +361,6 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             results: taken.map_or(results, |taken| results.min(taken)),
             cost: way.first_cost + needed * way.row_cost + sorting,
         }
-    }
-}
-
-fn walk(found: &IndexRanges, towards: Towards, are_several: bool, entries: f64) -> Walk {
-    let IndexRanges { points, limited, are_joined, .. } = *found;
-    Walk {
-        ranges: found.ranges.as_slice().into(),
-        towards,
-        are_several,
-        are_joined,
-        points,
-        limited,
-        entries,
     }
 }
 

@@ -11,7 +11,7 @@
 use super::estimate::expected_entries;
 use super::plan::{Access, Plan, Walk, residual};
 use super::planner::{Planner, has_several, id_index, is_whole_for};
-use super::ranges::{self, IndexRanges, conditions};
+use super::ranges::{self, conditions};
 use super::request::{Query, QueryError};
 use super::view::View;
 use crate::index::set::{Indexes, Kept};
@@ -223,10 +223,7 @@ impl Template {
                 return None;
             }
         }
-        let (towards, are_several) = (walk.towards, walk.are_several);
-        let IndexRanges { points, limited, are_joined, .. } = found;
-        let ranges = found.into_shared();
-        let walk = Walk { ranges, towards, are_several, are_joined, points, limited, entries };
+        let walk = Walk::of(found, walk.towards, walk.are_several, entries);
         Some(match kept {
             Some(kept) => Access::Index(Arc::clone(kept), walk),
             None => Access::Documents(walk),

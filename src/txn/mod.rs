@@ -86,30 +86,37 @@ impl<'s> Txn<'s> {
 
     /// The value under `key`: the transaction's own write, or what its isolation lets it see.
     pub(crate) fn get<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
-        if self.isolation == Isolation::Serializable && self.writes.get(space, key).is_none() {
-            self.reads.borrow_mut().add_key(space, key);
-        }
-        self.peek(space, key)
+        self.own(space, key).unwrap_or_else(|| {
+            if self.isolation == Isolation::Serializable {
+                self.reads.borrow_mut().add_key(space, key);
+            }
+            self.committed(space, key)
+        })
     }
 
     /// The same, for whoever notes himself what depends on it.
     pub(crate) fn peek<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
-        if let Some(write) = self.writes.get(space, key) {
-            return write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) });
-        }
+        self.own(space, key).unwrap_or_else(|| self.committed(space, key))
+    }
+
+    /// The value under `key`: the transaction's own write, or what is committed now, whatever its isolation.
+    pub(crate) fn get_newest<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
+        self.own(space, key).unwrap_or_else(|| newest_based(self.end(), space, key, found))
+    }
+
+    /// What the transaction's own write of `key` leaves there, if there is one.
+    fn own<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Option<Found<'t>>> {
+        let write = self.writes.get(space, key)?;
+        Some(write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) }))
+    }
+
+    /// What others have committed under `key`, as the isolation lets it be seen.
+    fn committed<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
         if self.isolation == Isolation::ReadCommitted {
             return newest_based(self.end(), space, key, found);
         }
         let seen = self.snapshot.get(space, key)?;
         Some(Found { lsn: Some(seen.lsn), value: Cow::Borrowed(seen.value) })
-    }
-
-    /// The value under `key`: the transaction's own write, or what is committed now, whatever its isolation.
-    pub(crate) fn get_newest<'t>(&'t self, space: &'s Space, key: &[u8]) -> Option<Found<'t>> {
-        match self.writes.get(space, key) {
-            Some(write) => write.value().map(|value| Found { lsn: None, value: Cow::Borrowed(value) }),
-            None => newest_based(self.end(), space, key, found),
-        }
     }
 
     /// The entries of a range.

@@ -264,6 +264,23 @@ fn keys(document: &Document, sort: &[(&str, bool)]) -> Vec<Vec<u8>> {
     sort.iter().map(key).collect()
 }
 
+/// A store that keeps some history, with documents under the ids from 0 on, and what it holds of them.
+pub(super) fn store(
+    documents: Vec<Document>,
+    indexes: Vec<Index>,
+) -> (Database, Collection, BTreeMap<i32, Document>) {
+    let db = Builder::new().retain_history_bytes(1 << 20).open().unwrap();
+    let towns = db.collection("towns").unwrap();
+    for (number, index) in indexes.into_iter().enumerate() {
+        towns.create_index(index.named(format!("index {number}"))).unwrap();
+    }
+    let mut model = BTreeMap::new();
+    for (id, document) in (0..).zip(documents) {
+        put(&towns, &mut model, id, document);
+    }
+    (db, towns, model)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
@@ -274,15 +291,7 @@ proptest! {
         indexes in vec(index(), 0..4),
         queries in vec(asked(), 1..6),
     ) {
-        let db = Builder::new().retain_history_bytes(1 << 20).open().unwrap();
-        let towns = db.collection("towns").unwrap();
-        for (number, index) in indexes.into_iter().enumerate() {
-            towns.create_index(index.named(format!("index {number}"))).unwrap();
-        }
-        let mut model = BTreeMap::new();
-        for (id, document) in (0..).zip(documents) {
-            put(&towns, &mut model, id, document);
-        }
+        let (db, towns, mut model) = store(documents, indexes);
         let (before, old) = (db.snapshot().unwrap(), model.clone());
         let mut between = Vec::new();
         for (id, document) in changed.clone() {

@@ -1,14 +1,13 @@
 //! Prepared queries: with whatever values, and whatever comes between, they give what the same query gives that is made anew.
 
-use super::differential::{document, index, path, put, value};
+use super::differential::{self, document, index, path, put, value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use skipstone::bson::{Bson, doc};
 use skipstone::{
-    Builder, Collection, Database, Error, Filter, FilterError, Index, Isolation, Operand, Patch,
-    PreparedQuery, Query, QueryError, TransactionOptions, element, field, param,
+    Collection, Database, Error, Filter, FilterError, Index, Isolation, Operand, Patch, PreparedQuery, Query,
+    QueryError, TransactionOptions, element, field, param,
 };
-use std::collections::BTreeMap;
 
 /// A filter, once with parameters and once with values in their place.
 type Shape = Vec<(&'static str, u8, bool)>;
@@ -69,15 +68,7 @@ proptest! {
         limit in proptest::option::of(0..6_u64),
         values in vec(vec(value(), 3..4), 1..6),
     ) {
-        let db = Builder::new().retain_history_bytes(1 << 20).open().unwrap();
-        let towns = db.collection("towns").unwrap();
-        for (number, index) in indexes.into_iter().enumerate() {
-            towns.create_index(index.named(format!("index {number}"))).unwrap();
-        }
-        let mut model = BTreeMap::new();
-        for (id, document) in (0..).zip(documents) {
-            put(&towns, &mut model, id, document);
-        }
+        let (db, towns, mut model) = differential::store(documents, indexes);
         let open = ordered(Query::new(filter(&shape, param)), &sort, limit);
         let prepared = towns.prepare(open).unwrap();
         let both = |values: &[Bson]| {

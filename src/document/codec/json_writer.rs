@@ -174,3 +174,12 @@ fn write_date(date: DateTime, out: &mut Vec<u8>) -> Result<(), DocumentError> {
     out.push(b'}');
     Ok(())
 }
+
+/// A document as a line of JSON, for people; what is too deep for that is shown all the same.
+pub(crate) fn json_line(document: &bson::Document) -> String {
+    let mut json = Vec::new();
+    let written =
+        bson::RawDocumentBuf::try_from(document).is_ok_and(|raw| raw_to_json(&raw, &mut json).is_ok());
+    let text = String::from_utf8(json).ok().filter(|_| written);
+    text.unwrap_or_else(|| document.to_string())
+}

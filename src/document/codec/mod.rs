@@ -16,6 +16,7 @@ pub use id_field::{ID_FIELD, take_or_generate_id, with_id};
 pub use into_document::{IntoDocument, Json, Serde};
 pub use json_reader::json_to_raw;
 use json_reader::json_value_to_raw;
+pub(crate) use json_writer::json_line;
 pub use json_writer::raw_to_json;
 pub use limits::Limits;
 pub(super) use serde_codec::refuse as refuse_bson;
