@@ -17,7 +17,7 @@ use crate::log::seal::{Salt, Session};
 use crate::log::segment::{Geometry, Segments};
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
-use crate::options::Compression;
+use crate::options::{Compression, Retention};
 use crate::sync::{Arc, Mutex, lock};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -120,6 +120,7 @@ fn manifest_of(position: Lsn, tree: Tree) -> Manifest {
         extent_pages: 9,
         extents: 1,
         compression: Compression::None,
+        retention: Retention::new(),
         map: None,
         trees: vec![tree],
     }

@@ -108,6 +108,15 @@ impl Retention {
         self.time = time;
         self
     }
+
+    /// The time in whole milliseconds, no less than it is.
+    pub(crate) fn time_ms(&self) -> u64 {
+        u64::try_from(self.time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Retention::new()
+    }
 }
 
 /// A moment of a store's past: a position, or a time.

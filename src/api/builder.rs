@@ -89,7 +89,7 @@ impl Builder {
     /// Costs the memory of the versions that are kept, which go when the store is closed; and on the disk the log, which is kept for as long, also from
     /// before the store was opened.
     pub fn retain_history_bytes(mut self, bytes: u64) -> Builder {
-        self.0.retention.bytes = bytes;
+        self.0.retention.get_or_insert_default().bytes = bytes;
         self
     }
 
@@ -98,7 +98,7 @@ impl Builder {
     /// The store looks at the clock once a second, so up to a second more is kept; of hours and more, up to a 256th of the time. While the clock is set back nothing grows old; when it is
     /// set forward, what has grown old by that goes.
     pub fn retain_history_for(mut self, time: Duration) -> Builder {
-        self.0.retention.time = time;
+        self.0.retention.get_or_insert_default().time = time;
         self
     }
 

@@ -40,6 +40,16 @@ pub(super) fn take(pages: &Pages, manifest: &Manifest, set: &mut PageSet) -> Res
     read(pages, manifest, |link, _| walk::take(source, set, link))
 }
 
+/// The pages that are in use, as the map of a checkpoint says.
+pub(crate) fn used(pages: &Pages, manifest: &Manifest) -> Result<PageSet, CheckpointError> {
+    let mut map = Vec::new();
+    read(pages, manifest, |_, part| {
+        map.extend_from_slice(part);
+        Ok(())
+    })?;
+    Ok(PageSet::from_bytes(&map))
+}
+
 /// Adds the pages of the map to those that the trees lead to; the map must say the same.
 pub(crate) fn check(pages: &Pages, manifest: &Manifest, used: &mut PageSet) -> Result<(), CheckpointError> {
     let (mut links, mut map) = (Vec::new(), Vec::new());

@@ -6,7 +6,7 @@ use super::manifest::Manifest;
 use super::page_set::PageSet;
 use super::pages::Pages;
 use super::seal::Binding;
-use super::walk::{Entry, Fault, Visit, walk_tree};
+use super::walk::{Entry, Fault, Visit, walk_apart, walk_tree};
 use crate::io::Device;
 use crate::sync::Arc;
 use rayon::ThreadPoolBuilder;
@@ -68,5 +68,18 @@ pub(crate) fn load<V: FnMut(Entry<'_>)>(
         }
         free_map::check(pages, manifest, &mut used)?;
         Ok(used)
+    })
+}
+
+/// Hands out the entries of an older checkpoint, in the same way, but for those on pages that are `known`, and on what only such pages lead to.
+pub(crate) fn load_apart<V: FnMut(Entry<'_>)>(
+    pages: &Pages,
+    manifest: &Manifest,
+    known: &PageSet,
+    begin: impl Fn(u32, usize) -> V + Sync,
+) -> Result<(), CheckpointError> {
+    let load = Load(begin);
+    overlapping(pages, || {
+        manifest.trees.iter().try_for_each(|tree| walk_apart((pages, manifest.position), tree, known, &load))
     })
 }

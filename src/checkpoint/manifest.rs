@@ -1,7 +1,7 @@
 //! The manifest: the one file that makes pages a checkpoint.
 //!
-//! It is written last, under a name of its own with a number that grows, and the one before is removed when it has been read back. So there
-//! is always a whole one, and the pages and the log that it needs are there: what is no longer needed is given up after that.
+//! It is written last, under a name of its own with a number that grows, and those before that nobody needs are removed when it has been read back. So there
+//! is always a whole one; and as long as a manifest is there, so are the pages and the log behind it: what is no longer needed is given up after that.
 
 use super::error::CheckpointError;
 use super::page::{LINK_BYTES, Link};
@@ -15,11 +15,14 @@ use crate::log::frame::SessionNumber;
 use crate::log::reader::Start;
 use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
-use crate::options::Compression;
+use crate::options::{Compression, Retention};
 use std::ops::Range;
+use std::time::Duration;
 
 const MAGIC: &[u8; 8] = b"SKIPMANI";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// The first version, which says nothing of the past.
+const WITHOUT_RETENTION: u32 = 1;
 const PREFIX: &str = "manifest-";
 /// What a manifest is called until it is whole.
 pub(crate) const UNFINISHED_NAME: &str = "manifest.new";
@@ -87,6 +90,8 @@ pub(crate) struct Manifest {
     pub(crate) extents: u64,
     /// How the pages of the last checkpoint were compressed, and those of the next are if nobody says otherwise.
     pub(crate) compression: Compression,
+    /// How much of the past is kept, and goes on being kept if nobody says otherwise.
+    pub(crate) retention: Retention,
     /// Where the free map begins; none if no page is in use.
     pub(crate) map: Option<Link>,
     pub(crate) trees: Vec<Tree>,
@@ -135,6 +140,8 @@ impl Manifest {
             &u32::try_from(self.trees.len()).expect("keyspaces have numbers of 32 bits").to_le_bytes(),
         );
         out.extend_from_slice(&self.timeline);
+        out.extend_from_slice(&self.retention.bytes.to_le_bytes());
+        out.extend_from_slice(&self.retention.time_ms().to_le_bytes());
         for tree in &self.trees {
             out.extend_from_slice(&tree.space.to_le_bytes());
             out.extend_from_slice(&tree.root.map_or(0, |root| u32::from(root.height)).to_le_bytes());
@@ -156,7 +163,7 @@ impl Manifest {
         }
         let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(cut_off)?;
         let senseless = BadManifest::Damaged("says what no version of this program writes");
-        if version < VERSION || [&head[13..16], &head[76..80]].concat() != [0; 7] {
+        if version < WITHOUT_RETENTION || [&head[13..16], &head[76..80]].concat() != [0; 7] {
             return Err(senseless);
         }
         let body_bytes = u32::from_le_bytes(head[72..76].try_into().expect("four bytes"));
@@ -171,7 +178,7 @@ impl Manifest {
         let mut body = body.to_vec();
         open_body(head, &mut body, binding)?;
         let mut cursor = Cursor::new(&body);
-        let manifest = Manifest::decode_fields(&mut cursor).ok_or(cut_off)?;
+        let manifest = Manifest::decode_fields(&mut cursor, version).ok_or(cut_off)?;
         let is_sound =
             [manifest.log_from, manifest.position].iter().all(|lsn| Lsn::read(lsn.get()).is_some())
                 && manifest.log_from <= manifest.position
@@ -184,7 +191,7 @@ impl Manifest {
         if is_sound { Ok(manifest) } else { Err(senseless) }
     }
 
-    fn decode_fields(cursor: &mut Cursor<'_>) -> Option<Manifest> {
+    fn decode_fields(cursor: &mut Cursor<'_>, version: u32) -> Option<Manifest> {
         let number = cursor.u64()?;
         let (position, log_from) = (Lsn::new(cursor.u64()?), Lsn::new(cursor.u64()?));
         let time = cursor.u64()?;
@@ -197,6 +204,10 @@ impl Manifest {
             .find(|known| compression_code(*known) == code)?;
         let session = Session { number: session, salt: Salt(cursor.take(16)?.try_into().ok()?) };
         let (count, timeline) = (cursor.u32()?, cursor.take(16)?.try_into().ok()?);
+        let retention = match version {
+            WITHOUT_RETENTION => Retention::new(),
+            _ => Retention { bytes: cursor.u64()?, time: retained_time(cursor.u64()?) },
+        };
         let mut trees = Vec::new();
         for _ in 0..count {
             let (space, height) = (cursor.u32()?, u8::try_from(cursor.u32()?).ok()?);
@@ -214,6 +225,7 @@ impl Manifest {
             extent_pages,
             extents,
             compression,
+            retention,
             map,
             trees,
         })
@@ -244,6 +256,10 @@ impl Manifest {
         file.write_durable(0, &[&bytes])?;
         Ok(Unpublished { number: self.number, bytes })
     }
+}
+
+fn retained_time(ms: Millis) -> Duration {
+    if ms == Millis::MAX { Duration::MAX } else { Duration::from_millis(ms) }
 }
 
 fn compression_code(compression: Compression) -> u16 {
@@ -306,8 +322,7 @@ pub(crate) fn read(device: &dyn Device, number: u64, binding: &Binding) -> Resul
     Ok(manifest)
 }
 
-/// The store's checkpoint, if it has one: the last manifest. One before it is there only until the last one has been read back, and good until
-/// then; so it serves if the last one is damaged.
+/// The store's checkpoint, if it has one: the last manifest. One before it is good as long as it is there; so it serves if the last one is damaged.
 pub(crate) fn find(device: &dyn Device, binding: &Binding) -> Result<Option<Manifest>, CheckpointError> {
     let mut damaged = Vec::new();
     match find_past(device, binding, &mut damaged)? {
@@ -333,11 +348,31 @@ pub(crate) fn find_past(
     Ok(None)
 }
 
-/// Removes every manifest but this one: from then on what only they need may be given up.
-pub(crate) fn remove_others(device: &dyn Device, keep: Option<u64>) -> Result<(), IoError> {
+/// The manifests before this one, the oldest first.
+pub(crate) fn before(
+    device: &dyn Device,
+    last: &Manifest,
+    binding: &Binding,
+) -> Result<Vec<Result<Manifest, CheckpointError>>, IoError> {
+    let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
+    numbers.retain(|number| *number < last.number);
+    numbers.sort_unstable();
+    let read = |number| {
+        let manifest = read(device, number, binding)?;
+        let is_before = manifest.position <= last.position
+            && manifest.timeline == last.timeline
+            && manifest.extent_pages == last.extent_pages;
+        let other = || damaged(&file_name(number), "is not of the history of the last one");
+        if is_before { Ok(manifest) } else { Err(other()) }
+    };
+    Ok(numbers.into_iter().map(read).collect())
+}
+
+/// Removes every manifest but these: from then on what only they need may be given up.
+pub(crate) fn remove_others(device: &dyn Device, keep: &[u64]) -> Result<(), IoError> {
     let mut names = device.list()?;
     names.retain(|name| {
-        name == UNFINISHED_NAME || parse_file_name(name).is_some_and(|number| Some(number) != keep)
+        name == UNFINISHED_NAME || parse_file_name(name).is_some_and(|number| !keep.contains(&number))
     });
     names.iter().try_for_each(|name| device.remove(name))
 }
@@ -376,6 +411,7 @@ mod tests {
             extent_pages: 8,
             extents: 4,
             compression: Compression::Lz4,
+            retention: Retention { bytes: 1 << 20, time: Duration::MAX },
             map: Some(page),
             trees: vec![Tree::empty(0), Tree { space: 4, root: Some(root), entries: 77 }],
         }

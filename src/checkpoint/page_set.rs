@@ -66,6 +66,16 @@ impl PageSet {
         bytes
     }
 
+    /// Reads what [`PageSet::to_bytes`] made.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> PageSet {
+        let word = |bytes: &[u8]| {
+            let mut word = [0; size_of::<u64>()];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        };
+        PageSet(bytes.chunks(size_of::<u64>()).map(word).collect())
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.iter().map(|word| u64::from(word.count_ones())).sum()
     }

@@ -14,7 +14,7 @@ use crate::crypt::{Keyring, MasterKey};
 use crate::io::{Device, SimulatedDisk};
 use crate::log::seal::Session;
 use crate::lsn::Lsn;
-use crate::options::Compression;
+use crate::options::{Compression, Retention};
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -98,6 +98,7 @@ impl Grown {
             extent_pages: EXTENT_PAGES,
             extents: self.pages.extents_of(&self.used),
             compression: Compression::None,
+            retention: Retention::new(),
             map: self.map,
             trees: vec![self.tree],
         }

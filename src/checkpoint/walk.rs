@@ -85,7 +85,20 @@ pub(crate) fn walk_tree(
     visitor: &impl Visit,
 ) -> Result<u64, CheckpointError> {
     let source = Source { pages, space: tree.space, position };
-    tree.root.map_or(Ok(0), |root| Walk { source, visitor, used: Mutex::new(used) }.run(tree, root))
+    tree.root
+        .map_or(Ok(0), |root| Walk { source, visitor, used: Mutex::new(used), known: None }.run(tree, root))
+}
+
+/// Walks one tree of an older checkpoint, without the pages that are `known`, and what they lead to.
+pub(crate) fn walk_apart(
+    (pages, position): (&Pages, Lsn),
+    tree: &Tree,
+    known: &PageSet,
+    visitor: &impl Visit,
+) -> Result<(), CheckpointError> {
+    let Some(root) = tree.root else { return Ok(()) };
+    let (source, mut used) = (Source { pages, space: tree.space, position }, PageSet::default());
+    Walk { source, visitor, used: Mutex::new(&mut used), known: Some(known) }.run(tree, root).map(drop)
 }
 
 struct Walk<'a, V> {
@@ -93,9 +106,11 @@ struct Walk<'a, V> {
     visitor: &'a V,
     /// Every page is taken before what is in it is handed on: what many links lead to is not read many times.
     used: Mutex<&'a mut PageSet>,
+    /// Pages that are left out.
+    known: Option<&'a PageSet>,
 }
 
-/// A page of one level, and the least key that may be below it. One that cannot be read is none, and keeps its place.
+/// A page of one level, and the least key that may be below it. One that cannot be read, or is left out, is none, and keeps its place.
 struct Span {
     low: Box<[u8]>,
     page: Option<Link>,
@@ -159,9 +174,10 @@ impl<V: Visit> Walk<'_, V> {
         Ok(level)
     }
 
-    /// Marks the pages of a level as used; those that cannot be are not looked at.
+    /// Marks the pages of a level as used; those that cannot be are not looked at, nor those that are left out.
     fn take_all(&self, level: &mut [Span]) -> Result<(), CheckpointError> {
         for index in 0..level.len() {
+            level[index].page = level[index].page.filter(|page| !self.leaves_out(page.page));
             let taken = level[index].page.map_or(Ok(()), |page| self.take(page));
             if let Err(error) = taken {
                 self.fault(error, level, index)?;
@@ -169,6 +185,10 @@ impl<V: Visit> Walk<'_, V> {
             }
         }
         Ok(())
+    }
+
+    fn leaves_out(&self, page: PageId) -> bool {
+        self.known.is_some_and(|known| known.contains(page))
     }
 
     fn take(&self, page: Link) -> Result<(), CheckpointError> {

@@ -10,6 +10,7 @@
 //!
 //! A change of the data key (`rotation`) is a checkpoint for which every key counts as changed.
 
+use super::anchors::{self, ANCHORS_MAX, Anchor, Origin, position_of, start_of};
 use super::config::Config;
 use super::error::RotateKeyError;
 use super::history::History;
@@ -61,7 +62,9 @@ pub(super) struct Kept {
     pub(super) pages: Arc<Pages>,
     pub(super) used: PageSet,
     /// None before the first one.
-    pub(super) manifest: Option<Manifest>,
+    pub(super) manifest: Origin,
+    /// What the next opening has the past from, the oldest first.
+    anchors: Vec<Anchor>,
     /// The pages of an attempt whose manifest may be on the disk, whatever the directory shows: its naming failed, or reading it back. They are left
     /// alone until a later manifest is there for certain.
     doubtful: PageSet,
@@ -80,8 +83,8 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn new(
         pages: Pages,
-        used: PageSet,
-        manifest: Option<Manifest>,
+        (used, manifest): (PageSet, Origin),
+        anchors: Vec<Anchor>,
         rotation: Option<Rotation>,
     ) -> Kept {
         let next_number = manifest.as_ref().map_or(1, |manifest| manifest.number + 1);
@@ -89,6 +92,7 @@ impl Kept {
             pages: Arc::new(pages),
             used,
             manifest,
+            anchors,
             doubtful: PageSet::default(),
             page_pins: Vec::new(),
             log_pins: Vec::new(),
@@ -99,11 +103,11 @@ impl Kept {
     }
 
     pub(super) fn start(&self) -> Start {
-        self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
+        start_of(&self.manifest)
     }
 
     pub(super) fn position(&self) -> Lsn {
-        self.manifest.as_ref().map_or(Lsn::ZERO, |manifest| manifest.position)
+        position_of(&self.manifest)
     }
 
     /// The pages that the last checkpoint does not use, and that are left alone all the same.
@@ -111,19 +115,24 @@ impl Kept {
         self.page_pins.retain(is_pinned);
         let mut held = self.doubtful.clone();
         self.page_pins.iter().for_each(|pages| held.add_all(pages));
+        self.anchors.iter().for_each(|anchor| held.add_all(&anchor.used));
         held
     }
 
     /// From where on the log is to stay.
     fn log_held(&mut self) -> Lsn {
         self.log_pins.retain(is_pinned);
-        self.log_pins.iter().fold(self.start().lsn, |from, pin| from.min(**pin))
+        let pinned = self.log_pins.iter().fold(self.start().lsn, |from, pin| from.min(**pin));
+        self.anchors.iter().fold(pinned, |from, anchor| from.min(start_of(&anchor.origin).lsn))
     }
 
     /// Removes manifests and extents that are no longer needed, and what an attempt that failed left behind; after that the pages that are
     /// neither in use nor held may be written over.
     fn remove_leftovers(&mut self, device: &dyn Device) -> Result<(), CheckpointError> {
-        manifest::remove_others(device, self.manifest.as_ref().map(|manifest| manifest.number))?;
+        let anchored = self.anchors.iter().map(|anchor| &anchor.origin);
+        let numbers: Vec<u64> =
+            anchored.chain([&self.manifest]).flatten().map(|manifest| manifest.number).collect();
+        manifest::remove_others(device, &numbers)?;
         let held = self.held();
         let extents = self.pages.extents_of(&self.used).max(self.pages.extents_of(&held));
         Ok(self.pages.remove_extents_from(extents)?)
@@ -216,10 +225,12 @@ impl Checkpointer {
         log_end.load().get() - position.get()
     }
 
-    /// Whether another compression was asked for than the last checkpoint has, which is where the next opening knows it from.
-    pub(super) fn is_compression_new(&self) -> bool {
-        let last = lock(&self.kept).manifest.as_ref().map(|last| last.compression);
-        self.compression.is_some_and(|wanted| wanted != last.unwrap_or_default())
+    /// Whether another setting holds than the last checkpoint has, which is where the next opening knows it from.
+    pub(super) fn are_settings_new(&self, history: &History) -> bool {
+        let kept = lock(&self.kept);
+        let last = kept.manifest.as_ref().map(|last| (last.compression, last.retention));
+        let (compression, retention) = last.unwrap_or_default();
+        self.compression.is_some_and(|wanted| wanted != compression) || history.retention() != retention
     }
 
     /// The last checkpoint that this process took, and why the last attempt failed, if it did.
@@ -293,7 +304,7 @@ impl Checkpointer {
         (store, history): (&Store, &History),
         log: &Log,
     ) -> Result<Checkpoint, CheckpointError> {
-        let taken = self.take(kept, store, log);
+        let taken = self.take(kept, (store, history), log);
         // Whether it was taken or not: what is not needed leaves its room to the log. What cannot be given up now is the next time.
         let given_up = self.give_up(kept, history, log);
         let mut last = lock(&self.last);
@@ -303,7 +314,12 @@ impl Checkpointer {
         taken
     }
 
-    fn take(&self, kept: &mut Kept, store: &Store, log: &Log) -> Result<Checkpoint, CheckpointError> {
+    fn take(
+        &self,
+        kept: &mut Kept,
+        (store, history): (&Store, &History),
+        log: &Log,
+    ) -> Result<Checkpoint, CheckpointError> {
         let started = Instant::now();
         kept.remove_leftovers(&*self.device)?;
         let (snapshot, log_start) = choose_position(store, log, kept.start());
@@ -337,6 +353,7 @@ impl Checkpointer {
             extent_pages: kept.pages.extent_pages(),
             extents: kept.pages.extents_of(&written.used),
             compression,
+            retention: history.retention(),
             map: written.map,
             trees,
         };
@@ -366,15 +383,22 @@ impl Checkpointer {
             return Err(error);
         }
         kept.grown = manifest.position.get() - kept.position().get();
-        (kept.used, kept.manifest, kept.doubtful) = (written.used, Some(manifest), PageSet::default());
+        kept.doubtful = PageSet::default();
+        let used = std::mem::replace(&mut kept.used, written.used);
+        let origin = kept.manifest.replace(manifest);
+        kept.anchors.push(Anchor { origin, used });
         Ok(())
     }
 
-    /// Gives up what the last checkpoint does not need: older manifests, pages, log and data keys.
+    /// Gives up what neither the last checkpoint needs nor the past that is kept: older manifests, pages, log and data keys.
     fn give_up(&self, kept: &mut Kept, history: &History, log: &Log) -> Result<(), CheckpointError> {
+        let kept_from = history.log_kept_from(log);
+        let (last, position) = (kept.position(), |anchor: &Anchor| position_of(&anchor.origin));
+        anchors::give_up(&mut kept.anchors, position, last, kept_from);
+        kept.anchors.truncate(ANCHORS_MAX);
         kept.remove_leftovers(&*self.device)?;
         let segments = log.segments();
-        let readable_from = kept.log_held().min(history.log_kept_from(log));
+        let readable_from = kept.log_held().min(kept_from);
         let for_backups = kept.position().get().saturating_sub(self.backup_log_bytes);
         segments.recycle_before(readable_from.min(Lsn::new(for_backups)), self.spare_segments(kept, log))?;
         // What is kept of the log for backups to come needs no old key: a change of the key asks for a full one. Those under way do need it.

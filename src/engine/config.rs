@@ -23,7 +23,8 @@ pub(crate) struct Config {
     pub(crate) buffered_interval: Duration,
     pub(crate) ring_bytes: u64,
     pub(crate) segment_bytes: u64,
-    pub(crate) retention: Retention,
+    /// None: as the last checkpoint has it.
+    pub(crate) retention: Option<Retention>,
     pub(crate) retries_max: u32,
     pub(crate) sweep_interval: Duration,
     pub(crate) limits: Limits,
@@ -65,7 +66,7 @@ impl Default for Config {
             buffered_interval: Duration::from_millis(10),
             ring_bytes: 8 << 20,
             segment_bytes: 64 << 20,
-            retention: Retention::new(),
+            retention: None,
             retries_max: 10_000,
             sweep_interval: Duration::from_secs(1),
             limits: Limits::default(),

@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) binding: Binding,
     /// What the pages are good for, if a manifest is whole.
     pub(super) manifest: Option<Manifest>,
+    /// Those before it that are whole.
+    pub(super) older: Vec<Manifest>,
     /// There is a manifest, and none that is whole; or none, and the log begins too late.
     pub(super) has_lost_checkpoint: bool,
     pub(super) segments: Segments,
@@ -48,6 +50,15 @@ pub(super) fn find(
     let keys = open_keys(device, dir, &store, config)?;
     let binding = Binding::new(store.id, keys.clone());
     let (manifest, is_damaged) = find_manifest(&**device, &binding, findings)?;
+    let mut older = Vec::new();
+    if let Some(last) = &manifest {
+        for read in manifest::before(&**device, last, &binding)? {
+            match read {
+                Ok(manifest) => older.push(manifest),
+                Err(error) => findings.add_error(error.into(), Lost::Nothing)?,
+            }
+        }
+    }
     let first = manifest.as_ref().map(|manifest| store.geometry.index_of(manifest.log_from));
     let (files, remains) = find_segments(device, dir, &store, first, findings)?;
     let begins_late = manifest.is_none() && files.first_key_value().is_some_and(|(index, _)| *index > 0);
@@ -58,7 +69,15 @@ pub(super) fn find(
     }
     let segments = Segments::new(Arc::clone(device), store.id, store.geometry, files, Vec::new());
     let segments = segments.sealed_with(keys);
-    Ok(Found { store, binding, manifest, has_lost_checkpoint: is_damaged || begins_late, segments, remains })
+    Ok(Found {
+        store,
+        binding,
+        manifest,
+        older,
+        has_lost_checkpoint: is_damaged || begins_late,
+        segments,
+        remains,
+    })
 }
 
 /// One segment of a high number may make any number of them missing.
@@ -72,7 +91,8 @@ impl Found {
         findings: &mut Findings,
     ) -> Result<Option<Pages>, OpenError> {
         let Some(manifest) = &self.manifest else { return Ok(None) };
-        open_extents(device, &self.binding, (manifest.extent_pages, manifest.extents), findings).map(Some)
+        let extents = self.older.iter().fold(manifest.extents, |extents, older| extents.max(older.extents));
+        open_extents(device, &self.binding, (manifest.extent_pages, extents), findings).map(Some)
     }
 
     /// From where on the log is read; nowhere if nothing is left of it.

@@ -4,13 +4,15 @@
 //! everything is kept. Who commits reads that position, and nothing else of this: the lock here is taken by the clock's thread, by whoever asks for
 //! a time or changes the setting, and by checkpoints.
 //!
-//! Versions are kept no further back than the store was opened; the log as far back as the setting says. So what the log from before says of times is
-//! read once when that is asked for first.
+//! The past from before the opening comes from an anchor (`anchors`) and the log behind it, with the times that the log notes. Without that, versions are
+//! kept no further back than the store was opened, and the log as far back as the setting says; what that says of times is read once when it is
+//! asked for first.
 
 use super::times::{Mark, Times};
 use crate::log::Log;
 use crate::log::clock::{self, Clock, Millis, system_time};
 use crate::log::frame::Kind;
+use crate::log::reader::Frames;
 use crate::log::resume;
 use crate::lsn::Lsn;
 use crate::mvcc::store::Store;
@@ -36,6 +38,14 @@ struct State {
     has_older: bool,
 }
 
+/// What an opening found of the past.
+pub(super) struct Past {
+    /// Where the log ended.
+    pub(super) opened_at: Lsn,
+    /// What the log says of times since the first anchor; none if no past was read.
+    pub(super) marks: Option<Vec<Mark>>,
+}
+
 /// Why a time has no position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoPosition {
@@ -46,12 +56,21 @@ pub(crate) enum NoPosition {
 }
 
 impl History {
-    /// Begins where the store is now, before anybody commits. `opened_at`: where its log ended.
-    pub(super) fn begin(store: Arc<Store>, opened_at: Lsn, clock: Clock, retention: Retention) -> History {
+    /// Begins with what was there when the store was opened, before anybody commits.
+    pub(super) fn begin(
+        store: Arc<Store>,
+        past: Option<Past>,
+        clock: Clock,
+        retention: Retention,
+    ) -> History {
         let said = clock();
         // What is there was committed before the store was opened, and so before the clock was asked.
-        let times = Times::beginning(Mark { position: store.end().load(), time: said });
-        let state = State { retention, said, times, has_older: false };
+        let mut times = Times::beginning(Mark { position: store.end().load(), time: said });
+        let opened_at = past.as_ref().map_or(Lsn::ZERO, |past| past.opened_at);
+        let marks = past.and_then(|past| past.marks);
+        let has_older = marks.is_some();
+        marks.into_iter().for_each(|marks| times.put_before(marks));
+        let state = State { retention, said, times, has_older };
         let history = History { store, clock, opened_at, state: Mutex::new(state) };
         history.tick();
         history
@@ -132,9 +151,8 @@ impl State {
 
     /// From where on everything is kept for its time: none if times do not count, or if nothing is old enough to go.
     fn floor(&self, now: Millis) -> Option<Option<Lsn>> {
-        let kept = self.retention.time;
-        let kept_ms = Millis::try_from(kept.as_nanos().div_ceil(1_000_000)).unwrap_or(Millis::MAX);
-        (kept > Duration::ZERO).then(|| self.times.position_by(now.checked_sub(kept_ms)?))
+        let kept_ms = self.retention.time_ms();
+        (kept_ms > 0).then(|| self.times.position_by(now.checked_sub(kept_ms)?))
     }
 }
 
@@ -150,13 +168,7 @@ pub(super) fn marks_before(log: &Log, end: Lsn) -> Vec<Mark> {
         start,
         Some(end),
         &mut |frames| {
-            for header in frames.headers.iter().filter(|header| header.kind == Kind::Time) {
-                let time = clock::decode(frames.payload(header));
-                let last = marks.last().map_or(0, |last| last.time);
-                let mark =
-                    |time: Millis| Mark { position: header.lsn, time: time.saturating_add(1).max(last) };
-                marks.extend(time.map(mark));
-            }
+            add_marks(frames, &mut marks);
             Ok(())
         },
         |_| {},
@@ -164,6 +176,16 @@ pub(super) fn marks_before(log: &Log, end: Lsn) -> Vec<Mark> {
     // A disk that fails is noticed by whoever needs the log.
     let _ = read;
     marks
+}
+
+/// Adds what the next frames of the log say of times.
+pub(super) fn add_marks(frames: &Frames<'_>, marks: &mut Vec<Mark>) {
+    for header in frames.headers.iter().filter(|header| header.kind == Kind::Time) {
+        let time = clock::decode(frames.payload(header));
+        let last = marks.last().map_or(0, |last| last.time);
+        let mark = |time: Millis| Mark { position: header.lsn, time: time.saturating_add(1).max(last) };
+        marks.extend(time.map(mark));
+    }
 }
 
 #[cfg(test)]
@@ -191,8 +213,8 @@ mod tests {
     impl Clocked {
         fn open(clock: Clock, retention: Retention) -> Clocked {
             let time_interval = Duration::from_secs(3_600);
-            let engine =
-                Engine::open(Config { clock, time_interval, retention, ..Config::default() }).unwrap();
+            let config = Config { clock, time_interval, retention: Some(retention), ..Config::default() };
+            let engine = Engine::open(config).unwrap();
             let engine = Arc::new(engine);
             let db = Database::from_engine(Arc::clone(&engine));
             Clocked { things: db.collection("things").unwrap(), db, engine }

@@ -4,12 +4,13 @@
 //! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check` and `agreement`, and report by `finding`. `salvage`: what is
 //!   left of a damaged store, into a new one.
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
-//! - `history`, `times`: how long the past is kept, and what time it was when.
+//! - `history`, `times`: how long the past is kept, and what time it was when. `anchors`: which checkpoints are kept for it.
 //! - `logged`: what the log still says of the past.
 //! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
 mod agreement;
+mod anchors;
 pub(crate) mod backup;
 pub(crate) mod catalog;
 mod chain;
@@ -124,8 +125,10 @@ impl Engine {
         config.check()?;
         let Some(path) = config.path.clone() else {
             let end = Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN)));
-            let store = Arc::new(Store::new(end, config.retention.bytes));
-            return Ok(Engine::start(config, Recovery::default(), "none", store, None, None));
+            let retention = config.retention.unwrap_or_default();
+            let store = Arc::new(Store::new(end, retention.bytes));
+            let history = History::begin(Arc::clone(&store), None, config.clock, retention);
+            return Ok(Engine::start(config, Recovery::default(), "none", (store, history), None, None));
         };
         let opened = open::open_directory(&path, &config)?;
         Engine::open_on(opened.device, &path, config, Some(opened.lock))
@@ -140,12 +143,14 @@ impl Engine {
     ) -> Result<Engine, OpenError> {
         let files = open::open_files(&device, dir, &config)?;
         let store_file = files.store;
-        let Recovered { store, log, kept, recovery } = recovery::recover(&device, files, dir, &config)?;
-        store.begin_history();
+        let retention = files.retention;
+        let Recovered { store, log, kept, past, recovery } = recovery::recover(&device, files, dir, &config)?;
+        let store = Arc::new(store);
+        let history = History::begin(Arc::clone(&store), Some(past), config.clock, retention);
         let name = device.name();
         let checkpointer = Checkpointer::new(device, &config, kept);
         let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };
-        let engine = Engine::start(config, recovery, name, Arc::new(store), Some(disk), lock);
+        let engine = Engine::start(config, recovery, name, (store, history), Some(disk), lock);
         engine.attach_indexes();
         Ok(engine)
     }
@@ -154,11 +159,10 @@ impl Engine {
         config: Config,
         recovery: Recovery,
         device_name: &'static str,
-        store: Arc<Store>,
+        (store, history): (Arc<Store>, History),
         disk: Option<Disk>,
         lock: Option<DirLock>,
     ) -> Engine {
-        let history = History::begin(Arc::clone(&store), recovery.end, config.clock, config.retention);
         let history = Arc::new(history);
         let maintenance = Maintenance::start(&config, (&store, &history), disk.as_ref());
         Engine {
@@ -391,7 +395,7 @@ impl Engine {
             return Ok(());
         };
         let is_due = disk.checkpointer.log_grown(self.store.end()) >= CLOSING_LOG_BYTES
-            || disk.checkpointer.is_compression_new();
+            || disk.checkpointer.are_settings_new(&self.history);
         if is_due && self.failure().is_none() {
             self.checkpoint()?;
         }

@@ -1,5 +1,6 @@
 //! From a path to the files of a store: what is there, whose it is, and that nobody else has it.
 
+use super::anchors::{self, Origin, position_of, start_of};
 use super::config::Config;
 use super::descriptor;
 use super::error::OpenError;
@@ -9,7 +10,7 @@ use crate::checkpoint::manifest::{self, Manifest};
 use crate::checkpoint::pages;
 use crate::crypt::{self, Keyring, KeysError};
 use crate::io::{BLOCK, BlockFile, Device, DeviceChoice, DirLock, open_device};
-use crate::log::reader::{self, Behind, End, Frames, LogError, Start};
+use crate::log::reader::{self, Behind, End, Frames, LogError};
 use crate::log::segment::{self, BadHeader, Geometry, Segments, check_header, file_name, parse_file_name};
 use crate::lsn::Lsn;
 use crate::options::Retention;
@@ -25,13 +26,16 @@ pub(crate) struct Files {
     pub(crate) binding: Binding,
     /// What the pages are good for; none before the first checkpoint.
     pub(crate) manifest: Option<Manifest>,
+    /// Those from before it that the past can be read from, the oldest first: the log behind them is there.
+    pub(super) anchors: Vec<Origin>,
+    pub(crate) retention: Retention,
     pub(crate) segments: Arc<Segments>,
 }
 
 impl Files {
-    /// From where on the log is needed.
-    pub(super) fn log_start(&self) -> Start {
-        self.manifest.as_ref().map_or(Start::OF_LOG, Manifest::log_start)
+    /// What the log is read on from: the first anchor, or the last checkpoint.
+    pub(super) fn origin(&self) -> &Origin {
+        self.anchors.first().unwrap_or(&self.manifest)
     }
 }
 
@@ -133,8 +137,37 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
     };
     let binding = Binding::new(store.id, keys.clone());
     let manifest = manifest::find(&**device, &binding)?;
-    let segments = open_segments(device, dir, &store, (manifest.as_ref(), config))?;
-    Ok(Files { store, binding, manifest, segments: Arc::new(segments.sealed_with(keys)) })
+    let last = manifest.as_ref().map(|manifest| manifest.retention);
+    let retention = config.retention.or(last).unwrap_or_default();
+    let older = match &manifest {
+        Some(last) if !retention.is_nothing() => manifest::before(&**device, last, &binding)?,
+        _ => Vec::new(),
+    };
+    // One that cannot be read is as good as gone.
+    let older: Vec<Manifest> = older.into_iter().flatten().collect();
+    let kept_from = kept_from(manifest.as_ref(), retention, config.backup_log_bytes);
+    // All that is there, to choose from.
+    let wanted_from = if retention.is_nothing() { kept_from } else { Lsn::ZERO };
+    let segments = open_segments(device, dir, &store, manifest.as_ref(), wanted_from)?;
+    let of_log = (manifest.is_some() && !retention.is_nothing()).then_some(None);
+    let is_there = |anchor: &Origin| segments.get(store.geometry.index_of(start_of(anchor).lsn)).is_some();
+    let mut anchors: Vec<Origin> =
+        of_log.into_iter().chain(older.into_iter().map(Some)).filter(is_there).collect();
+    anchors::give_up(&mut anchors, position_of, position_of(&manifest), kept_from);
+    let starts = anchors.iter().chain([&manifest]).map(|origin| start_of(origin).lsn);
+    segments.recycle_before(starts.fold(kept_from, Lsn::min), usize::MAX)?;
+    let segments = Arc::new(segments.sealed_with(keys));
+    Ok(Files { store, binding, manifest, anchors, retention, segments })
+}
+
+/// From where on the log is wanted before a checkpoint, whatever that needs: for the past and for backups.
+fn kept_from(manifest: Option<&Manifest>, retention: Retention, backup_log_bytes: u64) -> Lsn {
+    let bytes = match retention {
+        Retention { bytes, time: Duration::ZERO } => bytes.max(backup_log_bytes),
+        // How old it is is seen when a checkpoint would give it up.
+        _ => u64::MAX,
+    };
+    Lsn::new(manifest.map_or(0, |manifest| manifest.position.get().saturating_sub(bytes)))
 }
 
 /// The data keys of a store that is encrypted, which needs the right key to be given; none of one that is not.
@@ -166,13 +199,13 @@ pub(super) fn of_keys(dir: &Path, error: KeysError) -> OpenError {
     }
 }
 
-/// The segments from the first one that is needed on, and those right before it that are kept for backups and as history. The others are there to be used
-/// again.
+/// The segments from the first one that is needed on, and those right before it from `wanted_from` on. The others are there to be used again.
 fn open_segments(
     device: &Arc<dyn Device>,
     dir: &Path,
     store: &StoreFile,
-    (manifest, config): (Option<&Manifest>, &Config),
+    manifest: Option<&Manifest>,
+    wanted_from: Lsn,
 ) -> Result<Segments, OpenError> {
     let first = manifest.map_or(0, |manifest| store.geometry.index_of(manifest.log_from));
     let (mut files, mut before) = (BTreeMap::new(), Vec::new());
@@ -187,15 +220,9 @@ fn open_segments(
     if let Some(index) = expected.into_iter().find(|index| !files.contains_key(index)) {
         return Err(missing_segment(dir, index));
     }
-    let position = manifest.map_or(0, |manifest| manifest.position.get());
-    let kept_bytes = match config.retention {
-        Retention { bytes, time: Duration::ZERO } => bytes.max(config.backup_log_bytes),
-        // How old they are is seen when a checkpoint would give them up.
-        _ => u64::MAX,
-    };
-    let kept_from = store.geometry.index_of(Lsn::new(position.saturating_sub(kept_bytes)));
+    let wanted_from = store.geometry.index_of(wanted_from);
     // One that is kept has its name from when it was filled; one that was used again has another by now.
-    while let Some(index) = before.pop_if(|last| *last >= kept_from && files.contains_key(&(*last + 1))) {
+    while let Some(index) = before.pop_if(|last| *last >= wanted_from && files.contains_key(&(*last + 1))) {
         // Nothing that is in use needs it: one that is damaged is as good as gone.
         let Ok(file) = open_segment(device, dir, store, index) else {
             before.push(index);
@@ -223,13 +250,14 @@ pub(super) fn missing_segment(dir: &Path, index: u64) -> OpenError {
     OpenError::Damaged { file: dir.join(file_name(index)), what: "the segment is missing" }
 }
 
-/// Reads the log behind the checkpoint to its end, and hands its frames to `visit`. What is behind the end is to be looked at yet.
+/// Reads the log behind the first anchor, or the last checkpoint, to its end, and hands its frames to `visit`. What is behind the end is to be looked
+/// at yet.
 pub(super) fn read_log<'f>(
     files: &'f Files,
     dir: &Path,
     visit: &mut dyn FnMut(&Frames<'_>) -> Result<(), LogError>,
 ) -> Result<(End, Behind<'f>), OpenError> {
-    let (end, behind) = reader::read(&files.segments, files.log_start(), visit)?;
+    let (end, behind) = reader::read(&files.segments, start_of(files.origin()), visit)?;
     if let Some(index) = end.missing_segment {
         // What proves that the end is damage says more.
         behind.cut_bytes()?;

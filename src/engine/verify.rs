@@ -2,6 +2,7 @@
 //! all that is in them. What is wrong at one place hides nothing else.
 
 use super::agreement::Agreement;
+use super::anchors;
 use super::catalog::{CATALOG_SPACE, IndexRecord};
 use super::check::{Check, CheckPages};
 use super::config::{Config, Encryption};
@@ -112,9 +113,10 @@ pub(crate) fn verify_on(
     let pages = found.open_pages(device, &mut check.findings)?;
     let checkpoint = pages.as_ref().zip(found.manifest.as_ref());
     if let Some((pages, manifest)) = checkpoint {
-        let walked = check_pages(&mut check, (pages, manifest), |_, _| {})?;
+        let mut walked = check_pages(&mut check, (pages, manifest), |_, _| {})?;
         (verified.entries, verified.pages) = (walked.entries, walked.used.count());
         verified.checkpoint = manifest.position;
+        anchors::check(&mut check.findings, pages, &found.older, &mut walked.used)?;
         verified.free_pages = pages.usable_count() - walked.used.count();
     }
     let log = check_found_log(&mut check, &found, dir, &mut |_, _| {})?;

@@ -13,6 +13,7 @@
 
 use super::Disk;
 use super::agreement::Agreement;
+use super::anchors;
 use super::catalog::{CATALOG_SPACE, IndexRecord};
 use super::check::{Check, Place};
 use super::checkpointer::{Kept, on_own_threads};
@@ -65,6 +66,8 @@ struct Open<'a> {
     spaces: BTreeMap<u32, &'a Space>,
     dir: &'a Path,
     snapshot: Snapshot,
+    /// Checkpoints before the last one that are on the disk.
+    older: Vec<Manifest>,
     check: Check,
     verified: Verified,
 }
@@ -75,7 +78,7 @@ impl<'a> Open<'a> {
         let verified = Verified { end: snapshot.position(), ..Verified::default() };
         // After the snapshot: what it sees is in one of these.
         let spaces = store.spaces().into_iter().map(|space| (space.id(), space)).collect();
-        Open { store, spaces, dir, snapshot, check: Check::default(), verified }
+        Open { store, spaces, dir, snapshot, older: Vec::new(), check: Check::default(), verified }
     }
 
     fn finish(self) -> Verified {
@@ -134,6 +137,9 @@ impl<'a> Open<'a> {
             if !is_same && damaged.is_empty() {
                 let (file, what) = (manifest::file_name(expected.number), "is not what was written there");
                 damaged.push(CheckpointError::Damaged { file, offset: 0, what });
+            }
+            for read in manifest::before(&**device, expected, kept.pages.binding())? {
+                read.map_or_else(|error| damaged.push(error), |older| self.older.push(older));
             }
         }
         damaged.into_iter().try_for_each(|error| add(error.into()))?;
@@ -218,7 +224,9 @@ impl<'a> Open<'a> {
         let walked = check_pages(&mut self.check, (&kept.pages, manifest), compare)?;
         (self.verified.checkpoint, self.verified.entries) = (manifest.position, walked.entries);
         self.verified.pages = walked.used.count();
-        self.verified.free_pages = kept.pages.usable_count() - walked.used.count();
+        let mut in_use = walked.used.clone();
+        anchors::check(&mut self.check.findings, &kept.pages, &self.older, &mut in_use)?;
+        self.verified.free_pages = kept.pages.usable_count() - in_use.count();
         let is_same = walked.used.iter().all(|page| kept.used.contains(page));
         if walked.lost.is_empty() && !(is_same && walked.used.count() == kept.used.count()) {
             let what =

@@ -97,7 +97,7 @@ mod tests {
             entry::keys(&index, &rawdoc! { "a": a, "b": b }, &b.to_be_bytes()).unwrap().keys[0].clone()
         };
         for n in 0..10_000 {
-            store.space(1).recover(&key(n % 10, n), Lsn::new(8), &[]);
+            store.space(1).recover(&key(n % 10, n), Lsn::new(8), Some(&[]));
         }
         store.end().reserve(8);
         let found = Statistics::gather(&index, store.space(1), &store.snapshot());

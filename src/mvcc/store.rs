@@ -98,18 +98,18 @@ impl Space {
         Loading(self.records.load())
     }
 
-    /// Puts what recovery found under `key`; to be called once for each key, before anybody else uses the space.
-    pub(crate) fn recover(&self, key: &[u8], lsn: Lsn, value: &[u8]) {
+    /// Puts what recovery found under `key`, none for a deletion; to be called in the order of the positions, before anybody else uses the space.
+    pub(crate) fn recover(&self, key: &[u8], lsn: Lsn, value: Option<&[u8]>) {
         let version = committed_version(lsn, value);
         let guard = epoch::pin();
         let node = self.records.get_or_insert(key, Record::new, &guard);
         let installed = node.install(version, lsn, &guard);
-        assert!(installed.is_ok(), "recovery puts each key once");
+        assert!(installed.is_ok(), "recovery puts the versions of a key in their order");
     }
 }
 
-fn committed_version(lsn: Lsn, value: &[u8]) -> NonNull<Version> {
-    let version = Version::new(Some(value));
+fn committed_version(lsn: Lsn, value: Option<&[u8]>) -> NonNull<Version> {
+    let version = Version::new(value);
     // SAFETY: made right above, and nobody else's.
     unsafe { version.as_ref() }.set_stamp(lsn);
     version
@@ -135,7 +135,7 @@ pub(crate) struct Run<'l> {
 impl Run<'_> {
     /// Adds an entry; its key is the greatest so far.
     pub(crate) fn push(&mut self, key: &[u8], lsn: Lsn, value: &[u8]) {
-        self.nodes.push(Node::to_load(key, Record::of(committed_version(lsn, value))));
+        self.nodes.push(Node::to_load(key, Record::of(committed_version(lsn, Some(value)))));
     }
 }
 
@@ -245,9 +245,9 @@ impl Store {
         self.active.register_at(at).map(Snapshot::new)
     }
 
-    /// What is there now is the oldest that can be read: before that, versions are missing.
-    pub(crate) fn begin_history(&self) {
-        self.active.advance(self.end.load(), &epoch::pin());
+    /// Nothing below `oldest` can be read: versions from before that are missing.
+    pub(crate) fn begin_history(&self, oldest: Lsn) {
+        self.active.advance(oldest, &epoch::pin());
     }
 
     /// Says how much of the past stays readable: so many bytes, and everything from `floor` on, if there is one. What is gone stays so.

@@ -75,7 +75,7 @@ mod tests {
     fn ranges_of_ids_are_counted_or_sampled() {
         let store = Store::new(Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN))), 0);
         let space = store.space(1);
-        (0..4_000_u32).for_each(|n| space.recover(&n.to_be_bytes(), Lsn::new(8), &[]));
+        (0..4_000_u32).for_each(|n| space.recover(&n.to_be_bytes(), Lsn::new(8), Some(&[])));
         let expected = |ranges: &[(u32, u32)]| {
             let keys = |(low, high): &(u32, u32)| (low.to_be_bytes().to_vec(), high.to_be_bytes().to_vec());
             expected_documents(space, &ranges.iter().map(keys).collect::<Vec<_>>())

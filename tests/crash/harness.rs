@@ -7,7 +7,8 @@ use crate::engine::error::OpenError;
 use crate::io::{AlignedBuf, BLOCK, CrashOutcome, Device, Repeat, SimulatedDisk};
 use crate::log::frame::frame_bytes;
 use crate::{
-    Compression, Database, Durability, Error, KeyProvider, Keyspace, Lsn, MasterKey, TransactionOptions,
+    Compression, Database, Durability, Error, KeyProvider, Keyspace, Lsn, MasterKey, Snapshot,
+    TransactionOptions,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -92,10 +93,18 @@ impl Opened {
 
     /// Everything in the keyspace, through one snapshot.
     pub(super) fn state(&self) -> State {
+        self.state_of(&self.db.snapshot().expect("the store is open"))
+    }
+
+    /// The same as it was at a position of the past.
+    pub(super) fn state_at(&self, position: Lsn) -> State {
+        self.state_of(&self.db.at(position).expect("a position that is kept"))
+    }
+
+    pub(super) fn state_of(&self, snapshot: &Snapshot<'_>) -> State {
         let Some(keyspace) = self.db.find_keyspace(KEYSPACE).expect("the store is open") else {
             return State::new();
         };
-        let snapshot = self.db.snapshot().expect("the store is open");
         let keyspace = snapshot.keyspace(&keyspace).expect("a keyspace of this store");
         keyspace.range::<&[u8]>(..).map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
     }
@@ -306,10 +315,15 @@ impl History {
         }
     }
 
+    /// How many commits a state says that it has.
+    pub(super) fn number(state: &State) -> usize {
+        let number = state.get(&b"number"[..]);
+        number.map_or(0, |number| String::from_utf8_lossy(number).parse().expect("a number"))
+    }
+
     /// How many commits of the history are in `state`, which must be a prefix with at least `acknowledged` of them.
     pub(super) fn prefix(&self, state: &State, acknowledged: usize, context: &str) -> usize {
-        let number = state.get(&b"number"[..]);
-        let commits = number.map_or(0, |number| String::from_utf8_lossy(number).parse().expect("a number"));
+        let commits = History::number(state);
         assert!(commits >= acknowledged, "{acknowledged} acknowledged, {commits} there: {context}");
         assert!(commits <= acknowledged + 1, "{commits} there, {} begun: {context}", acknowledged + 1);
         assert!(*state == self.states[commits], "{commits} commits, but not what they wrote: {context}");

@@ -30,6 +30,7 @@ mod indexes;
 mod key_rotation;
 mod killed;
 mod missing_segments;
+mod past;
 mod reopened_after_fault;
 mod restores;
 mod retained_log;

@@ -17,7 +17,8 @@ fn opened(disk: &SimulatedDisk) -> Opened {
 }
 
 fn opened_with(disk: &SimulatedDisk, config: Config) -> Opened {
-    let opened = open_with(disk, Config { retention: Retention::new().bytes(1 << 30), ..config }).unwrap();
+    let opened =
+        open_with(disk, Config { retention: Some(Retention::new().bytes(1 << 30)), ..config }).unwrap();
     let documents = opened.db.collection("documents").unwrap();
     for round in 0..3 {
         for id in 0..200 {
@@ -75,7 +76,7 @@ fn a_record_that_was_never_logged_is_found() {
     let space = spaces.iter().find(|space| space.name() == "documents").unwrap();
     let (mut key, value) = (Vec::new(), crate::document::stored::encode(1, &bson::rawdoc! { "_id": 777 }));
     crate::DocumentId::from(777).to_key(&mut key).unwrap();
-    space.recover(&key, Lsn::new(64), &value);
+    space.recover(&key, Lsn::new(64), Some(&value));
     let found = findings(&opened);
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(
