@@ -210,9 +210,9 @@ pub(crate) struct ShellArgs {
     /// Keep the lines in this file, for the next time [default: they are forgotten at the end].
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
-    /// Keep so many bytes of the log readable as history, for `find --at`.
-    #[arg(long, value_name = "BYTES", default_value = "0")]
-    pub(crate) retain_history: u64,
+    /// Keep so many bytes of the log readable as history, for `find --at`, from now on [default: as before, 0 in a new store].
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) retain_history: Option<u64>,
 }
 
 #[derive(Args)]

@@ -83,17 +83,17 @@ impl Builder {
     }
 
     /// How much of the past stays readable ([`Database::at`], [`Collection::history`](crate::Collection::history)), in bytes of the log: what was committed in the last so many of them. In memory a commit counts as many
-    /// as a log would take for it, roughly: its keys and values, and some for each. Default 0. What this or
+    /// as a log would take for it, roughly: its keys and values, and some for each. Default: as the store's last checkpoint has it, 0 for a new store. What this or
     /// [`Builder::retain_history_for`] keeps, stays; [`Database::set_retention`] changes both.
     ///
-    /// Costs the memory of the versions that are kept, which go when the store is closed; and on the disk the log, which is kept for as long, also from
-    /// before the store was opened.
+    /// Costs the memory of the versions that are kept; and on the disk the log, for as long and up to twice that, and the pages of one or two older
+    /// checkpoints. Opening the store reads them.
     pub fn retain_history_bytes(mut self, bytes: u64) -> Builder {
         self.0.retention.get_or_insert_default().bytes = bytes;
         self
     }
 
-    /// For how long the past stays readable, by the system's clock: as [`Builder::retain_history_bytes`], by time. Default zero.
+    /// For how long the past stays readable, by the system's clock: as [`Builder::retain_history_bytes`], by time. Default: as the store's last checkpoint has it, zero for a new store.
     ///
     /// The store looks at the clock once a second, so up to a second more is kept; of hours and more, up to a 256th of the time. While the clock is set back nothing grows old; when it is
     /// set forward, what has grown old by that goes.

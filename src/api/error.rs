@@ -174,7 +174,7 @@ pub enum Error {
     },
     /// The moment is older than the history that is kept.
     #[error(
-        "history before position {oldest}{} is gone, and {} was asked for; what is written while a store is open is kept as far as `Builder::retain_history_bytes` and `Builder::retain_history_for` say",
+        "history before position {oldest}{} is gone, and {} was asked for; how much is kept say `Builder::retain_history_bytes` and `Builder::retain_history_for`, in the program `shell --retain-history`",
         .oldest_time.map_or(String::new(), |time| format!(" (time {})", rfc3339(time))),
         said(*.asked)
     )]

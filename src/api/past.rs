@@ -20,8 +20,7 @@ use std::time::SystemTime;
 
 impl Database {
     /// Opens a snapshot of the past, at a position or a time, as far as [`Builder::retain_history_bytes`](crate::Builder::retain_history_bytes) and
-    /// [`Builder::retain_history_for`](crate::Builder::retain_history_for) keep it, and no further back
-    /// than the store was opened. It is a snapshot as any other: queries use the indexes that were complete by then.
+    /// [`Builder::retain_history_for`](crate::Builder::retain_history_for) keep it, from before the store was opened too. It is a snapshot as any other: queries use the indexes that were complete by then.
     ///
     /// A **position** is exact: everything committed below it is seen, and nothing else. It costs what [`Database::snapshot`] does.
     ///
@@ -108,7 +107,8 @@ impl Database {
         self.engine.history().retention()
     }
 
-    /// Sets how much of the past is kept from now on, whatever it was when the store was opened; the next opening goes by its own setting.
+    /// Sets how much of the past is kept from now on, whatever it was when the store was opened. From the next checkpoint on, which closing takes if need be, it is what
+    /// an opening without a setting of its own goes by.
     ///
     /// More: what is gone does not come back, and from now on as much is kept. Less: what nobody may ask for any more goes as commits and the sweep come
     /// by, the log on the disk at the next checkpoint. Snapshots that are open see what they saw. Takes effect at once, but for threads that are committing just now.
@@ -191,9 +191,9 @@ pub struct LoggedChange {
 }
 
 impl Collection {
-    /// Hands out what the log still says of this collection, in the order of the commits: each document that was put, as it was then, and each deletion. Where
-    /// [`Collection::history`] goes back to the opening of the store at most, this goes back as far as the log does: as
-    /// [`Builder::retain_history_bytes`](crate::Builder::retain_history_bytes) and [`Builder::retain_history_for`](crate::Builder::retain_history_for) have it, and to the last checkpoint in any case. Ends with the
+    /// Hands out what the log still says of this collection, in the order of the commits: each document that was put, as it was then, and each deletion. This
+    /// goes back as far as the log does, which may be further than the past that [`Collection::history`] shows, and is so where none is kept: to the last
+    /// checkpoint in any case. Ends with the
     /// first error of `each`. Returns from where on the log was read; none in memory, where there is none.
     ///
     /// Of a transaction that was too large for one frame, and is cut off in part where the log begins, nothing is said. An encrypted log

@@ -3,5 +3,6 @@
 mod diffs;
 mod kept;
 mod model;
+mod reopened;
 mod revisions;
 mod writers;

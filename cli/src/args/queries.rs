@@ -37,7 +37,7 @@ pub(crate) struct FindArgs {
     /// Find them, and print how that went instead of them: rows and time of each step.
     #[arg(long, conflicts_with_all = ["project", "cursor"])]
     pub(crate) analyze: bool,
-    /// As of this position of the log or time, as in 2026-01-31T14:30:00Z, as far as history is kept: where the store is open already, see `shell --retain-history` [default: now].
+    /// As of this position of the log or time, as in 2026-01-31T14:30:00Z, as far as the store keeps its past: `stats` says how far, `shell --retain-history` sets it [default: now].
     #[arg(long, value_name = "POSITION|TIME", value_parser = moment)]
     pub(crate) at: Option<Moment>,
     /// Say on standard error where the last document stands, for `--after`.

@@ -53,6 +53,7 @@ impl Figures {
             "keyspaces": self.keyspaces,
             "records": stats.records,
             "position": stats.position.get(),
+            "oldest_position": stats.oldest_position.get(),
             "log_segments": stats.log_segments,
             "disk_bytes": self.disk_bytes,
             "device": stats.device,
@@ -72,6 +73,7 @@ impl Figures {
                 "end": recovery.end.get(),
                 "cut_bytes": recovery.cut_bytes,
                 "closed": recovery.closed,
+                "lost_history": recovery.lost_history,
                 "seconds": recovery.time.as_secs_f64(),
             },
         })
@@ -86,6 +88,7 @@ impl Figures {
         }
         line(self.keyspaces.len().to_string(), "keyspaces");
         line(stats.position.to_string(), "position, in bytes of the log");
+        line(stats.oldest_position.to_string(), "oldest position that can be read");
         line(stats.log_segments.to_string(), "segments of the log that are needed");
         line(HumanBytes(self.disk_bytes).to_string(), "on the disk");
         line(stats.device.to_owned(), "is the device");
@@ -107,6 +110,9 @@ impl Figures {
         line(HumanCount(recovery.writes).to_string(), "writes in them");
         line(format!("{:.1} ms", recovery.time.as_secs_f64() * 1e3), "to load and read all that");
         line(HumanBytes(recovery.cut_bytes).to_string(), "cut off: in flight when the store was killed");
+        if let Some(why) = &recovery.lost_history {
+            line("lost".to_owned(), &format!("the past from before this opening: {why}"));
+        }
         lines
     }
 }

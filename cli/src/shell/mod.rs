@@ -61,7 +61,11 @@ enum Flow {
 
 pub(crate) fn run(args: &ShellArgs, style: Style) -> Result<(), CliError> {
     let builder = store::builder(&args.store.dir, &args.store.key).create(false);
-    let db = builder.retain_history_bytes(args.retain_history).open()?;
+    let builder = match args.retain_history {
+        Some(bytes) => builder.retain_history_bytes(bytes),
+        None => builder,
+    };
+    let db = builder.open()?;
     let session = Session { db: &db, dir: &args.store.dir, style: style.with_tables() };
     let outcome = if io::stdin().is_terminal() && io::stdout().is_terminal() {
         editor::run(&session, args.history.as_deref())

@@ -177,7 +177,7 @@ fn what_a_filter_matches_is_changed_or_removed() {
 }
 
 #[test]
-fn the_past_is_gone_with_the_process_and_the_future_is_not_there() {
+fn a_past_that_is_not_kept_is_gone_and_the_future_is_not_there() {
     let place = Place::with_documents(TOWNS);
     place.run(&["find", "s", "c", "--at", "0"]).expect_saying(3, &["history before position", "is gone"]);
     place.run(&["find", "s", "c", "--at", "99999999"]).expect_saying(3, &["is not reached yet"]);

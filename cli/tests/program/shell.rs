@@ -109,7 +109,9 @@ fn people_get_tables_and_help() {
 #[test]
 fn the_past_can_be_read_as_far_as_it_is_kept() {
     let place = Place::with_documents("{\"_id\":1,\"n\":0}\n");
-    for (args, is_kept) in [(&["--retain-history", "1000000"][..], true), (&[], false)] {
+    for (args, is_kept) in
+        [(&["--retain-history", "1000000"][..], true), (&[], true), (&["--retain-history", "0"], false)]
+    {
         let mut shell = place
             .command(&[&["shell", "s"], args].concat())
             .stdin(Stdio::piped())
@@ -124,7 +126,7 @@ fn the_past_can_be_read_as_far_as_it_is_kept() {
             output.next().map(|line| serde_json::from_str(&line.unwrap()).unwrap())
         };
         let before = ask("find c").unwrap();
-        let position = &ask("stats").unwrap()["position"];
+        let position = ask("stats").unwrap()["position"].clone();
         // Enough for old versions to go, if they are not to be kept.
         for _ in 0..300 {
             assert_eq!(ask(r#"update c - {"$inc": {"n": 1}}"#).unwrap()["updated"], 1);
@@ -134,8 +136,17 @@ fn the_past_can_be_read_as_far_as_it_is_kept() {
         drop(input);
         let code = shell.wait().unwrap().code();
         match is_kept {
-            true => assert_eq!((past, code), (Some(before), Some(0))),
-            false => assert_eq!((past, code), (None, Some(3))),
+            true => {
+                assert_eq!((past, code), (Some(before.clone()), Some(0)));
+                // The past outlives the shell.
+                let found = place.run(&["find", "s", "c", "--at", &position.to_string()]).expect(0);
+                assert_eq!(found.value(), before);
+            }
+            false => {
+                assert_eq!((past, code), (None, Some(3)));
+                let gone = place.run(&["find", "s", "c", "--at", &position.to_string()]).expect(3);
+                assert!(gone.err.contains("shell --retain-history"), "{}", gone.err);
+            }
         }
     }
 }
