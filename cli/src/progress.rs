@@ -21,9 +21,14 @@ impl Progress {
         Progress::new(Some(total), "{wide_bar} {human_pos} of {human_len} documents, {eta} left")
     }
 
+    /// For entries of an index that go.
+    pub(crate) fn of_entries(total: u64) -> Progress {
+        Progress::new(Some(total), "{wide_bar} {human_pos} of {human_len} entries, {eta} left")
+    }
+
     fn new(total: Option<u64>, template: &str) -> Progress {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is one of the two above"));
+        bar.set_style(ProgressStyle::with_template(template).expect("the template is one of those above"));
         Progress(bar)
     }
 

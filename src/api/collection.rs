@@ -9,7 +9,8 @@ use super::value::{DocRef, Document};
 use super::{Database, Result};
 use crate::document::{DocumentId, IntoDocument, Patch, take_or_generate_id};
 use crate::index::definition::Index;
-use crate::index::set::{Indexes, Kept};
+use crate::index::set::{Dropping, Indexes, Kept};
+use crate::mvcc::store::Space;
 use crate::options::Isolation;
 use crate::sync::atomic::Ordering;
 use crate::txn::reapply::Mended;
@@ -45,13 +46,27 @@ pub struct IndexInfo {
     pub is_ready: bool,
     /// So many documents its build has looked at, since the store was opened.
     pub built: u64,
+    /// How many entries it has, roughly: one for each document that is in it, or for each element of an array. Entries that are gone may count
+    /// until they are swept up.
+    pub entries: u64,
+    /// So many of its entries are gone, while it is being dropped; none if it is not. From then on nobody uses it, and when all are gone it is not listed any
+    /// more.
+    pub dropped: Option<u64>,
 }
 
 impl IndexInfo {
-    fn of(kept: &Kept) -> IndexInfo {
+    fn of(kept: &Kept, collection: &Space) -> IndexInfo {
         // Relaxed: a count.
         let built = kept.built.load(Ordering::Relaxed);
-        IndexInfo { index: kept.definition.clone(), is_ready: kept.ready.is_some(), built }
+        let entries = kept.space(collection).records().len() as u64;
+        let (index, is_ready) = (kept.definition.clone(), kept.ready.is_some());
+        IndexInfo { index, is_ready, built, entries, dropped: None }
+    }
+
+    fn of_dropping(dropping: &Dropping, collection: &Space) -> IndexInfo {
+        // Relaxed: a count.
+        let dropped = Some(dropping.dropped.load(Ordering::Relaxed));
+        IndexInfo { is_ready: false, dropped, ..IndexInfo::of(&dropping.index, collection) }
     }
 }
 
@@ -256,7 +271,8 @@ impl Collection {
         created.map_err(|error| super::index_error(self.name(), error))
     }
 
-    /// Drops an index, and returns when nothing is left of it. Queries stop to use it at once.
+    /// Drops an index, and returns when nothing is left of it. Queries stop to use it at once; its entries go in many transactions, and
+    /// [`Collection::indexes`] tells how far that is. A crash before the end leaves it to the next opening.
     ///
     /// # Errors
     /// [`IndexError::NotFound`](crate::IndexError::NotFound).
@@ -266,9 +282,14 @@ impl Collection {
         dropped.map_err(|error| super::index_error(self.name(), error))
     }
 
-    /// The indexes that there are now.
+    /// The indexes that there are now: those that are being built, ready, and being dropped.
     pub fn indexes(&self) -> Vec<IndexInfo> {
-        Indexes::of(self.0.space()).current().iter().map(|kept| IndexInfo::of(kept)).collect()
+        let (collection, indexes) = (self.0.space(), Indexes::of(self.0.space()));
+        // In this order: one that is dropped in between is listed twice at most, and not left out.
+        let kept: Vec<_> = indexes.current().iter().map(|kept| IndexInfo::of(kept, collection)).collect();
+        let dropping = indexes.dropping();
+        let dropping = dropping.iter().map(|dropping| IndexInfo::of_dropping(dropping, collection));
+        kept.into_iter().chain(dropping).collect()
     }
 
     /// How many documents there are now. Walks all of them.

@@ -81,6 +81,13 @@ impl Kept {
     }
 }
 
+/// An index that nobody keeps any more, while its entries go.
+pub(crate) struct Dropping {
+    pub(crate) index: Arc<Kept>,
+    /// Entries that are gone.
+    pub(crate) dropped: AtomicU64,
+}
+
 /// The indexes of a collection at one time.
 #[derive(Default)]
 pub(crate) struct IndexSet {
@@ -94,6 +101,8 @@ pub(crate) struct Indexes {
     /// All that ever were current: there are few, and somebody may still look at one.
     #[expect(clippy::vec_box, reason = "references to the sets outlive the growth of the list")]
     published: Mutex<Vec<Box<IndexSet>>>,
+    /// Those that are being dropped.
+    dropping: Mutex<Vec<Arc<Dropping>>>,
     /// How often statistics of one of them were gathered.
     gathered: AtomicU64,
 }
@@ -101,7 +110,8 @@ pub(crate) struct Indexes {
 impl Default for Indexes {
     fn default() -> Indexes {
         let current = AtomicPtr::new(ptr::null_mut());
-        Indexes { current, published: Mutex::new(Vec::new()), gathered: AtomicU64::new(0) }
+        let (published, dropping) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        Indexes { current, published, dropping, gathered: AtomicU64::new(0) }
     }
 }
 
@@ -131,6 +141,23 @@ impl Indexes {
         lock(&self.published).push(set);
         // Release: publishes the list.
         self.current.store(current, Ordering::Release);
+    }
+
+    /// Those that are being dropped now.
+    pub(crate) fn dropping(&self) -> Vec<Arc<Dropping>> {
+        lock(&self.dropping).clone()
+    }
+
+    /// Says that an index is being dropped; it is not in the list any more.
+    pub(crate) fn begin_drop(&self, index: &Arc<Kept>) -> Arc<Dropping> {
+        let dropping = Arc::new(Dropping { index: Arc::clone(index), dropped: AtomicU64::new(0) });
+        lock(&self.dropping).push(Arc::clone(&dropping));
+        dropping
+    }
+
+    /// Nothing is left of it.
+    pub(crate) fn end_drop(&self, dropped: &Arc<Dropping>) {
+        lock(&self.dropping).retain(|dropping| !Arc::ptr_eq(dropping, dropped));
     }
 
     /// Every index that was ever in the list.

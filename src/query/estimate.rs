@@ -1,4 +1,4 @@
-//! How much there is of something, for the planner: from statistics, from a look at some keys, or guessed.
+//! How much there is of something, for the planner: from statistics, or from a look at some keys; what conditions leave is guessed.
 
 use super::ranges::{IndexRanges, KeyRange};
 use crate::filter::tree::{Comparison, Node, Operator};
@@ -8,7 +8,7 @@ use crate::mvcc::store::Space;
 use crate::sync::epoch;
 use std::ops::Bound;
 
-/// So many documents are counted;
+/// So many keys are counted;
 const COUNTED: usize = 32;
 /// of more of them so many are looked at.
 const SAMPLED: usize = 128;
@@ -21,15 +21,14 @@ pub(super) fn expected_entries(index: &Kept, collection: &Space, found: &IndexRa
             let each = found.ranges.iter().map(|(low, high)| known.estimate(low, high, found.points));
             each.sum::<f64>().min(all)
         }
-        None => {
-            all * 0.1_f64.powi(found.points as i32) * if found.limited > found.points { 0.3 } else { 1.0 }
-        }
+        // The store was opened just now.
+        None => expected_keys(index.space(collection), &found.ranges),
     })
 }
 
-/// How many documents are in ranges of ids: those that are there, if they are few; else as many as of a sample.
-pub(super) fn expected_documents(collection: &Space, ranges: &[KeyRange]) -> f64 {
-    let (records, guard, mut met) = (collection.records(), epoch::pin(), 0);
+/// How many keys are in ranges: those that are there, if they are few; else as many as of a sample.
+pub(super) fn expected_keys(space: &Space, ranges: &[KeyRange]) -> f64 {
+    let (records, guard, mut met) = (space.records(), epoch::pin(), 0);
     let are_few = ranges.iter().all(|(low, high)| {
         let range = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
         records.scan(range, Towards::Greater, &guard, |_, _| {
@@ -41,9 +40,12 @@ pub(super) fn expected_documents(collection: &Space, ranges: &[KeyRange]) -> f64
         return met as f64;
     }
     let keys = records.sample(SAMPLED, &guard);
+    if keys.is_empty() {
+        return records.len() as f64;
+    }
     let is_within = |key: &&[u8]| ranges.iter().any(|(low, high)| **low <= **key && **key < **high);
     let within = keys.iter().map(|key| &**key).filter(is_within).count();
-    (records.len() as f64 * within as f64 / keys.len().max(1) as f64).max(met as f64)
+    (records.len() as f64 * within as f64 / keys.len() as f64).max(met as f64)
 }
 
 /// Which part of the documents a condition leaves, without knowing any of them.
@@ -72,13 +74,13 @@ mod tests {
     use crate::sync::Arc;
 
     #[test]
-    fn ranges_of_ids_are_counted_or_sampled() {
+    fn ranges_are_counted_or_sampled() {
         let store = Store::new(Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN))), 0);
         let space = store.space(1);
         (0..4_000_u32).for_each(|n| space.recover(&n.to_be_bytes(), Lsn::new(8), Some(&[])));
         let expected = |ranges: &[(u32, u32)]| {
             let keys = |(low, high): &(u32, u32)| (low.to_be_bytes().to_vec(), high.to_be_bytes().to_vec());
-            expected_documents(space, &ranges.iter().map(keys).collect::<Vec<_>>())
+            expected_keys(space, &ranges.iter().map(keys).collect::<Vec<_>>())
         };
         assert_eq!(expected(&[(10, 20), (3_000, 3_010), (5_000, 6_000)]), 20.0);
         let half = expected(&[(0, 2_000)]);

@@ -19,7 +19,8 @@ const VALUE_SHOWN_MAX: usize = 60;
 
 /// How a query is answered; and, if it was carried out, what each step came to.
 ///
-/// Estimates come from statistics that are gathered in the background, and from guesses where there are none.
+/// Estimates come from statistics that are gathered in the background, or from a sample of the keys before they are; what conditions leave that no index sees to is
+/// guessed.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {

@@ -3,7 +3,7 @@
 //! Rules say which ways there are: an index counts if it is ready for what is read, leaves no document out that could match, and limits something, or has the
 //! order that is wanted. Statistics say what each costs. What they do not say is guessed.
 
-use super::estimate::{expected_documents, expected_entries, selectivity};
+use super::estimate::{expected_entries, expected_keys, selectivity};
 use super::interval::{Intervals, of_node};
 use super::order::{Order, is_id};
 use super::plan::{Access, Plan, Walk, residual};
@@ -174,7 +174,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let rows = match (found.limited, found.points) {
             (0, _) => documents,
             (_, 1) => found.ranges.len() as f64,
-            _ => expected_documents(self.collection, &found.ranges),
+            _ => expected_keys(self.collection, &found.ranges),
         };
         for towards in self.towards() {
             let order = Order::of_ids(towards);

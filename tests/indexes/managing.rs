@@ -50,6 +50,31 @@ fn information_says_what_was_asked_for_and_how_far_it_is() {
     check(&db, &other, 1);
 }
 
+/// What is listed while an index goes: how much of it is gone, and in the end nothing.
+#[test]
+fn one_that_is_being_dropped_says_how_far_that_is() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    (0..200).for_each(|round| fill(&towns, round * 300));
+    towns.create_index(Index::on("tags").unwrap().named("tags")).unwrap();
+    let entries = towns.indexes()[0].entries;
+    assert!(entries > 60_000, "{entries}");
+    std::thread::scope(|scope| {
+        let dropper = scope.spawn(|| towns.drop_index("tags").unwrap());
+        let mut seen = Vec::new();
+        while !dropper.is_finished() {
+            let listed = towns.indexes();
+            assert!(listed.len() <= 2);
+            seen.extend(listed.iter().filter_map(|info| info.dropped));
+            let is_dropping = listed.iter().any(|info| info.dropped.is_some());
+            assert!(!is_dropping || listed.iter().all(|info| !info.is_ready || info.dropped.is_none()));
+        }
+        assert!(seen.is_sorted() && seen.last().is_some_and(|last| *last <= entries), "{seen:?}");
+        assert!(seen.iter().any(|dropped| (1..entries).contains(dropped)), "{seen:?}");
+    });
+    assert!(towns.indexes().is_empty());
+}
+
 #[test]
 fn names_are_checked_and_given_anew() {
     let db = Database::in_memory();

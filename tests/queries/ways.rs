@@ -6,6 +6,7 @@ use skipstone::{
     TransactionOptions, field,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const DOCUMENTS: i32 = 6_000;
 
@@ -262,5 +263,37 @@ fn under_read_committed_what_an_entry_promised_is_asked_of_the_document() {
         towns.patch(99, &Patch::new().set("a", 1)).unwrap();
         assert_eq!(1 + matches.map(Result::unwrap).count(), found, "{isolation:?}");
         towns.patch(99, &Patch::new().set("a", 99)).unwrap();
+    }
+}
+
+/// A program that opens a store for one query has no statistics yet: a look at some keys does.
+#[test]
+fn right_after_an_opening_plans_are_as_good() {
+    let place = tempfile::tempdir().unwrap();
+    let builder =
+        || Database::builder().path(place.path().join("store")).sweep_interval(Duration::from_secs(3_600));
+    let db = builder().open().unwrap();
+    let towns = store(&db);
+    let asked = [
+        (Query::new(field("a").eq(3)), "index `a`"),
+        (Query::new(field("a").eq(3).and(field("b").lt(50))), "index `a`"),
+        (Query::new(field("a").lt(45).and(field("b").eq(7))), "index `b`"),
+        (Query::new(field("c").ge(0)), "scan"),
+        (Query::new(field("a").lt(2).and(field("b").lt(4))), "intersection"),
+    ];
+    let steps: Vec<_> = asked.iter().map(|(query, _)| shown(&towns, query)).collect();
+    db.checkpoint().unwrap();
+    drop((towns, db));
+    let db = builder().open().unwrap();
+    let towns = db.find_collection("towns").unwrap().expect("it is there");
+    for ((query, way), before) in asked.iter().zip(steps) {
+        let (after, estimated) = (shown(&towns, query), towns.explain(query.clone()).unwrap());
+        assert!(before.contains(way) && after.contains(way), "{before}{after}");
+        let (found, expected) = (agreed(&towns, query.clone()).len() as f64, estimated.root.estimated_rows);
+        let expected = expected.expect("it says that") as f64;
+        assert!(
+            (found / 4.0 - 20.0..found * 4.0 + 20.0).contains(&expected),
+            "{expected} of {found}: {after}"
+        );
     }
 }

@@ -69,23 +69,29 @@ fn definition(args: &CreateIndexArgs) -> Result<Index, CliError> {
 fn build(collection: &Collection, index: Index) -> Result<(), CliError> {
     let name = index.name();
     let progress = Progress::of_documents(collection.count()?);
+    let built = || info(collection, &name).map_or(0, |info| info.built);
+    Ok(shown(&progress, built, || collection.create_index(index))?)
+}
+
+/// Does something that takes long, and shows how far it is.
+fn shown<T: Send>(progress: &Progress, position: impl Fn() -> u64, work: impl FnOnce() -> T + Send) -> T {
     // Nothing is sent: it ends with the thread that has it, and whoever waits for it wakes up.
     let (at_work, is_at_work) = mpsc::channel::<()>();
-    let created = thread::scope(|scope| {
-        let builder = scope.spawn(move || {
+    let done = thread::scope(|scope| {
+        let worker = scope.spawn(move || {
             let _at_work = at_work;
-            collection.create_index(index)
+            work()
         });
         loop {
-            progress.set(info(collection, &name).map_or(0, |info| info.built));
+            progress.set(position());
             if is_at_work.recv_timeout(STEP) != Err(RecvTimeoutError::Timeout) {
                 break;
             }
         }
-        builder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     progress.finish();
-    Ok(created?)
+    done
 }
 
 fn info(collection: &Collection, name: &str) -> Option<IndexInfo> {
@@ -94,7 +100,9 @@ fn info(collection: &Collection, name: &str) -> Option<IndexInfo> {
 
 pub(crate) fn drop(store: Access<'_>, args: &DropIndexArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
-    collection.drop_index(&args.name)?;
+    let progress = Progress::of_entries(info(&collection, &args.name).map_or(0, |info| info.entries));
+    let dropped = || info(&collection, &args.name).and_then(|info| info.dropped).unwrap_or(0);
+    shown(&progress, dropped, || collection.drop_index(&args.name))?;
     db.close()?;
     let human = format!("index `{}` of `{}` dropped", args.name, args.collection);
     Output::report(style, &human, &json!({ "collection": args.collection, "dropped": args.name }))
@@ -133,6 +141,7 @@ fn for_programs(info: &IndexInfo) -> Value {
         "sparse": info.index.is_sparse(),
         "where": filter,
         "ready": info.is_ready,
+        "entries": info.entries,
     })
 }
 
@@ -149,8 +158,10 @@ fn for_people(info: &IndexInfo) -> String {
     if let Some(filter) = index.filter() {
         line.push_str(&format!("; where {filter}"));
     }
-    if !info.is_ready {
-        line.push_str(&format!("; being built, {} documents so far", HumanCount(info.built)));
+    match info.dropped {
+        Some(dropped) => line.push_str(&format!("; being dropped, {} entries so far", HumanCount(dropped))),
+        None if info.is_ready => line.push_str(&format!("; {} entries", HumanCount(info.entries))),
+        None => line.push_str(&format!("; being built, {} documents so far", HumanCount(info.built))),
     }
     line
 }

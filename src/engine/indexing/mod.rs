@@ -28,6 +28,7 @@ use crate::map::Towards;
 use crate::mvcc::chain::ANY_BASE;
 use crate::mvcc::store::{IN_ORDER, Space, Store};
 use crate::options::{Durability, Isolation};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, lock};
 use crate::txn::commit::{Committed, Failed};
 use std::ops::Bound;
@@ -162,11 +163,16 @@ impl Engine {
         collection.era().end();
         // The position behind which nobody keeps it.
         self.put_record(&record, Durability::None)?;
-        self.finish_drop(&record)
+        let indexes = Indexes::of(collection);
+        let dropping = indexes.begin_drop(index);
+        // If that fails the next opening does it, and until then it is said that it is not done.
+        self.finish_drop(&record, &dropping.dropped)?;
+        indexes.end_drop(&dropping);
+        Ok(())
     }
 
     /// Takes the entries out that nobody keeps any more, and then the name.
-    fn finish_drop(&self, record: &IndexRecord) -> Result<(), IndexError> {
+    fn finish_drop(&self, record: &IndexRecord, dropped: &AtomicU64) -> Result<(), IndexError> {
         let (store, space) = (self.store(), self.store().space(record.number));
         let snapshot = store.snapshot();
         let mut left = snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater);
@@ -176,6 +182,8 @@ impl Engine {
                 break;
             }
             self.delete_entries(space, &keys)?;
+            // Relaxed: a count.
+            dropped.fetch_add(keys.len() as u64, Ordering::Relaxed);
             self.go_on()?;
         }
         loop {
@@ -230,7 +238,7 @@ impl Engine {
         }
         for (record, _) in records.iter().filter(|(record, _)| record.phase != Phase::Ready) {
             // A store that takes no writes keeps it for the next opening.
-            let _ = self.finish_drop(record);
+            let _ = self.finish_drop(record, &AtomicU64::new(0));
         }
     }
 }
