@@ -157,10 +157,10 @@ fn a_manifest_of_a_newer_version_is_left_to_that() {
     let place = Place::new();
     let (expected, _) = checkpointed(&place);
     let manifest = fs::read(place.file(MANIFEST)).unwrap();
-    assert!(forged(&manifest, 8, &1_u32.to_le_bytes()) == manifest, "this is where version and checksum are");
-    fs::write(place.file(MANIFEST), forged(&manifest, 8, &2_u32.to_le_bytes())).unwrap();
+    assert!(forged(&manifest, 8, &2_u32.to_le_bytes()) == manifest, "this is where version and checksum are");
+    fs::write(place.file(MANIFEST), forged(&manifest, 8, &3_u32.to_le_bytes())).unwrap();
     let error = refusal(&place);
-    let OpenError::Checkpoint(CheckpointError::Newer { file, found: 2, supported: 1, .. }) = &error else {
+    let OpenError::Checkpoint(CheckpointError::Newer { file, found: 3, supported: 2, .. }) = &error else {
         panic!("{error}")
     };
     assert!(file == MANIFEST && error.to_string().contains("use a newer one"), "{error}");

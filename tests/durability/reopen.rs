@@ -191,10 +191,10 @@ fn many_threads_and_many_segments() {
 }
 
 #[test]
-fn the_past_before_the_opening_is_gone() {
+fn the_past_before_the_opening_is_gone_if_it_is_not_kept() {
     let place = Place::new();
-    let open = || place.builder().retain_history_bytes(1 << 20).open().unwrap();
-    let db = open();
+    let open = |kept| place.builder().retain_history_bytes(kept).open().unwrap();
+    let db = open(1 << 20);
     let things = things(&db);
     things.upsert(doc! { "_id": 1, "n": 0 }).unwrap();
     let before = db.position();
@@ -202,11 +202,17 @@ fn the_past_before_the_opening_is_gone() {
     assert!(db.at(before).is_ok());
     drop(things);
     db.close().unwrap();
-    let db = open();
+    let db = open(1 << 20);
+    let seen = db.at(before).unwrap();
+    let seen = seen.collection(&crate::things(&db)).unwrap().get(1).unwrap().expect("it was there");
+    assert_eq!(seen.get("n").unwrap().as_i32(), Some(0));
+    drop(seen);
+    db.close().unwrap();
+    let db = open(0);
     let (end, things) = (db.position(), crate::things(&db));
-    assert!(matches!(db.at(before), Err(Error::HistoryGone { oldest, .. }) if oldest >= end));
-    things.upsert(doc! { "_id": 1, "n": 2 }).unwrap();
+    assert!(matches!(db.at(before), Err(Error::HistoryGone { oldest, .. }) if oldest == db.recovery().end));
     let at_opening = db.at(end).unwrap();
+    things.upsert(doc! { "_id": 1, "n": 2 }).unwrap();
     let seen = at_opening.collection(&things).unwrap().get(1).unwrap().unwrap();
     assert_eq!(seen.get("n").unwrap().as_i32(), Some(1));
 }
