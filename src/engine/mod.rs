@@ -6,7 +6,7 @@
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
 //! - `history`, `times`: how long the past is kept, and what time it was when. `anchors`: which checkpoints are kept for it.
 //! - `logged`: what the log still says of the past.
-//! - `checkpointer`: from records to files. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
+//! - `checkpointer`: from records to files, with `kept`: what is there, and who needs it. `rotation`: a change of the data key. `maintenance`: the flusher, the sweep, the clock, and who takes checkpoints.
 //! - `backup`: from those to other files. `descriptor`: what makes them a backup. `chain`, `restore`: from backups to a store.
 
 mod agreement;
@@ -24,6 +24,7 @@ pub(crate) mod finding;
 mod found;
 pub(crate) mod history;
 pub(crate) mod indexing;
+mod kept;
 pub(crate) mod logged;
 mod maintenance;
 mod open;

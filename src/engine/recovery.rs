@@ -9,10 +9,10 @@
 //! as it should be, the store is opened without its past: nothing else depends on it.
 
 use super::anchors::{Anchor, Origin, position_of, start_of};
-use super::checkpointer::Kept;
 use super::config::Config;
 use super::error::OpenError;
 use super::history::{self, Past};
+use super::kept::Kept;
 use super::open::{Files, read_log};
 use super::rotation::Rotation;
 use super::times::Mark;
@@ -71,11 +71,13 @@ pub struct Recovery {
     pub time: Duration,
 }
 
+type Newest = HashMap<(u32, Key), (Lsn, Option<Box<[u8]>>), foldhash::fast::RandomState>;
+
 /// What the log says of some of the keys, as far as it has been read.
 #[derive(Default)]
 struct Shard {
     /// The newest write of each: its position, and the value unless it deletes.
-    newest: HashMap<(u32, Key), (Lsn, Option<Box<[u8]>>), foldhash::fast::RandomState>,
+    newest: Newest,
     /// Those before it, if the past is kept.
     older: Vec<Written>,
 }

@@ -160,7 +160,7 @@ fn for_people(info: &IndexInfo) -> String {
     }
     match info.dropped {
         Some(dropped) => line.push_str(&format!("; being dropped, {} entries so far", HumanCount(dropped))),
-        None if info.is_ready => line.push_str(&format!("; {} entries", HumanCount(info.entries))),
+        None if info.is_ready => line.push_str(&format!("; entries: {}", HumanCount(info.entries))),
         None => line.push_str(&format!("; being built, {} documents so far", HumanCount(info.built))),
     }
     line

@@ -20,11 +20,14 @@ fn indexes_are_created_listed_and_dropped_and_stay_when_the_store_is_closed() {
     let mut all = listed(&place);
     all.sort_by_key(|index| index["index"].to_string());
     let where_ = json!({"a": {"$gte": 2}});
-    let first = json!({"index": "a_desc", "fields": ["a:desc"], "unique": false, "sparse": false, "where": null, "ready": true});
-    let second = json!({"index": "by b", "fields": ["b", "a:desc"], "unique": true, "sparse": true, "where": where_, "ready": true});
+    let first = json!({"index": "a_desc", "fields": ["a:desc"], "unique": false, "sparse": false, "where": null, "ready": true, "entries": 2});
+    let second = json!({"index": "by b", "fields": ["b", "a:desc"], "unique": true, "sparse": true, "where": where_, "ready": true, "entries": 1});
     assert_eq!(all, [first.clone(), second]);
     let human = place.run(&["index", "list", "s", "c", "--human"]).expect(0).out;
-    assert!(human.contains("by b  on b, a:desc; unique; sparse; where {\"a\":{\"$gte\":2}}\n"), "{human}");
+    assert!(
+        human.contains("by b  on b, a:desc; unique; sparse; where {\"a\":{\"$gte\":2}}; entries: 1\n"),
+        "{human}"
+    );
 
     let dropped = place.run(&["index", "drop", "s", "c", "by b"]).expect(0).value();
     assert_eq!(dropped, json!({"collection": "c", "dropped": "by b"}));
