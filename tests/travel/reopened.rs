@@ -48,7 +48,8 @@ fn check(past: &Past) -> usize {
                 state.iter().filter(|(_, (_, of))| *of == n).map(|(id, _)| *id).collect();
             assert_eq!(ids(query).collect::<Vec<_>>(), expected, "n is {n} at {position}");
             let mut found: Vec<i32> = ids(by_index).collect();
-            (expected.sort_unstable(), found.sort_unstable());
+            expected.sort_unstable();
+            found.sort_unstable();
             assert_eq!(found, expected, "n is {n} at {position}, by the index");
         }
         let changed = things
