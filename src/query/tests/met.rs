@@ -13,6 +13,7 @@ pub(super) struct Met {
     unions: Cell<u32>,
     of_several_ranges: Cell<u32>,
     backward: Cell<u32>,
+    backward_of_several_ranges: Cell<u32>,
     sorted: Cell<u32>,
     covered: Cell<u32>,
     divided_scans: Cell<u32>,
@@ -36,6 +37,8 @@ impl Met {
         count(&self.unions, matches!(plan.access, Access::Union(..)));
         count(&self.of_several_ranges, walks(|walk| walk.ranges.len() > 1));
         count(&self.backward, walks(|walk| walk.towards == Towards::Lesser));
+        let of_several = |walk: &Walk| walk.towards == Towards::Lesser && walk.ranges.len() > 1;
+        count(&self.backward_of_several_ranges, walks(of_several) && !plan.is_sorted);
         count(&self.sorted, plan.is_sorted);
         count(&self.covered, plan.is_covered().is_some());
         count(&self.after_a_cursor, plan.query.after.is_some());
@@ -50,7 +53,15 @@ impl Met {
     /// Panics unless each was met so often.
     pub(super) fn expect_each(&self, each: u32) {
         let Met { scans, indexes, intersections, unions, of_several_ranges, backward, .. } = self;
-        let Met { sorted, covered, divided_scans, divided_indexes, after_a_cursor, .. } = self;
+        let Met {
+            backward_of_several_ranges,
+            sorted,
+            covered,
+            divided_scans,
+            divided_indexes,
+            after_a_cursor,
+            ..
+        } = self;
         let all = [
             ("scans", scans),
             ("walks of an index", indexes),
@@ -58,6 +69,7 @@ impl Met {
             ("unions", unions),
             ("walks of several ranges", of_several_ranges),
             ("backward walks", backward),
+            ("backward walks of several ranges", backward_of_several_ranges),
             ("sorted", sorted),
             ("answers by entries alone", covered),
             ("scans on several threads", divided_scans),

@@ -110,7 +110,11 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
         }
         sort
     });
-    (filter(), sort, 0..3_u64, proptest::option::of(0..8_u64)).prop_map(|(filter, sort, skip, limit)| Asked {
+    // Several ranges of an index that has the order, too.
+    let of_ranges = (path(), 0..5, any::<bool>())
+        .prop_map(|(path, n, descending)| (field(path).in_([n, n + 2]), vec![(path, descending)]));
+    let ordered = prop_oneof![4 => (filter(), sort), 1 => of_ranges];
+    (ordered, 0..3_u64, proptest::option::of(0..8_u64)).prop_map(|((filter, sort), skip, limit)| Asked {
         filter,
         sort,
         skip,
