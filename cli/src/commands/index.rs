@@ -8,7 +8,7 @@ use crate::store::Access;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 use skipstone::document::order_key::Direction;
-use skipstone::{Collection, Index, IndexField, IndexInfo};
+use skipstone::{Collection, Error, Index, IndexError, IndexField, IndexInfo};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -94,10 +94,22 @@ fn info(collection: &Collection, name: &str) -> Option<IndexInfo> {
 
 pub(crate) fn drop(store: Access<'_>, args: &DropIndexArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
-    collection.drop_index(&args.name)?;
+    collection.drop_index(&args.name).map_err(|error| not_dropped(error, &collection, args))?;
     db.close()?;
     let human = format!("index `{}` of `{}` dropped", args.name, args.collection);
     Output::report(style, &human, &json!({ "collection": args.collection, "dropped": args.name }))
+}
+
+/// Of an index that is not there: which are.
+fn not_dropped(error: Error, collection: &Collection, args: &DropIndexArgs) -> CliError {
+    match error {
+        Error::Index { cause, .. } if matches!(*cause, IndexError::NotFound { .. }) => CliError::NoIndex {
+            collection: args.collection.clone(),
+            name: args.name.clone(),
+            there: collection.indexes().iter().map(|info| info.index.name()).collect(),
+        },
+        error => error.into(),
+    }
 }
 
 pub(crate) fn list(store: Access<'_>, args: &CollectionArgs, style: Style) -> Result<(), CliError> {

@@ -165,10 +165,10 @@ fn every_plan_gives_the_same_while_others_write() {
                 let are_done = writers.iter().all(|writer| writer.is_finished());
                 for asked in &case.asked {
                     for (snapshot, model) in [(&before, &old), (&now, &model), (&past, &old)] {
-                        at_snapshot(snapshot, &towns, met, asked, model)?;
+                        at_snapshot(snapshot, towns, met, asked, model)?;
                     }
                     for (tx, own) in &mut transactions {
-                        within(&tx.collection(&towns).unwrap(), met, asked, own)?;
+                        within(&tx.collection(towns).unwrap(), met, asked, own)?;
                     }
                 }
                 if are_done {
