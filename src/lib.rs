@@ -93,6 +93,10 @@ pub use options::{Compression, Durability, Isolation, Moment, Retention, Transac
 pub use query::{Cursor, ExplainedStep, Explanation, Grouping, PreparedQuery, Projection, Query, QueryError};
 pub use txn::error::{Conflict, ConflictKind};
 
+// Test code that the library shares with tests outside calls it by its name.
+#[cfg(all(test, not(any(loom, shuttle))))]
+extern crate self as skipstone;
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 #[path = "../tests/crash/mod.rs"]
 mod crash_tests;

@@ -11,15 +11,15 @@
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
-//! | `SKIPSTONE_BENCH_RECORDS` | records in each store | 1,000,000 |
+//! | `SKIPSTONE_BENCH_RECORDS` | records, or documents, in each store | 1,000,000 |
 //! | `SKIPSTONE_BENCH_DOCUMENTS` | documents to import | 100,000 |
 //! | `SKIPSTONE_BENCH_ROUNDS` | rounds | 5 |
 //! | `SKIPSTONE_BENCH_MILLIS` | length of one measurement of one contestant | 1000 |
 //! | `SKIPSTONE_BENCH_DIR` | where stores on disk go; not a memory file system | the build folder |
 //! | `SKIPSTONE_BENCH_JSON` | a file that the JSON lines are added to | standard output |
 //!
-//! - `settings`, `machine`, `report`: what is asked, on what, and what came out. `series`: medians.
-//! - `records`, `documents`, `stored_documents`, `stream`, `drive`: the data, the order in which it is asked for, and the threads that ask.
+//! - `settings`, `environment`, `machine`, `report`: what is asked, on what, and what came out. `series`: medians.
+//! - `records`, `documents`, `stored_documents`, `towns`, `stream`, `drive`: the data, the order in which it is asked for, and the threads that ask.
 //! - `reads`, `updates`, `convoys`, `durable`, `import`, `long_snapshot`, `checkpoints` with `opening`, `compression`, `queries`: one figure, or one family of them, each.
 
 mod checkpoints;
@@ -28,6 +28,7 @@ mod convoys;
 mod documents;
 mod drive;
 mod durable;
+mod environment;
 mod import;
 mod long_snapshot;
 mod machine;
@@ -42,6 +43,7 @@ mod series;
 mod settings;
 mod stored_documents;
 mod stream;
+mod towns;
 mod updates;
 
 use report::Report;

@@ -1,8 +1,8 @@
 //! What was asked for: figures by arguments, sizes by the environment.
 
 use super::Result;
+use super::environment::positive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 /// The type that `statfs` gives a file system in memory.
@@ -60,14 +60,4 @@ fn refuse_memory(dir: &Path) -> Result<()> {
         return Err(format!("{dir} is in memory: set SKIPSTONE_BENCH_DIR to a folder on a disk").into());
     }
     Ok(())
-}
-
-fn positive(name: &str, default: usize) -> Result<usize> {
-    let Ok(given) = std::env::var(name) else {
-        return Ok(default);
-    };
-    match usize::from_str(&given) {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("{name} is {given:?}: give a positive number").into()),
-    }
 }

@@ -7,6 +7,7 @@ mod store;
 mod watch;
 
 use crate::exit;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,6 +21,20 @@ pub(crate) use store::{
     PutArgs, ScanArgs, StoreCommand,
 };
 pub(crate) use watch::{Beginning, WatchArgs};
+
+/// Of a value that is refused no more than so many characters are shown.
+const SHOWN_MAX: usize = 60;
+
+/// The same for people, who need not see all of a long value again: the reason says where in it the mistake is.
+pub(crate) fn shortened(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && let Some((end, _)) = value.char_indices().nth(SHOWN_MAX)
+    {
+        let shown = format!("{}…", &value[..end]);
+        error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+    }
+    error
+}
 
 /// Skipstone: an embedded document store, from the command line.
 ///

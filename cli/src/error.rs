@@ -48,6 +48,12 @@ pub(crate) enum CliError {
     Demo(String),
     #[error(transparent)]
     Argument(DocumentError),
+    #[error(
+        "`diff` goes from the earlier moment to the later one, and position {from} comes after {to}: swap the two"
+    )]
+    Backwards { from: u64, to: u64 },
+    #[error("`{collection}` has no index `{name}`; {}", those_there(there))]
+    NoIndex { collection: String, name: String, there: Vec<String> },
     #[error("`--desc` is for an index of one field; of several, say which: `FIELD:desc`")]
     WhichDescending,
     #[error("standard input has the commands; give `put` the document itself, or a file")]
@@ -87,13 +93,15 @@ impl CliError {
             | CliError::DemoDir { .. }
             | CliError::Argument(_)
             | CliError::WhichDescending
+            | CliError::Backwards { .. }
             | CliError::InputTaken
             | CliError::Command { .. } => Exit::Usage,
             CliError::Line { source, .. } => source.exit(),
             CliError::Editor(_) => Exit::System,
-            CliError::NoDocument { .. } | CliError::NotInLog { .. } | CliError::NoCollection { .. } => {
-                Exit::NotFound
-            }
+            CliError::NoDocument { .. }
+            | CliError::NotInLog { .. }
+            | CliError::NoCollection { .. }
+            | CliError::NoIndex { .. } => Exit::NotFound,
             CliError::Stopped { exit, .. } => *exit,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             CliError::Output(_) => Exit::System,
@@ -145,6 +153,7 @@ fn of_query(error: &QueryError) -> Exit {
         QueryError::Filter(_)
         | QueryError::Path(_)
         | QueryError::NamedTwice { .. }
+        | QueryError::ResultName { .. }
         | QueryError::CannotUse { .. }
         | QueryError::Cursor { .. } => Exit::Usage,
         _ => Exit::Failed,

@@ -43,7 +43,7 @@ use store::Access;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let exit = match run(Cli::parse()) {
+    let exit = match run(Cli::try_parse().unwrap_or_else(|error| args::shortened(error).exit())) {
         Ok(()) => Exit::Done,
         Err(error) => {
             let exit = error.exit();

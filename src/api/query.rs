@@ -12,11 +12,11 @@ use bson::{Bson, Document};
 
 /// A collection as somebody sees it, to be asked.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'t, 's> {
+pub(crate) struct Asked<'t, 's> {
     /// What tells stores apart.
-    pub(super) store: u64,
-    pub(super) space: &'s Space,
-    pub(super) view: View<'t, 's>,
+    pub(crate) store: u64,
+    pub(crate) space: &'s Space,
+    pub(crate) view: View<'t, 's>,
 }
 
 impl<'t, 's: 't> Asked<'t, 's> {

@@ -229,7 +229,7 @@ impl<'s> SnapshotCollection<'s> {
         self.asked().explain_analyze(query.into())
     }
 
-    pub(super) fn asked(&self) -> Asked<'s, 's> {
+    pub(crate) fn asked(&self) -> Asked<'s, 's> {
         let view = view::View::Snapshot(self.view.snapshot);
         Asked { store: self.engine.identity(), space: self.view.space, view }
     }

@@ -326,7 +326,7 @@ impl<'db> TransactionCollection<'_, 'db> {
         Ok(targets.len() as u64)
     }
 
-    fn asked(&self) -> Asked<'_, 'db> {
+    pub(crate) fn asked(&self) -> Asked<'_, 'db> {
         self.txn.note_look(self.documents.space);
         Asked { store: self.store, space: self.documents.space, view: View::Txn(self.txn) }
     }

@@ -45,11 +45,18 @@ pub struct Grouping {
 impl Grouping {
     /// A group for each combination of values of these fields; what is missing counts as null, an array as a whole. With no field: one group of all.
     pub fn by<'p>(paths: impl IntoIterator<Item = &'p str>) -> Grouping {
-        let by = paths.into_iter().map(|path| Ok(path.parse()?)).collect();
+        let by = paths.into_iter().try_fold(Vec::new(), |mut by: Vec<FieldPath>, path| {
+            let path = path.parse()?;
+            if by.contains(&path) {
+                return Err(QueryError::NamedTwice { path: path.to_string() });
+            }
+            by.push(path);
+            Ok(by)
+        });
         Grouping { by, aggregates: Ok(Vec::new()) }
     }
 
-    /// How many documents, as `name`.
+    /// How many documents, as `name`: a field's name as it can be in a path, without a dot and without `$` before it. So are the names of the other results.
     pub fn count(self, name: &str) -> Grouping {
         self.with(name, || Ok(Aggregate::Count))
     }
@@ -76,6 +83,9 @@ impl Grouping {
 
     fn with(self, name: &str, aggregate: impl FnOnce() -> Result<Aggregate, QueryError>) -> Grouping {
         let aggregates = self.aggregates.and_then(|mut aggregates| {
+            if let Some(reason) = unfit(name) {
+                return Err(QueryError::ResultName { name: name.to_owned(), reason });
+            }
             if name == "_id" || aggregates.iter().any(|(known, _)| known == name) {
                 return Err(QueryError::NamedTwice { path: name.to_owned() });
             }
@@ -100,6 +110,17 @@ impl Grouping {
             }
         }
         Ok(groups)
+    }
+}
+
+/// Why a result cannot be called so, if it cannot: as a field it could be asked for by no path.
+fn unfit(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("it is empty"),
+        name if name.starts_with('$') => Some("it begins with `$`, as operators do"),
+        name if name.contains('.') => Some("it has a dot, which stands between the names of a path"),
+        name if name.contains('\0') => Some("it has a zero byte, which no field's name has"),
+        _ => None,
     }
 }
 

@@ -34,6 +34,8 @@ mod request;
 mod sort;
 mod stream;
 mod sum;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 pub(crate) mod view;
 
 pub use cursor::Cursor;

@@ -21,12 +21,21 @@ pub enum QueryError {
     /// A path names no field.
     #[error(transparent)]
     Path(#[from] DocumentError),
-    /// A field is in the order, or in the projection, twice.
+    /// A field is in the order, in the projection or in a grouping twice.
     #[error("`{path}` is named twice, or is a part of what is named; name it once")]
     #[non_exhaustive]
     NamedTwice {
         /// The path.
         path: String,
+    },
+    /// A result of a grouping cannot be called so.
+    #[error("a result cannot be called {name:?}: {reason}")]
+    #[non_exhaustive]
+    ResultName {
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: &'static str,
     },
     /// What is to be sorted does not fit into the memory that sorting may take.
     #[error(

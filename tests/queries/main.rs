@@ -2,9 +2,10 @@
 
 mod answers;
 mod cursors;
-mod differential;
 mod hostile;
 mod mistakes;
 mod prepared;
+#[path = "../../src/query/tests/random.rs"]
+mod random;
 mod streams;
 mod ways;

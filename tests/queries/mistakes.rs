@@ -1,7 +1,7 @@
 //! What cannot be answered is a typed error.
 
 use skipstone::bson::doc;
-use skipstone::{Database, Error, Index, Query, QueryError, field};
+use skipstone::{Database, Error, Grouping, Index, Query, QueryError, field};
 
 fn query_error<T>(result: Result<T, Error>) -> QueryError {
     match result {
@@ -25,6 +25,23 @@ fn mistakes_are_told() {
     assert!(matches!(query_error(towns.find(Query::all().use_index("none"))), QueryError::CannotUse { .. }));
     towns.create_index(Index::on("a").unwrap().sparse()).unwrap();
     assert!(matches!(query_error(towns.find(Query::all().use_index("a"))), QueryError::CannotUse { .. }));
+}
+
+#[test]
+fn a_grouping_names_each_field_and_each_result_once_and_so_that_a_path_can() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    let group = |grouping: Grouping| query_error(towns.group(&grouping, Query::all()));
+    assert!(
+        matches!(group(Grouping::by(["a", "b.c", "a"]).count("n")), QueryError::NamedTwice { path, .. } if path == "a")
+    );
+    assert!(matches!(group(Grouping::by(["a"]).count("n").sum("n", "b")), QueryError::NamedTwice { .. }));
+    for bad in ["", "$n", "a.b", "a\0"] {
+        for grouping in [Grouping::by([]).count(bad), Grouping::by([]).max(bad, "a")] {
+            assert!(matches!(group(grouping), QueryError::ResultName { name, .. } if name == bad), "{bad:?}");
+        }
+    }
+    towns.group(&Grouping::by(["a", "a.b"]).count("n$"), Query::all()).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Prepared queries: with whatever values, and whatever comes between, they give what the same query gives that is made anew.
 
-use super::differential::{self, document, index, path, put, value};
+use super::random::{self, document, index, path, put, value};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use skipstone::bson::{Bson, doc};
@@ -68,7 +68,7 @@ proptest! {
         limit in proptest::option::of(0..6_u64),
         values in vec(vec(value(), 3..4), 1..6),
     ) {
-        let (db, towns, mut model) = differential::store(documents, indexes);
+        let (db, towns, mut model) = random::store(documents, indexes);
         let open = ordered(Query::new(filter(&shape, param)), &sort, limit);
         let prepared = towns.prepare(open).unwrap();
         let both = |values: &[Bson]| {

@@ -5,7 +5,6 @@ use clap::{ArgGroup, Args};
 use skipstone::bson::DateTime;
 use skipstone::document::order_key::Direction;
 use skipstone::{Cursor, Filter, Lsn, Moment, Patch, Projection, Query};
-use std::num::NonZeroU64;
 
 #[derive(Args)]
 pub(crate) struct FindArgs {
@@ -17,11 +16,11 @@ pub(crate) struct FindArgs {
     #[arg(long, value_name = "[-]FIELD,…", value_parser = order, allow_hyphen_values = true)]
     pub(crate) sort: Option<Order>,
     /// Leave out the first N of them.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = number, allow_negative_numbers = true)]
     pub(crate) skip: u64,
     /// Print N documents at most.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<NonZeroU64>,
+    #[arg(long, value_name = "N", value_parser = number, allow_negative_numbers = true)]
+    pub(crate) limit: Option<u64>,
     /// Go on behind the document that `--cursor` told of, with the same filter and order.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<Cursor>,
@@ -165,6 +164,11 @@ impl Order {
 
 pub(super) fn filter(text: &str) -> Result<Filter, skipstone::FilterError> {
     if text == "-" { Ok(Filter::all()) } else { text.parse() }
+}
+
+/// How many.
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("give a number from 0 to {}", u64::MAX))
 }
 
 /// A position, or a time as RFC 3339 writes it.

@@ -107,10 +107,10 @@ pub(crate) struct HistoryArgs {
 pub(crate) struct DiffArgs {
     /// The collection's name.
     pub(crate) collection: String,
-    /// The one moment: a position of the log, or a time as in 2026-01-31T14:30:00Z, which is that of the last mark by then.
+    /// From this moment on: a position of the log, or a time as in 2026-01-31T14:30:00Z, which is that of the last mark by then.
     #[arg(value_parser = moment)]
     pub(crate) from: Moment,
-    /// The other one, which may be earlier [default: now].
+    /// Up to this one, which is not earlier [default: now].
     #[arg(value_parser = moment)]
     pub(crate) to: Option<Moment>,
 }

@@ -43,7 +43,7 @@ fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> 
 fn query(args: &FindArgs) -> Query {
     let query = Query::new(args.filter.get()).skip(args.skip);
     let query = args.sort.iter().fold(query, |query, order| order.of(query));
-    let query = args.limit.iter().fold(query, |query, limit| query.limit(limit.get()));
+    let query = args.limit.iter().fold(query, |query, limit| query.limit(*limit));
     args.after.iter().fold(query, |query, cursor| query.after(cursor.clone()))
 }
 

@@ -8,7 +8,7 @@ use crate::store::Access;
 use indicatif::HumanCount;
 use serde_json::{Value, json};
 use skipstone::document::order_key::Direction;
-use skipstone::{Collection, Index, IndexField, IndexInfo};
+use skipstone::{Collection, Error, Index, IndexError, IndexField, IndexInfo};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,10 +102,23 @@ pub(crate) fn drop(store: Access<'_>, args: &DropIndexArgs, style: Style) -> Res
     let (db, collection) = store.open_collection(&args.collection)?;
     let progress = Progress::of_entries(info(&collection, &args.name).map_or(0, |info| info.entries));
     let dropped = || info(&collection, &args.name).and_then(|info| info.dropped).unwrap_or(0);
-    shown(&progress, dropped, || collection.drop_index(&args.name))?;
+    let gone = shown(&progress, dropped, || collection.drop_index(&args.name));
+    gone.map_err(|error| not_dropped(error, &collection, args))?;
     db.close()?;
     let human = format!("index `{}` of `{}` dropped", args.name, args.collection);
     Output::report(style, &human, &json!({ "collection": args.collection, "dropped": args.name }))
+}
+
+/// Of an index that is not there: which are.
+fn not_dropped(error: Error, collection: &Collection, args: &DropIndexArgs) -> CliError {
+    match error {
+        Error::Index { cause, .. } if matches!(*cause, IndexError::NotFound { .. }) => CliError::NoIndex {
+            collection: args.collection.clone(),
+            name: args.name.clone(),
+            there: collection.indexes().iter().map(|info| info.index.name()).collect(),
+        },
+        error => error.into(),
+    }
 }
 
 pub(crate) fn list(store: Access<'_>, args: &CollectionArgs, style: Style) -> Result<(), CliError> {

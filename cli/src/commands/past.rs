@@ -63,10 +63,12 @@ pub(crate) fn diff(store: Access<'_>, args: &DiffArgs, style: Style) -> Result<(
     let (db, collection) = store.open_collection(&args.collection)?;
     let from = db.logged_position(args.from)?;
     let to = args.to.map_or(Ok(db.position()), |to| db.logged_position(to))?;
-    let is_between = |position: Lsn| (from.min(to)..from.max(to)).contains(&position);
+    if from > to {
+        return Err(CliError::Backwards { from: from.get(), to: to.get() });
+    }
     let (mut last, mut changed) = (BTreeMap::new(), BTreeMap::<DocumentId, Changed>::new());
     let beginning = collection.logged(|LoggedChange { id, revision, .. }| {
-        if is_between(revision.position) {
+        if (from..to).contains(&revision.position) {
             match changed.get_mut(&id) {
                 Some(changed) => changed.after = revision,
                 None => {
@@ -74,7 +76,7 @@ pub(crate) fn diff(store: Access<'_>, args: &DiffArgs, style: Style) -> Result<(
                     changed.insert(id, Changed { before, after: revision });
                 }
             }
-        } else if revision.position < from.min(to) {
+        } else if revision.position < from {
             last.insert(id, revision);
         }
         Ok(())
@@ -88,7 +90,6 @@ pub(crate) fn diff(store: Access<'_>, args: &DiffArgs, style: Style) -> Result<(
             None => beginning.filter(|beginning| *beginning == Lsn::ZERO).map(|_| Bson::Null),
         };
         let after = Some(document(&after)?);
-        let (before, after) = if from <= to { (before, after) } else { (after, before) };
         if (&before, &after) == (&Some(Bson::Null), &Some(Bson::Null)) {
             continue;
         }

@@ -12,7 +12,7 @@ mod complete;
 mod editor;
 mod words;
 
-use crate::args::{NoArgs, ShellArgs, StoreCommand, StyleArgs};
+use crate::args::{self, NoArgs, ShellArgs, StoreCommand, StyleArgs};
 use crate::commands;
 use crate::error::CliError;
 use crate::input::InputError;
@@ -106,7 +106,7 @@ impl Session<'_> {
         }
         let line = match Line::try_parse_from(words) {
             Ok(line) => line,
-            Err(error) if error.use_stderr() => return Err(refused(&error)),
+            Err(error) if error.use_stderr() => return Err(refused(&args::shortened(error))),
             Err(help) => {
                 let mut output = Output::new(self.style);
                 output.text(help.to_string())?;

@@ -43,7 +43,7 @@ fn what_cannot_be_indexed_says_why_and_leaves_nothing() {
     assert_eq!(listed(&place), [json!(null); 0]);
     place.run(&["index", "create", "s", "c", "a"]).expect(0);
     place.run(&["index", "create", "s", "c", "a"]).expect_saying(4, &["there is an index `a` already"]);
-    place.run(&["index", "drop", "s", "c", "b"]).expect_saying(3, &["there is no index `b`"]);
+    place.run(&["index", "drop", "s", "c", "b"]).expect_saying(3, &["`c` has no index `b`; it has a"]);
     place.run(&["index", "create", "s", "d", "a"]).expect_saying(3, &["no collection `d`"]);
     place.run(&["index", "create", "s", "c", "a", "b", "--desc"]).expect_saying(2, &["`FIELD:desc`"]);
     place.run(&["index", "create", "s", "c", "b", "b"]).expect_saying(2, &["it is in the index already"]);

@@ -195,7 +195,8 @@ fn mistakes_are_usage_and_touch_nothing() {
         (&["find", "s", "c", "{"][..], "malformed JSON"),
         (&["find", "s", "c", r#"{"a": {"$above": 1}}"#], "there is no operator \"$above\" here"),
         (&["find", "s", "c", "--sort", "a,"], "a field's name is missing"),
-        (&["find", "s", "c", "--limit", "0"], "--limit"),
+        (&["find", "s", "c", "--limit", "-1"], "'--limit <N>': give a number from 0"),
+        (&["find", "s", "c", "--skip", "x"], "'--skip <N>': give a number from 0"),
         (&["find", "s", "c", "--after", "zzz"], "the cursor does not belong to the query"),
         (&["find", "s", "c", "--project", "a,-b"], "name the fields to print"),
         (&["find", "s", "c", "--project", "a.b,a"], "named twice"),
@@ -213,4 +214,27 @@ fn mistakes_are_usage_and_touch_nothing() {
     assert_eq!(place.contents("s"), before);
     place.run(&["find", "s", "nothing"]).expect_saying(3, &["no collection `nothing`", "it has c"]);
     place.run(&["find", "s", "c", "--sort", "a,a"]).expect_saying(2, &["`a` is named twice"]);
+    for (args, says) in [
+        (["--by", "a,a"], "`a` is named twice"),
+        (["--count", "$n"], "a result cannot be called \"$n\""),
+        (["--sum", "a.b=c"], "it has a dot"),
+    ] {
+        place.run(&[&["aggregate", "s", "c"][..], &args].concat()).expect_saying(2, &[says]);
+    }
+    assert_eq!(place.run(&["find", "s", "c", "--limit", "0"]).expect(0).out, "");
+}
+
+#[test]
+fn a_long_filter_is_not_said_again_but_where_its_mistake_is() {
+    let place = Place::with_documents(TOWNS);
+    let long = format!(r#"{{"a": {{"$in": {:?}}}, "b" 1}}"#, (0..500).collect::<Vec<_>>());
+    let column = long.find(" 1}").unwrap() + 2;
+    let ended = place.run(&["find", "s", "c", &long]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{ended:?}");
+    assert!(ended.err.contains(&long[..40]) && ended.err.contains(&format!("column {column}")), "{ended:?}");
+    assert!(ended.err.len() < 400, "{ended:?}");
+    let script =
+        format!("find c {{\"a\": {{\"$in\": {:?}, \"$above\": 1}}}}\n", (0..500).collect::<Vec<_>>());
+    let ended = place.run_with(&["shell", "s"], &script).expect_saying(2, &["operator \"$above\""]);
+    assert!(ended.err.len() < 800, "{ended:?}");
 }
