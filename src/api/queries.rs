@@ -6,7 +6,7 @@ use super::value::Document;
 use super::{Collection, Result};
 use crate::document::Patch;
 use crate::query::view::View;
-use crate::query::{Explanation, Grouping, PreparedQuery, Query};
+use crate::query::{Answer, Explanation, Grouping, PreparedQuery, Query};
 use crate::txn::Txn;
 use bson::Bson;
 
@@ -65,7 +65,7 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.ask(|asked| asked.explain(query.into()))
+        self.ask(|asked| asked.explain(query.into(), Answer::Documents))
     }
 
     /// Answers a query, and says what each step came to.
@@ -73,7 +73,36 @@ impl Collection {
     /// # Errors
     /// As [`Collection::find`].
     pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.ask(|asked| asked.explain_analyze(query.into()))
+        self.ask(|asked| asked.explain_analyze(query.into(), Answer::Documents))
+    }
+
+    /// How [`Collection::count_matching`] would answer a query, without answering it: an index that says it alone has a step that is `covering`, and there is no
+    /// `fetch`. The cost is that of coming by the documents, by which plans are chosen.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn explain_count(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain(query.into(), Answer::Count))
+    }
+
+    /// Counts as [`Collection::count_matching`] does, on one thread, and says what each step came to.
+    ///
+    /// ```
+    /// # use skipstone::{Database, Index, bson::doc, field};
+    /// let db = Database::in_memory();
+    /// let towns = db.collection("towns")?;
+    /// towns.create_index(Index::on("people")?)?;
+    /// towns.insert_many([doc! { "people": 3 }, doc! { "people": 9 }])?;
+    /// let counted = towns.explain_analyze_count(field("people").gt(5))?.root;
+    /// assert_eq!((counted.name, counted.actual_rows), ("index", Some(1)));
+    /// assert!(counted.inputs.is_empty() && counted.detail.contains("covering"));
+    /// # Ok::<(), skipstone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn explain_analyze_count(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_analyze(query.into(), Answer::Count))
     }
 
     /// Prepares a query that will be asked often: its plan is kept, and values may be left open ([`param`](crate::param)). See [`PreparedQuery`].

@@ -7,7 +7,7 @@ use crate::document::DocumentId;
 use crate::mvcc::store::Space;
 use crate::query::execute::{Results, Row};
 use crate::query::view::View;
-use crate::query::{Cursor, Cursors, Explanation, Grouping, Planned, Query};
+use crate::query::{Answer, Cursor, Cursors, Explanation, Grouping, Planned, Query};
 use bson::{Bson, Document};
 
 /// A collection as somebody sees it, to be asked.
@@ -56,12 +56,12 @@ impl<'t, 's: 't> Asked<'t, 's> {
         Ok(self.planned(query)?.group(grouping)?)
     }
 
-    pub(super) fn explain(self, query: Query) -> Result<Explanation> {
-        Ok(self.planned(query)?.explain())
+    pub(super) fn explain(self, query: Query, answer: Answer) -> Result<Explanation> {
+        Ok(self.planned(query)?.explain(answer))
     }
 
-    pub(super) fn explain_analyze(self, query: Query) -> Result<Explanation> {
-        Ok(self.planned(query)?.explain_analyze()?)
+    pub(super) fn explain_analyze(self, query: Query, answer: Answer) -> Result<Explanation> {
+        Ok(self.planned(query)?.explain_analyze(answer)?)
     }
 
     /// The keys of all that match, before any of them is changed.

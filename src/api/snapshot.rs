@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::{snapshot, store::Space};
-use crate::query::{Explanation, Grouping, Query, view};
+use crate::query::{Answer, Explanation, Grouping, Query, view};
 use bson::Bson;
 use std::borrow::Cow;
 use std::ops::{Bound, RangeBounds};
@@ -218,7 +218,7 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn explain(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.asked().explain(query.into())
+        self.asked().explain(query.into(), Answer::Documents)
     }
 
     /// Answers a query, and says what each step came to.
@@ -226,7 +226,24 @@ impl<'s> SnapshotCollection<'s> {
     /// # Errors
     /// As [`SnapshotCollection::find`].
     pub fn explain_analyze(&self, query: impl Into<Query>) -> Result<Explanation> {
-        self.asked().explain_analyze(query.into())
+        self.asked().explain_analyze(query.into(), Answer::Documents)
+    }
+
+    /// How [`SnapshotCollection::count_matching`] would answer a query, without answering it: an index that says it alone has a step that is `covering`, and there is no
+    /// `fetch`. The cost is that of coming by the documents, by which plans are chosen.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn explain_count(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain(query.into(), Answer::Count)
+    }
+
+    /// Counts as [`SnapshotCollection::count_matching`] does, on one thread, and says what each step came to.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn explain_analyze_count(&self, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain_analyze(query.into(), Answer::Count)
     }
 
     pub(crate) fn asked(&self) -> Asked<'s, 's> {

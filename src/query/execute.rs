@@ -382,6 +382,7 @@ pub(super) fn entry_count<'t, 's: 't>(
     walk: &Walk,
     ground: Ground<'t, 's>,
     most: usize,
+    meter: &Meter,
 ) -> usize {
-    entries(index, walk, ground, None, &Meter::default()).take(most).count()
+    entries(index, walk, ground, None, meter).take(most).count()
 }

@@ -49,6 +49,7 @@ use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::Bson;
 use execute::{Ground, Results, Row};
+pub(crate) use explain::Answer;
 use explain::Versions;
 use group::{Groups, Values};
 use meter::Meter;
@@ -133,23 +134,24 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// How many there are.
     pub(crate) fn count(&self) -> Result<u64, QueryError> {
+        self.count_on(self.ground, &Meter::default())
+    }
+
+    fn count_on(&self, ground: Ground<'t, 's>, meter: &Meter) -> Result<u64, QueryError> {
         let query = &self.plan.query;
         let most = query.limit.unwrap_or(u64::MAX);
         let wanted = usize::try_from(query.offset.saturating_add(most)).unwrap_or(usize::MAX);
-        if query.after.is_some() {
-            return Ok(self.run()?.count() as u64);
+        if !self.plan.is_counted_in_any_order() {
+            return Ok(execute::run(&self.plan, ground, meter)?.count() as u64);
         }
-        // The order makes no difference.
-        let all =
-            || execute::matching(&self.plan, self.ground, &Meter::default()).take(wanted).count() as u64;
         let counted = match self.plan.is_covered() {
             _ if wanted == usize::MAX
-                && let Some(count) = parallel::count(&self.plan, self.ground) =>
+                && let Some(count) = parallel::count(&self.plan, ground) =>
             {
                 count
             }
-            Some((index, walk)) => execute::entry_count(index, walk, self.ground, wanted) as u64,
-            None => all(),
+            Some((index, walk)) => execute::entry_count(index, walk, ground, wanted, meter) as u64,
+            None => execute::matching(&self.plan, ground, meter).take(wanted).count() as u64,
         };
         Ok(counted.saturating_sub(query.offset).min(most))
     }
@@ -208,12 +210,12 @@ impl<'t, 's: 't> Planned<'t, 's> {
     }
 
     /// How it would be answered.
-    pub(crate) fn explain(&self) -> Explanation {
-        Explanation::of(&self.plan, &Meter::default(), None)
+    pub(crate) fn explain(&self, answer: Answer) -> Explanation {
+        Explanation::of(&self.plan, answer, &Meter::default(), None)
     }
 
     /// How it is answered, with what each step comes to.
-    pub(crate) fn explain_analyze(&self) -> Result<Explanation, QueryError> {
+    pub(crate) fn explain_analyze(&self, answer: Answer) -> Result<Explanation, QueryError> {
         let (meter, collection) = (Meter::on(), self.ground.collection);
         let (of_documents, of_entries) = <(Cell<u64>, Cell<u64>)>::default();
         let counted = Counted { space: collection, of_space: &of_documents, of_others: &of_entries };
@@ -221,10 +223,13 @@ impl<'t, 's: 't> Planned<'t, 's> {
             View::Snapshot(snapshot) => View::Counted(snapshot, counted),
             other => other,
         };
-        let results = execute::run(&self.plan, Ground { view, collection, ..self.ground }, &meter)?;
-        let count = results.count() as u64;
+        let ground = Ground { view, collection, ..self.ground };
+        let count = match answer {
+            Answer::Documents => execute::run(&self.plan, ground, &meter)?.count() as u64,
+            Answer::Count => self.count_on(ground, &meter)?,
+        };
         let versions = Versions { of_documents: of_documents.get(), of_entries: of_entries.get() };
-        Ok(Explanation::of(&self.plan, &meter, Some((count, versions))))
+        Ok(Explanation::of(&self.plan, answer, &meter, Some((count, versions))))
     }
 
     pub(crate) fn into_cursors(self) -> Cursors<'s> {

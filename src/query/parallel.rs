@@ -29,7 +29,7 @@ pub(super) fn count<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>) -> Opt
         return None;
     }
     let counted = of_parts(plan, ground, &|part, ground| match part.is_covered() {
-        Some((index, walk)) => execute::entry_count(index, walk, ground, usize::MAX),
+        Some((index, walk)) => execute::entry_count(index, walk, ground, usize::MAX, &Meter::default()),
         None => execute::matching(part, ground, &Meter::default()).count(),
     })?;
     Some(counted.into_iter().sum::<usize>() as u64)

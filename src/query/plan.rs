@@ -116,6 +116,11 @@ impl Plan {
         conditions(&self.query.filter.checked_tree().expect("it was checked when it was planned").node)
     }
 
+    /// Whether a count of the results may be made of what the access gives, without the order. Behind a cursor the order says what is a result.
+    pub(super) fn is_counted_in_any_order(&self) -> bool {
+        self.query.after.is_none()
+    }
+
     /// Whether the entries of an index alone say which documents match: each entry stands for one.
     pub(super) fn is_covered(&self) -> Option<(&Arc<Kept>, &Walk)> {
         match &self.access {

@@ -44,6 +44,54 @@ fn indexes_are_used_where_they_help() {
 }
 
 #[test]
+fn how_results_are_counted_is_explained() {
+    let db = Database::in_memory();
+    let towns = towns(&db);
+    towns.create_index(Index::on("people").unwrap().and("country").unwrap()).unwrap();
+    towns.create_index(Index::on("tags").unwrap()).unwrap();
+    let query = || Query::new(field("people").ge(5)).use_index("people_country");
+    let begun = db.snapshot().unwrap();
+    let mut page = begun.collection(&towns).unwrap().find(query().sort("people").limit(7)).unwrap();
+    page.by_ref().for_each(|town| drop(town.unwrap()));
+    let place = page.cursor().unwrap().expect("the results are in order");
+    let cases = [
+        // What is asked, whether an index alone says it, and the steps that must not be there.
+        (query(), true, &["fetch documents", "filter", "slice"][..]),
+        (query().sort("name").skip(3).limit(20), true, &["fetch documents", "sort", "top"]),
+        (query().skip(90), true, &["fetch documents"]),
+        (Query::new(field("people").ge(5).and(field("name").gt("town 5"))), false, &["covering"]),
+        (Query::new(field("tags").ge(11)).use_index("tags"), false, &["covering"]),
+        (query().sort("people").after(place), false, &["covering"]),
+        (query().use_scan(), false, &["covering", "index", "fetch documents"]),
+    ];
+    let old = db.snapshot().unwrap();
+    towns.delete_matching(field("people").eq(7)).unwrap();
+    let (old, now) = (old.collection(&towns).unwrap(), db.snapshot().unwrap());
+    let now = now.collection(&towns).unwrap();
+    for (query, is_covered, missing) in cases {
+        for seen in [&old, &now] {
+            let count = seen.count_matching(query.clone()).unwrap();
+            assert_eq!(count, seen.find(query.clone()).unwrap().count() as u64);
+            let (before, after) = (
+                seen.explain_count(query.clone()).unwrap(),
+                seen.explain_analyze_count(query.clone()).unwrap(),
+            );
+            assert_eq!(after.root.actual_rows, Some(count), "{after}");
+            for shown in [&before, &after].map(ToString::to_string) {
+                assert_eq!(shown.contains("covering"), is_covered, "{shown}");
+                assert!(!missing.iter().any(|step| shown.contains(step)), "{missing:?}: {shown}");
+            }
+            assert!(before.root.actual_rows.is_none() && before.root.time_ns.is_none(), "{before}");
+        }
+    }
+    // Without a count nothing is covered.
+    assert!(!towns.explain(query()).unwrap().to_string().contains("covering"));
+    let (explained, counted) = (towns.explain_count(query()), towns.explain_analyze_count(query()));
+    assert!(explained.unwrap().to_string().contains("covering"));
+    assert_eq!(counted.unwrap().root.actual_rows, Some(towns.count_matching(query()).unwrap()));
+}
+
+#[test]
 fn a_document_with_several_entries_comes_once() {
     let db = Database::in_memory();
     let towns = towns(&db);

@@ -28,12 +28,12 @@ pub(crate) struct FindArgs {
     #[arg(long, value_name = "[-]FIELD,…", value_parser = projection, allow_hyphen_values = true)]
     pub(crate) project: Option<Projection>,
     /// Print how many there are, and not which.
-    #[arg(long, conflicts_with_all = ["project", "explain", "analyze", "cursor"])]
+    #[arg(long, conflicts_with_all = ["project", "cursor"])]
     pub(crate) count: bool,
-    /// Print how they would be found, and find none.
+    /// Print how they would be found, or counted, and find none.
     #[arg(long, conflicts_with_all = ["project", "cursor"])]
     pub(crate) explain: bool,
-    /// Find them, and print how that went instead of them: rows and time of each step.
+    /// Find or count them, and print how that went instead of them: rows and time of each step.
     #[arg(long, conflicts_with_all = ["project", "cursor"])]
     pub(crate) analyze: bool,
     /// As of this position of the log or time, as in 2026-01-31T14:30:00Z, as far as the store keeps its past: `stats` says how far, `shell --retain-history` sets it [default: now].

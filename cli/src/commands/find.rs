@@ -22,11 +22,15 @@ pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<()
 
 fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> Result<(), CliError> {
     let query = query(args);
-    if args.analyze {
-        return explain(&documents.explain_analyze(query)?, style);
-    }
-    if args.explain {
-        return explain(&documents.explain(query)?, style);
+    let explained = match (args.analyze, args.explain, args.count) {
+        (true, _, false) => Some(documents.explain_analyze(query.clone())?),
+        (true, _, true) => Some(documents.explain_analyze_count(query.clone())?),
+        (false, true, false) => Some(documents.explain(query.clone())?),
+        (false, true, true) => Some(documents.explain_count(query.clone())?),
+        (false, false, _) => None,
+    };
+    if let Some(explained) = explained {
+        return explain(&explained, style);
     }
     if args.count {
         let count = documents.count_matching(query)?;

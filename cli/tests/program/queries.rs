@@ -111,6 +111,18 @@ fn how_documents_are_found_is_explained() {
     assert_eq!(analyzed["plan"]["actual_rows"], 2, "{analyzed}");
     let tree = plan(&["--analyze", "--human"]).out;
     assert!(tree.contains("2 rows") && tree.contains("\n  "), "{tree}");
+    place.run(&["index", "create", "s", "c", "people", "--name", "unique", "--unique"]).expect(0);
+    // An index alone says how many there are, but for the conditions that are asked of documents.
+    for (filter, is_covered) in
+        [(r#"{"people": 1000}"#, true), (r#"{"people": 1000, "country": {"$ne": "x"}}"#, false)]
+    {
+        for how in ["--explain", "--analyze"] {
+            let counted = place.run(&["find", "s", "c", filter, "--count", how]).expect(0).out;
+            assert_eq!(counted.contains("covering"), is_covered, "{counted}");
+            assert_eq!(counted.contains(r#""step":"fetch""#), !is_covered, "{counted}");
+            assert_eq!(counted.contains("actual_rows"), how == "--analyze", "{counted}");
+        }
+    }
 }
 
 #[test]
