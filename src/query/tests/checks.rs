@@ -39,8 +39,18 @@ impl<'t, 's: 't> Seen<'t, 's> {
         for planned in self.plans(&asked.query())? {
             let rows: Vec<_> = run(&planned)?;
             let page: Vec<i32> = rows.iter().map(id).collect();
-            prop_assert!(answer.has_page(asked, &page), "{:?} by {}", page, planned.explain());
-            prop_assert_eq!(counted(&planned)?, page.len(), "by {}", planned.explain());
+            prop_assert!(
+                answer.has_page(asked, &page),
+                "{:?} by {}",
+                page,
+                planned.explain(crate::query::Answer::Documents)
+            );
+            prop_assert_eq!(
+                counted(&planned)?,
+                page.len(),
+                "by {}",
+                planned.explain(crate::query::Answer::Documents)
+            );
             // All in the order of this plan, in which a cursor has its place.
             let in_order = self.planned(Plan { query: whole.query(), ..Plan::clone(&planned.plan) });
             let in_order = ids(&in_order)?;
@@ -94,20 +104,50 @@ impl<'t, 's: 't> Seen<'t, 's> {
         if parts.len() > 1 {
             self.met.note_divided(&long.plan);
         }
-        prop_assert_eq!(parts.concat(), of_part(&planned.plan, planned.ground), "by {}", long.explain());
+        prop_assert_eq!(
+            parts.concat(),
+            of_part(&planned.plan, planned.ground),
+            "by {}",
+            long.explain(crate::query::Answer::Documents)
+        );
         check_whole(&long, whole, answer)
     }
 
     /// What comes behind a place: the same by every plan, and in the order of the plan that the place is of.
     fn check_behind(self, asked: &Asked, behind: &Query, rest: &[i32]) -> Checked {
         for planned in self.plans(behind)? {
-            prop_assert_eq!(&*ids(&planned)?, rest, "by {}", planned.explain());
-            prop_assert_eq!(counted(&planned)?, rest.len(), "by {}", planned.explain());
-            prop_assert_eq!(handed(&planned)?, sorted(rest.to_vec()), "by {}", planned.explain());
+            prop_assert_eq!(
+                &*ids(&planned)?,
+                rest,
+                "by {}",
+                planned.explain(crate::query::Answer::Documents)
+            );
+            prop_assert_eq!(
+                counted(&planned)?,
+                rest.len(),
+                "by {}",
+                planned.explain(crate::query::Answer::Documents)
+            );
+            prop_assert_eq!(
+                handed(&planned)?,
+                sorted(rest.to_vec()),
+                "by {}",
+                planned.explain(crate::query::Answer::Documents)
+            );
         }
         for planned in self.plans(&asked.page_of(behind))? {
-            prop_assert_eq!(&*ids(&planned)?, asked.page(rest), "by {}", planned.explain());
-            prop_assert_eq!(counted(&planned)?, asked.page(rest).len(), "by {}", planned.explain());
+            prop_assert_eq!(
+                &*ids(&planned)?,
+                asked.page(rest),
+                "by {}",
+                planned.explain(crate::query::Answer::Documents)
+            );
+            prop_assert_eq!(
+                counted(&planned)?,
+                asked.page(rest).len(),
+                "by {}",
+                planned.explain(crate::query::Answer::Documents)
+            );
         }
         Ok(())
     }
@@ -115,7 +155,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
 
 /// Everything that a plan gives, however it is asked for.
 fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Checked {
-    let (all, found, by) = (answer.ids(), ids(planned)?, planned.explain());
+    let (all, found, by) = (answer.ids(), ids(planned)?, planned.explain(crate::query::Answer::Documents));
     prop_assert!(answer.has_page(whole, &found), "{:?} by {}", found, by);
     prop_assert_eq!(stepwise(planned)?, found, "step by step by {}", by);
     prop_assert_eq!(counted(planned)?, all.len(), "counted by {}", by);
@@ -125,7 +165,7 @@ fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Che
     let groups = planned.group(&Grouping::by(["b"]).count("n")).map_err(failed)?;
     let grouped: i64 = groups.iter().map(|group| group.get_i64("n").unwrap()).sum();
     prop_assert_eq!(grouped as usize, all.len(), "grouped by {}", by);
-    let analyzed = planned.explain_analyze().map_err(failed)?;
+    let analyzed = planned.explain_analyze(crate::query::Answer::Documents).map_err(failed)?;
     prop_assert_eq!(analyzed.root.actual_rows, Some(all.len() as u64), "{}", analyzed);
     Ok(())
 }
