@@ -114,6 +114,11 @@ impl Retention {
         u64::try_from(self.time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 
+    /// Sets the time to what [`Retention::time_ms`] gave.
+    pub(crate) fn time_of_ms(self, ms: u64) -> Retention {
+        self.time(if ms == u64::MAX { Duration::MAX } else { Duration::from_millis(ms) })
+    }
+
     pub(crate) fn is_nothing(&self) -> bool {
         *self == Retention::new()
     }

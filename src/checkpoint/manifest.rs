@@ -17,7 +17,6 @@ use crate::log::seal::{Salt, Session};
 use crate::lsn::Lsn;
 use crate::options::{Compression, Retention};
 use std::ops::Range;
-use std::time::Duration;
 
 const MAGIC: &[u8; 8] = b"SKIPMANI";
 pub(crate) const VERSION: u32 = 2;
@@ -206,7 +205,7 @@ impl Manifest {
         let (count, timeline) = (cursor.u32()?, cursor.take(16)?.try_into().ok()?);
         let retention = match version {
             WITHOUT_RETENTION => Retention::new(),
-            _ => Retention { bytes: cursor.u64()?, time: retained_time(cursor.u64()?) },
+            _ => Retention::new().bytes(cursor.u64()?).time_of_ms(cursor.u64()?),
         };
         let mut trees = Vec::new();
         for _ in 0..count {
@@ -256,10 +255,6 @@ impl Manifest {
         file.write_durable(0, &[&bytes])?;
         Ok(Unpublished { number: self.number, bytes })
     }
-}
-
-fn retained_time(ms: Millis) -> Duration {
-    if ms == Millis::MAX { Duration::MAX } else { Duration::from_millis(ms) }
 }
 
 fn compression_code(compression: Compression) -> u16 {
@@ -337,9 +332,7 @@ pub(crate) fn find_past(
     binding: &Binding,
     damaged: &mut Vec<CheckpointError>,
 ) -> Result<Option<Manifest>, CheckpointError> {
-    let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
-    numbers.sort_unstable();
-    for number in numbers.into_iter().rev() {
+    for number in numbers(device)?.into_iter().rev() {
         match read(device, number, binding) {
             Err(error @ CheckpointError::Damaged { .. }) => damaged.push(error),
             read => return read.map(Some),
@@ -354,18 +347,24 @@ pub(crate) fn before(
     last: &Manifest,
     binding: &Binding,
 ) -> Result<Vec<Result<Manifest, CheckpointError>>, IoError> {
-    let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
-    numbers.retain(|number| *number < last.number);
-    numbers.sort_unstable();
     let read = |number| {
         let manifest = read(device, number, binding)?;
         let is_before = manifest.position <= last.position
             && manifest.timeline == last.timeline
             && manifest.extent_pages == last.extent_pages;
-        let other = || damaged(&file_name(number), "is not of the history of the last one");
-        if is_before { Ok(manifest) } else { Err(other()) }
+        match is_before {
+            true => Ok(manifest),
+            false => Err(damaged(&file_name(number), "is not of the history of the last one")),
+        }
     };
-    Ok(numbers.into_iter().map(read).collect())
+    Ok(numbers(device)?.into_iter().filter(|number| *number < last.number).map(read).collect())
+}
+
+/// The numbers of all manifests that there are, in order.
+fn numbers(device: &dyn Device) -> Result<Vec<u64>, IoError> {
+    let mut numbers: Vec<u64> = device.list()?.iter().filter_map(|name| parse_file_name(name)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// Removes every manifest but these: from then on what only they need may be given up.
@@ -411,7 +410,7 @@ mod tests {
             extent_pages: 8,
             extents: 4,
             compression: Compression::Lz4,
-            retention: Retention { bytes: 1 << 20, time: Duration::MAX },
+            retention: Retention::new().bytes(1 << 20).time(std::time::Duration::MAX),
             map: Some(page),
             trees: vec![Tree::empty(0), Tree { space: 4, root: Some(root), entries: 77 }],
         }

@@ -38,7 +38,8 @@ struct State {
     has_older: bool,
 }
 
-/// What an opening found of the past.
+/// What an opening found of the past; in memory nothing.
+#[derive(Default)]
 pub(super) struct Past {
     /// Where the log ended.
     pub(super) opened_at: Lsn,
@@ -57,21 +58,14 @@ pub(crate) enum NoPosition {
 
 impl History {
     /// Begins with what was there when the store was opened, before anybody commits.
-    pub(super) fn begin(
-        store: Arc<Store>,
-        past: Option<Past>,
-        clock: Clock,
-        retention: Retention,
-    ) -> History {
+    pub(super) fn begin(store: Arc<Store>, past: Past, clock: Clock, retention: Retention) -> History {
         let said = clock();
         // What is there was committed before the store was opened, and so before the clock was asked.
         let mut times = Times::beginning(Mark { position: store.end().load(), time: said });
-        let opened_at = past.as_ref().map_or(Lsn::ZERO, |past| past.opened_at);
-        let marks = past.and_then(|past| past.marks);
-        let has_older = marks.is_some();
-        marks.into_iter().for_each(|marks| times.put_before(marks));
+        let has_older = past.marks.is_some();
+        times.put_before(past.marks.unwrap_or_default());
         let state = State { retention, said, times, has_older };
-        let history = History { store, clock, opened_at, state: Mutex::new(state) };
+        let history = History { store, clock, opened_at: past.opened_at, state: Mutex::new(state) };
         history.tick();
         history
     }

@@ -56,7 +56,7 @@ use checkpointer::{Checkpoint, Checkpointer};
 use config::Config;
 use descriptor::Descriptor;
 use error::{BackupError, ChainError, CloseError, OpenError, RotateKeyError};
-use history::History;
+use history::{History, Past};
 use indexing::{IndexError, maintain};
 use maintenance::Maintenance;
 use open::Opened;
@@ -128,7 +128,7 @@ impl Engine {
             let end = Arc::new(LogEnd::new(Lsn::new(Lsn::ALIGN)));
             let retention = config.retention.unwrap_or_default();
             let store = Arc::new(Store::new(end, retention.bytes));
-            let history = History::begin(Arc::clone(&store), None, config.clock, retention);
+            let history = History::begin(Arc::clone(&store), Past::default(), config.clock, retention);
             return Ok(Engine::start(config, Recovery::default(), "none", (store, history), None, None));
         };
         let opened = open::open_directory(&path, &config)?;
@@ -147,7 +147,7 @@ impl Engine {
         let retention = files.retention;
         let Recovered { store, log, kept, past, recovery } = recovery::recover(&device, files, dir, &config)?;
         let store = Arc::new(store);
-        let history = History::begin(Arc::clone(&store), Some(past), config.clock, retention);
+        let history = History::begin(Arc::clone(&store), past, config.clock, retention);
         let name = device.name();
         let checkpointer = Checkpointer::new(device, &config, kept);
         let disk = Disk { store_file, log: Arc::new(log), checkpointer: Arc::new(checkpointer) };

@@ -139,25 +139,35 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
     let manifest = manifest::find(&**device, &binding)?;
     let last = manifest.as_ref().map(|manifest| manifest.retention);
     let retention = config.retention.or(last).unwrap_or_default();
-    let older = match &manifest {
-        Some(last) if !retention.is_nothing() => manifest::before(&**device, last, &binding)?,
-        _ => Vec::new(),
-    };
-    // One that cannot be read is as good as gone.
-    let older: Vec<Manifest> = older.into_iter().flatten().collect();
     let kept_from = kept_from(manifest.as_ref(), retention, config.backup_log_bytes);
     // All that is there, to choose from.
     let wanted_from = if retention.is_nothing() { kept_from } else { Lsn::ZERO };
     let segments = open_segments(device, dir, &store, manifest.as_ref(), wanted_from)?;
-    let of_log = (manifest.is_some() && !retention.is_nothing()).then_some(None);
-    let is_there = |anchor: &Origin| segments.get(store.geometry.index_of(start_of(anchor).lsn)).is_some();
-    let mut anchors: Vec<Origin> =
-        of_log.into_iter().chain(older.into_iter().map(Some)).filter(is_there).collect();
-    anchors::give_up(&mut anchors, position_of, position_of(&manifest), kept_from);
+    let anchors = match &manifest {
+        Some(last) if !retention.is_nothing() => {
+            find_anchors(&**device, (last, &binding), &segments, kept_from)?
+        }
+        _ => Vec::new(),
+    };
     let starts = anchors.iter().chain([&manifest]).map(|origin| start_of(origin).lsn);
     segments.recycle_before(starts.fold(kept_from, Lsn::min), usize::MAX)?;
     let segments = Arc::new(segments.sealed_with(keys));
     Ok(Files { store, binding, manifest, anchors, retention, segments })
+}
+
+/// The anchors that are there, if everything from `kept_from` on is to be kept. A manifest that cannot be read is as good as gone.
+fn find_anchors(
+    device: &dyn Device,
+    (last, binding): (&Manifest, &Binding),
+    segments: &Segments,
+    kept_from: Lsn,
+) -> Result<Vec<Origin>, OpenError> {
+    let older = manifest::before(device, last, binding)?.into_iter().flatten().map(Some);
+    let is_there =
+        |anchor: &Origin| segments.get(segments.geometry().index_of(start_of(anchor).lsn)).is_some();
+    let mut anchors: Vec<Origin> = std::iter::once(None).chain(older).filter(is_there).collect();
+    anchors::give_up(&mut anchors, position_of, last.position, kept_from);
+    Ok(anchors)
 }
 
 /// From where on the log is wanted before a checkpoint, whatever that needs: for the past and for backups.

@@ -298,7 +298,6 @@ fn load(
         Ok::<_, CheckpointError>(Anchor { origin: origin.clone(), used: used? })
     };
     let anchors = files.anchors.iter().map(anchor).collect::<Result<_, _>>()?;
-    drop(loading);
     Ok(Loaded {
         pages,
         used,

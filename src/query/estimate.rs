@@ -15,14 +15,14 @@ const SAMPLED: usize = 128;
 
 /// How many entries are in the ranges.
 pub(super) fn expected_entries(index: &Kept, collection: &Space, found: &IndexRanges) -> f64 {
-    let all = index.space(collection).records().len() as f64;
+    let space = index.space(collection);
     index.statistics.read(|known| match known {
         Some(known) => {
             let each = found.ranges.iter().map(|(low, high)| known.estimate(low, high, found.points));
-            each.sum::<f64>().min(all)
+            each.sum::<f64>().min(space.records().len() as f64)
         }
         // The store was opened just now.
-        None => expected_keys(index.space(collection), &found.ranges),
+        None => expected_keys(space, &found.ranges),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::query::plan::{Access, Plan};
 use crate::query::planner::Planner;
 use crate::query::request::{Query, QueryError};
 use crate::query::view::View;
-use crate::query::{Grouping, Looked, Planned, PreparedQuery, parallel};
+use crate::query::{Explanation, Grouping, Looked, Planned, PreparedQuery, explain, parallel};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -39,18 +39,8 @@ impl<'t, 's: 't> Seen<'t, 's> {
         for planned in self.plans(&asked.query())? {
             let rows: Vec<_> = run(&planned)?;
             let page: Vec<i32> = rows.iter().map(id).collect();
-            prop_assert!(
-                answer.has_page(asked, &page),
-                "{:?} by {}",
-                page,
-                planned.explain(crate::query::Answer::Documents)
-            );
-            prop_assert_eq!(
-                counted(&planned)?,
-                page.len(),
-                "by {}",
-                planned.explain(crate::query::Answer::Documents)
-            );
+            prop_assert!(answer.has_page(asked, &page), "{:?} by {}", page, shown(&planned));
+            prop_assert_eq!(counted(&planned)?, page.len(), "by {}", shown(&planned));
             // All in the order of this plan, in which a cursor has its place.
             let in_order = self.planned(Plan { query: whole.query(), ..Plan::clone(&planned.plan) });
             let in_order = ids(&in_order)?;
@@ -104,50 +94,20 @@ impl<'t, 's: 't> Seen<'t, 's> {
         if parts.len() > 1 {
             self.met.note_divided(&long.plan);
         }
-        prop_assert_eq!(
-            parts.concat(),
-            of_part(&planned.plan, planned.ground),
-            "by {}",
-            long.explain(crate::query::Answer::Documents)
-        );
+        prop_assert_eq!(parts.concat(), of_part(&planned.plan, planned.ground), "by {}", shown(&long));
         check_whole(&long, whole, answer)
     }
 
     /// What comes behind a place: the same by every plan, and in the order of the plan that the place is of.
     fn check_behind(self, asked: &Asked, behind: &Query, rest: &[i32]) -> Checked {
         for planned in self.plans(behind)? {
-            prop_assert_eq!(
-                &*ids(&planned)?,
-                rest,
-                "by {}",
-                planned.explain(crate::query::Answer::Documents)
-            );
-            prop_assert_eq!(
-                counted(&planned)?,
-                rest.len(),
-                "by {}",
-                planned.explain(crate::query::Answer::Documents)
-            );
-            prop_assert_eq!(
-                handed(&planned)?,
-                sorted(rest.to_vec()),
-                "by {}",
-                planned.explain(crate::query::Answer::Documents)
-            );
+            prop_assert_eq!(&*ids(&planned)?, rest, "by {}", shown(&planned));
+            prop_assert_eq!(counted(&planned)?, rest.len(), "by {}", shown(&planned));
+            prop_assert_eq!(handed(&planned)?, sorted(rest.to_vec()), "by {}", shown(&planned));
         }
         for planned in self.plans(&asked.page_of(behind))? {
-            prop_assert_eq!(
-                &*ids(&planned)?,
-                asked.page(rest),
-                "by {}",
-                planned.explain(crate::query::Answer::Documents)
-            );
-            prop_assert_eq!(
-                counted(&planned)?,
-                asked.page(rest).len(),
-                "by {}",
-                planned.explain(crate::query::Answer::Documents)
-            );
+            prop_assert_eq!(&*ids(&planned)?, asked.page(rest), "by {}", shown(&planned));
+            prop_assert_eq!(counted(&planned)?, asked.page(rest).len(), "by {}", shown(&planned));
         }
         Ok(())
     }
@@ -155,7 +115,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
 
 /// Everything that a plan gives, however it is asked for.
 fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Checked {
-    let (all, found, by) = (answer.ids(), ids(planned)?, planned.explain(crate::query::Answer::Documents));
+    let (all, found, by) = (answer.ids(), ids(planned)?, shown(planned));
     prop_assert!(answer.has_page(whole, &found), "{:?} by {}", found, by);
     prop_assert_eq!(stepwise(planned)?, found, "step by step by {}", by);
     prop_assert_eq!(counted(planned)?, all.len(), "counted by {}", by);
@@ -165,7 +125,7 @@ fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Che
     let groups = planned.group(&Grouping::by(["b"]).count("n")).map_err(failed)?;
     let grouped: i64 = groups.iter().map(|group| group.get_i64("n").unwrap()).sum();
     prop_assert_eq!(grouped as usize, all.len(), "grouped by {}", by);
-    let analyzed = planned.explain_analyze(crate::query::Answer::Documents).map_err(failed)?;
+    let analyzed = planned.explain_analyze(explain::Answer::Documents).map_err(failed)?;
     prop_assert_eq!(analyzed.root.actual_rows, Some(all.len() as u64), "{}", analyzed);
     Ok(())
 }
@@ -177,6 +137,11 @@ fn long(plan: &Plan) -> Plan {
         walk.entries = f64::MAX;
     }
     plan
+}
+
+/// The plan, for whoever reads of a failure.
+fn shown(planned: &Planned<'_, '_>) -> Explanation {
+    planned.explain(explain::Answer::Documents)
 }
 
 fn run<'t, 's: 't>(planned: &Planned<'t, 's>) -> Result<Vec<Row<'t>>, TestCaseError> {
