@@ -148,7 +148,7 @@ impl Indexes {
         lock(&self.dropping).clone()
     }
 
-    /// Says that an index is being dropped; it is not in the list any more.
+    /// Says that an index is being dropped.
     pub(crate) fn begin_drop(&self, index: &Arc<Kept>) -> Arc<Dropping> {
         let dropping = Arc::new(Dropping { index: Arc::clone(index), dropped: AtomicU64::new(0) });
         lock(&self.dropping).push(Arc::clone(&dropping));

@@ -61,10 +61,12 @@ fn one_that_is_being_dropped_says_how_far_that_is() {
     assert!(entries > 60_000, "{entries}");
     std::thread::scope(|scope| {
         let dropper = scope.spawn(|| towns.drop_index("tags").unwrap());
-        let mut seen = Vec::new();
+        let (mut seen, mut is_gone) = (Vec::new(), false);
         while !dropper.is_finished() {
             let listed = towns.indexes();
             assert!(listed.len() <= 2);
+            assert!(!is_gone || listed.is_empty(), "it was not listed, and is again");
+            is_gone = listed.is_empty();
             seen.extend(listed.iter().filter_map(|info| info.dropped));
             let is_dropping = listed.iter().any(|info| info.dropped.is_some());
             assert!(!is_dropping || listed.iter().all(|info| !info.is_ready || info.dropped.is_none()));

@@ -159,12 +159,13 @@ impl Engine {
     fn take_out(&self, collection: &Space, record: IndexRecord, index: &Arc<Kept>) -> Result<(), IndexError> {
         let record = IndexRecord { phase: Phase::Dropping, ..record };
         self.put_record(&record, self.config().durability)?;
-        replace(Indexes::of(collection), index, None);
+        let indexes = Indexes::of(collection);
+        // Before it is out of the list: it is in one of the two all the while.
+        let dropping = indexes.begin_drop(index);
+        replace(indexes, index, None);
         collection.era().end();
         // The position behind which nobody keeps it.
         self.put_record(&record, Durability::None)?;
-        let indexes = Indexes::of(collection);
-        let dropping = indexes.begin_drop(index);
         // If that fails the next opening does it, and until then it is said that it is not done.
         self.finish_drop(&record, &dropping.dropped)?;
         indexes.end_drop(&dropping);
