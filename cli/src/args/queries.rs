@@ -5,6 +5,7 @@ use clap::{ArgGroup, Args};
 use skipstone::bson::DateTime;
 use skipstone::document::order_key::Direction;
 use skipstone::{Cursor, Filter, Lsn, Moment, Patch, Projection, Query};
+use std::num::NonZeroU64;
 
 #[derive(Args)]
 pub(crate) struct FindArgs {
@@ -19,8 +20,8 @@ pub(crate) struct FindArgs {
     #[arg(long, value_name = "N", default_value = "0", value_parser = number, allow_negative_numbers = true)]
     pub(crate) skip: u64,
     /// Print N documents at most.
-    #[arg(long, value_name = "N", value_parser = number, allow_negative_numbers = true)]
-    pub(crate) limit: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
+    pub(crate) limit: Option<NonZeroU64>,
     /// Go on behind the document that `--cursor` told of, with the same filter and order.
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<Cursor>,
@@ -169,6 +170,11 @@ pub(super) fn filter(text: &str) -> Result<Filter, skipstone::FilterError> {
 /// How many.
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("give a number from 0 to {}", u64::MAX))
+}
+
+/// How many at most: without any there is nothing to ask for.
+pub(super) fn limit(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| format!("give a number from 1 to {}", u64::MAX))
 }
 
 /// A position, or a time as RFC 3339 writes it.

@@ -3,7 +3,7 @@
 //! `P` says where the store is: on the command line its directory and key, in the shell nothing.
 
 use super::queries::{
-    AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, RemoveArgs, UpdateArgs, moment,
+    AggregateArgs, CreateIndexArgs, DropIndexArgs, FindArgs, RemoveArgs, UpdateArgs, limit, moment,
 };
 use super::watch::WatchArgs;
 use clap::{Args, Subcommand, ValueEnum};
@@ -152,7 +152,7 @@ pub(crate) struct ScanArgs {
     #[arg(long)]
     pub(crate) reverse: bool,
     /// Print this many documents at most.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<NonZeroU64>,
 }
 

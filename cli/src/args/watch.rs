@@ -1,6 +1,6 @@
 //! How changes are watched.
 
-use super::queries::filter;
+use super::queries::{filter, limit};
 use clap::Args;
 use skipstone::{FeedCursor, Filter};
 use std::num::NonZeroU64;
@@ -20,7 +20,7 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "CURSOR", conflicts_with = "from")]
     pub(crate) after: Option<FeedCursor>,
     /// End after N changes.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<NonZeroU64>,
     /// End when no change came for so long; 0 ends with what is there. To wait is of no use as long as nobody else can write to the store.
     #[arg(long = "for", value_name = "SECONDS", default_value = "0", value_parser = seconds)]

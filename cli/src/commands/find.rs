@@ -47,7 +47,7 @@ fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> 
 fn query(args: &FindArgs) -> Query {
     let query = Query::new(args.filter.get()).skip(args.skip);
     let query = args.sort.iter().fold(query, |query, order| order.of(query));
-    let query = args.limit.iter().fold(query, |query, limit| query.limit(*limit));
+    let query = args.limit.iter().fold(query, |query, limit| query.limit(limit.get()));
     args.after.iter().fold(query, |query, cursor| query.after(cursor.clone()))
 }
 
