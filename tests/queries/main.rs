@@ -1,6 +1,7 @@
 //! Queries: the same answer by every plan, whatever indexes there are, and the answer that asking each document gives.
 
 mod answers;
+mod beside_writers;
 mod cursors;
 mod hostile;
 mod mistakes;
