@@ -43,6 +43,7 @@ pub(crate) fn drive<W: FnMut(&Id)>(
     every: u64,
     worker: impl Fn() -> W + Sync,
 ) -> Run {
+    // The threads measure; this one says for how long.
     let (run, ()) = drive_during(threads, stream, every, worker, || std::thread::sleep(time));
     run
 }

@@ -26,6 +26,7 @@ pub(crate) fn watch<T>(work: impl FnOnce() -> T) -> Result<(T, Watched)> {
             // Relaxed: it says when, and nothing else.
             while !done.load(Ordering::Relaxed) {
                 samples.push((began.elapsed().as_secs_f64(), resident_mib()?));
+                // From one sample to the next.
                 std::thread::sleep(PAUSE);
             }
             Ok(samples)

@@ -90,6 +90,7 @@ fn writers_go_on_and_each_moment_is_consistent() {
             });
         }
         for index in 0..dirs.len() {
+            // Some transfers, however many, between one backup and the next.
             std::thread::sleep(Duration::from_millis(60));
             let made = match index.checked_sub(1) {
                 None => db.back_up(&dirs[0]).unwrap(),
@@ -143,6 +144,7 @@ fn to_a_time() {
     let db = place.open();
     db.back_up(&dirs[0]).unwrap();
     things(&db).insert(doc! { "_id": "early" }).unwrap();
+    // The time is noted once a second.
     std::thread::sleep(Duration::from_millis(1_500));
     let between = SystemTime::now();
     std::thread::sleep(Duration::from_millis(100));

@@ -62,6 +62,7 @@ impl Round {
             if self.checkpoints > 0 {
                 reached.recv().unwrap_or_else(|_| panic!("it ended before its checkpoints, in {self:?}"));
             }
+            // Nothing is waited for: it is killed wherever it is by then.
             thread::sleep(self.pause);
             child.kill().unwrap();
             reader.join().unwrap()

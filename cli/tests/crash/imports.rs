@@ -124,6 +124,7 @@ impl Round {
         }
     }
 
+    /// Nothing is waited for but the acknowledgements: it is killed wherever it is after the pause.
     fn wait_for_moment(&self, reached: &Receiver<()>) {
         match self.moment {
             Moment::AfterStart(time) => thread::sleep(time),

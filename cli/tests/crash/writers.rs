@@ -165,6 +165,7 @@ impl Handles {
                 println!("checkpoint {position}");
             }
             last = taken;
+            // From one look to the next.
             thread::sleep(Duration::from_millis(2));
         }
     }
