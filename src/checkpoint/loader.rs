@@ -8,8 +8,7 @@ use super::pages::Pages;
 use super::seal::Binding;
 use super::walk::{Entry, Fault, Visit, walk_apart, walk_tree};
 use crate::io::Device;
-use crate::sync::Arc;
-use rayon::ThreadPoolBuilder;
+use crate::sync::{Arc, JoinedPool};
 
 /// Opens the pages of a checkpoint.
 pub(crate) fn open(
@@ -45,8 +44,7 @@ const OWN_THREADS_PAGES: u64 = 1024;
 /// Does the work on more threads than the caller has, if there is much of it, and the threads can be had.
 fn overlapping<T: Send>(pages: &Pages, work: impl FnOnce() -> T + Send) -> T {
     let threads = THREADS_PER_CORE * rayon::current_num_threads();
-    let pool =
-        || ThreadPoolBuilder::new().num_threads(threads).thread_name(|_| "skipstone-load".into()).build();
+    let pool = || JoinedPool::new(threads, "skipstone-load", || {});
     match (pages.usable_count() >= OWN_THREADS_PAGES).then(pool) {
         Some(Ok(pool)) => pool.install(work),
         Some(Err(_)) | None => work(),

@@ -34,8 +34,7 @@ use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Store;
 use crate::options::Compression;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Arc, Mutex, lock, thread};
-use rayon::ThreadPoolBuilder;
+use crate::sync::{Arc, JoinedPool, Mutex, lock, thread};
 use rayon::prelude::*;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
@@ -328,8 +327,7 @@ pub(super) fn on_own_threads<T: Send>(
     work: impl FnOnce() -> Result<T, CheckpointError> + Send,
 ) -> Result<T, CheckpointError> {
     let count = (rayon::current_num_threads() / 4).max(1);
-    let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "skipstone-pages".into());
-    let pool = pool.start_handler(|_| lower_priority()).build();
+    let pool = JoinedPool::new(count, "skipstone-pages", lower_priority);
     let pool = pool.map_err(|error| CheckpointError::Threads { what: error.to_string() })?;
     // The caller may be a thread of another pool. It must sleep: it holds the lock, and would run jobs that ask for it.
     thread::scope(|scope| scope.spawn(|| pool.install(work)).join()).unwrap_or_else(|panic| {

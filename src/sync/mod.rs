@@ -13,6 +13,7 @@
 //!
 //! `step` marks the labelled steps of the protocols, where a test parks a thread for good.
 
+mod joined_pool;
 mod latest;
 #[cfg(any(loom, shuttle))]
 mod model;
@@ -22,6 +23,7 @@ mod step;
 mod try_lock;
 pub(crate) mod wakers;
 
+pub(crate) use joined_pool::JoinedPool;
 pub(crate) use latest::Latest;
 #[cfg(any(loom, shuttle))]
 pub(crate) use model::{

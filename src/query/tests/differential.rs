@@ -5,6 +5,7 @@ use super::met::Met;
 use super::model::{Asked, asked};
 use super::random::{document, index, path, put, store};
 use crate::bson::{Document, doc};
+use crate::sync::JoinedPool;
 use crate::{
     Collection, Database, Index, Isolation, Snapshot, Transaction, TransactionCollection, TransactionOptions,
 };
@@ -105,7 +106,7 @@ fn transaction<'db>(
 
 /// Runs cases where there are several threads for a query, however many cores there are.
 fn run(cases: u32, each: u32, test: impl Fn(&Case, &Met) -> Checked + Send) {
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let threads = JoinedPool::new(3, "skipstone-test", || {}).unwrap();
     threads.install(move || {
         let met = Met::default();
         let config = ProptestConfig {
