@@ -60,8 +60,8 @@ pub use bson;
 pub use api::{
     Builder, Change, ChangeKind, Changes, Collection, CommitHandle, Database, Diff, Difference, DocRef,
     Document, DocumentScan, DocumentStream, Error, FeedCursor, IndexInfo, KeyValue, KeyValueScan, Keyspace,
-    LivePatch, LiveQuery, LoggedChange, Matches, Result, Revision, Savepoint, Snapshot, SnapshotCollection,
-    SnapshotKeyspace, Stats, Transaction, TransactionCollection, TransactionDocumentScan,
+    LivePatch, LiveQuery, LoggedChange, Matches, Projected, Result, Revision, Savepoint, Snapshot,
+    SnapshotCollection, SnapshotKeyspace, Stats, Transaction, TransactionCollection, TransactionDocumentScan,
     TransactionKeyValueScan, TransactionKeyspace, Watch,
 };
 #[cfg(not(any(loom, shuttle)))]

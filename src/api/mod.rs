@@ -33,7 +33,7 @@ pub use error::{Error, Result};
 pub use keyspace::Keyspace;
 pub use live::{LivePatch, LiveQuery};
 pub use past::{Diff, Difference, LoggedChange, Revision};
-pub use query::Matches;
+pub use query::{Matches, Projected};
 pub use scan::{DocumentScan, KeyValue, KeyValueScan, TransactionDocumentScan, TransactionKeyValueScan};
 pub use snapshot::{Snapshot, SnapshotCollection, SnapshotKeyspace};
 pub use stats::Stats;

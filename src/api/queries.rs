@@ -6,9 +6,9 @@ use super::value::Document;
 use super::{Collection, Result};
 use crate::document::Patch;
 use crate::query::view::View;
-use crate::query::{Answer, Explanation, Grouping, PreparedQuery, Query};
+use crate::query::{Answer, Explanation, Grouping, PreparedQuery, Projection, Query};
 use crate::txn::Txn;
-use bson::Bson;
+use bson::{Bson, RawDocumentBuf};
 
 impl Collection {
     /// The documents that a query gives now, as copies. To have them one after the other, without a copy, see
@@ -18,6 +18,35 @@ impl Collection {
     /// [`QueryError`](crate::QueryError): a mistake in the query; too much to sort.
     pub fn find(&self, query: impl Into<Query>) -> Result<Vec<Document>> {
         self.ask(|asked| asked.find(query.into())?.map(|found| Ok(found?.into_owned())).collect())
+    }
+
+    /// What a projection keeps of the documents that a query gives: exactly what [`Projection::apply`] makes of them.
+    ///
+    /// Reads no document if an index has all fields that are kept, sees to the filter and the order, and no document has several entries in it: as if it were a
+    /// small table of its own. A document whose entry says too little is read all the same: one with a decimal, −0, NaN, an object or an array in a field of the
+    /// index, or one without a field that is nested in an object that is there. So is every document under read committed, and behind an index that an earlier version created.
+    ///
+    /// ```
+    /// # use skipstone::{Database, Index, Projection, bson::{doc, rawdoc}, field};
+    /// let db = Database::in_memory();
+    /// let towns = db.collection("towns")?;
+    /// towns.create_index(Index::on("country")?.and("name")?)?;
+    /// towns.insert(doc! { "_id": 1, "name": "Aachen", "country": "DE", "people": 249_070 })?;
+    /// let names = Projection::include(["name"])?.without_id();
+    /// let query = field("country").eq("DE");
+    /// assert_eq!(towns.find_projected(query.clone(), &names)?, [rawdoc! { "name": "Aachen" }]);
+    /// assert!(towns.explain_projected(query, &names)?.root.detail.contains("covering"));
+    /// # Ok::<(), skipstone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn find_projected(
+        &self,
+        query: impl Into<Query>,
+        projection: &Projection,
+    ) -> Result<Vec<RawDocumentBuf>> {
+        self.ask(|asked| asked.find_projected(query.into(), projection)?.collect())
     }
 
     /// The first one.
@@ -77,7 +106,7 @@ impl Collection {
     }
 
     /// How [`Collection::count_matching`] would answer a query, without answering it: an index that says it alone has a step that is `covering`, and there is no
-    /// `fetch`. The cost is that of coming by the documents, by which plans are chosen.
+    /// `fetch`.
     ///
     /// # Errors
     /// As [`Collection::find`].
@@ -103,6 +132,26 @@ impl Collection {
     /// As [`Collection::find`].
     pub fn explain_analyze_count(&self, query: impl Into<Query>) -> Result<Explanation> {
         self.ask(|asked| asked.explain_analyze(query.into(), Answer::Count))
+    }
+
+    /// How [`Collection::find_projected`] would answer a query, without answering it: where an index has all that is wanted there is a step that is `covering`, and no `fetch`.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn explain_projected(&self, query: impl Into<Query>, projection: &Projection) -> Result<Explanation> {
+        self.ask(|asked| asked.explain(query.into(), Answer::of(projection)))
+    }
+
+    /// Answers it so, and says what each step came to.
+    ///
+    /// # Errors
+    /// As [`Collection::find`].
+    pub fn explain_analyze_projected(
+        &self,
+        query: impl Into<Query>,
+        projection: &Projection,
+    ) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_analyze(query.into(), Answer::of(projection)))
     }
 
     /// Prepares a query that will be asked often: its plan is kept, and values may be left open ([`param`](crate::param)). See [`PreparedQuery`].

@@ -3,12 +3,12 @@
 use super::Result;
 use super::documents::Target;
 use super::value::DocRef;
-use crate::document::DocumentId;
+use crate::document::{DocumentId, FieldPath};
 use crate::mvcc::store::Space;
 use crate::query::execute::{Results, Row};
 use crate::query::view::View;
-use crate::query::{Answer, Cursor, Cursors, Explanation, Grouping, Planned, Query};
-use bson::{Bson, Document};
+use crate::query::{Answer, Cursor, Cursors, Explanation, Grouping, Planned, Projection, Query, QueryError};
+use bson::{Bson, Document, RawDocumentBuf};
 
 /// A collection as somebody sees it, to be asked.
 #[derive(Clone, Copy)]
@@ -30,6 +30,11 @@ impl<'t, 's: 't> Asked<'t, 's> {
         Ok(Matches { results, name: self.space.name(), last: None, cursors: planned.into_cursors() })
     }
 
+    pub(super) fn find_projected(self, query: Query, projection: &Projection) -> Result<Projected<'t>> {
+        let matches = self.find(query.answering(Answer::of(projection)))?;
+        Ok(Projected { matches, projection: projection.clone() })
+    }
+
     pub(super) fn for_each(self, query: Query, each: impl Fn(Result<DocRef<'t>>) + Sync) -> Result<()> {
         let name = self.space.name();
         let row = |row: Row<'t>| each(DocRef::new(row.value, row.lsn, name, &row.key));
@@ -37,7 +42,7 @@ impl<'t, 's: 't> Asked<'t, 's> {
     }
 
     pub(super) fn count(self, query: Query) -> Result<u64> {
-        Ok(self.planned(query)?.count()?)
+        Ok(self.planned(query.answering(Answer::Count))?.count()?)
     }
 
     pub(super) fn first(self, query: Query) -> Result<Option<DocRef<'t>>> {
@@ -49,19 +54,22 @@ impl<'t, 's: 't> Asked<'t, 's> {
     }
 
     pub(super) fn distinct(self, path: &str, query: Query) -> Result<Vec<Bson>> {
-        Ok(self.planned(query)?.distinct(path)?)
+        let path: FieldPath = path.parse().map_err(QueryError::Path)?;
+        let looked_at = Answer::Fields([path.clone()].into());
+        Ok(self.planned(query.answering(looked_at))?.distinct(&path)?)
     }
 
     pub(super) fn group(self, grouping: &Grouping, query: Query) -> Result<Vec<Document>> {
-        Ok(self.planned(query)?.group(grouping)?)
+        let looked_at = Answer::Fields(grouping.paths()?.into());
+        Ok(self.planned(query.answering(looked_at))?.group(grouping)?)
     }
 
     pub(super) fn explain(self, query: Query, answer: Answer) -> Result<Explanation> {
-        Ok(self.planned(query)?.explain(answer))
+        Ok(self.planned(query.answering(answer))?.explain())
     }
 
     pub(super) fn explain_analyze(self, query: Query, answer: Answer) -> Result<Explanation> {
-        Ok(self.planned(query)?.explain_analyze(answer)?)
+        Ok(self.planned(query.answering(answer))?.explain_analyze()?)
     }
 
     /// The keys of all that match, before any of them is changed.
@@ -103,5 +111,31 @@ impl<'t> Iterator for Matches<'t> {
         let document = DocRef::new(row.value.clone(), row.lsn, self.name, &row.key);
         self.last = Some(row);
         Some(document)
+    }
+}
+
+/// What is wanted of the documents that a query gives, one after the other. See [`SnapshotCollection::find_projected`](crate::SnapshotCollection::find_projected).
+pub struct Projected<'t> {
+    /// Or what an index has of them.
+    matches: Matches<'t>,
+    projection: Projection,
+}
+
+impl Projected<'_> {
+    /// As [`Matches::cursor`].
+    ///
+    /// # Errors
+    /// None of those that have not been told before.
+    pub fn cursor(&self) -> Result<Option<Cursor>> {
+        self.matches.cursor()
+    }
+}
+
+impl Iterator for Projected<'_> {
+    type Item = Result<RawDocumentBuf>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let document = self.matches.next()?;
+        Some(document.and_then(|document| Ok(self.projection.apply(document.raw())?)))
     }
 }

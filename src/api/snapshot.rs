@@ -1,7 +1,7 @@
 //! Snapshots: everything that was committed at one moment, for as long as they live.
 
 use super::documents::Target;
-use super::query::{Asked, Matches};
+use super::query::{Asked, Matches, Projected};
 use super::scan::{DocumentScan, KeyValueScan, Span};
 use super::space::SpaceHandle;
 use super::value::DocRef;
@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::{snapshot, store::Space};
-use crate::query::{Answer, Explanation, Grouping, Query, view};
+use crate::query::{Answer, Explanation, Grouping, Projection, Query, view};
 use bson::Bson;
 use std::borrow::Cow;
 use std::ops::{Bound, RangeBounds};
@@ -160,6 +160,18 @@ impl<'s> SnapshotCollection<'s> {
         self.asked().find(query.into())
     }
 
+    /// What a projection keeps of the documents that a query gives: exactly what [`Projection::apply`] makes of them. They are found as they are taken.
+    ///
+    /// Reads no document if an index has all fields that are kept, sees to the filter and the order, and no document has several entries in it: as if it were a
+    /// small table of its own. A document whose entry says too little is read all the same: one with a decimal, −0, NaN, an object or an array in a field of the
+    /// index, or one without a field that is nested in an object that is there. So is every document under read committed, and behind an index that an earlier version created.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn find_projected(&self, query: impl Into<Query>, projection: &Projection) -> Result<Projected<'s>> {
+        self.asked().find_projected(query.into(), projection)
+    }
+
     /// Hands the documents that match to several threads, in no order; a long scan of all documents is divided among them. Offset, limit and order count for
     /// nothing.
     ///
@@ -230,7 +242,7 @@ impl<'s> SnapshotCollection<'s> {
     }
 
     /// How [`SnapshotCollection::count_matching`] would answer a query, without answering it: an index that says it alone has a step that is `covering`, and there is no
-    /// `fetch`. The cost is that of coming by the documents, by which plans are chosen.
+    /// `fetch`.
     ///
     /// # Errors
     /// As [`SnapshotCollection::find`].
@@ -244,6 +256,26 @@ impl<'s> SnapshotCollection<'s> {
     /// As [`SnapshotCollection::find`].
     pub fn explain_analyze_count(&self, query: impl Into<Query>) -> Result<Explanation> {
         self.asked().explain_analyze(query.into(), Answer::Count)
+    }
+
+    /// How [`SnapshotCollection::find_projected`] would answer a query, without answering it: where an index has all that is wanted there is a step that is `covering`, and no `fetch`.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn explain_projected(&self, query: impl Into<Query>, projection: &Projection) -> Result<Explanation> {
+        self.asked().explain(query.into(), Answer::of(projection))
+    }
+
+    /// Answers it so, and says what each step came to.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::find`].
+    pub fn explain_analyze_projected(
+        &self,
+        query: impl Into<Query>,
+        projection: &Projection,
+    ) -> Result<Explanation> {
+        self.asked().explain_analyze(query.into(), Answer::of(projection))
     }
 
     pub(crate) fn asked(&self) -> Asked<'s, 's> {

@@ -3,7 +3,7 @@
 use super::commit_handle::CommitHandle;
 use super::documents::{Documents, Target};
 use super::keyspace::check_sizes;
-use super::query::{Asked, Matches};
+use super::query::{Asked, Matches, Projected};
 use super::scan::{TransactionDocumentScan, TransactionKeyValueScan};
 use super::snapshot::{byte_range, id_range, key, prefix_range};
 use super::value::DocRef;
@@ -14,8 +14,8 @@ use crate::lsn::Lsn;
 use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::options::{Durability, Isolation};
-use crate::query::Query;
 use crate::query::view::View;
+use crate::query::{Projection, Query};
 use crate::txn::{Mark, Txn};
 use bson::RawDocumentBuf;
 use std::borrow::Cow;
@@ -284,6 +284,14 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// As [`SnapshotCollection::find`](crate::SnapshotCollection::find).
     pub fn find(&self, query: impl Into<Query>) -> Result<Matches<'_>> {
         self.asked().find(query.into())
+    }
+
+    /// What a projection keeps of the documents that a query gives. As [`SnapshotCollection::find_projected`](crate::SnapshotCollection::find_projected).
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`].
+    pub fn find_projected(&self, query: impl Into<Query>, projection: &Projection) -> Result<Projected<'_>> {
+        self.asked().find_projected(query.into(), projection)
     }
 
     /// The first one.

@@ -12,7 +12,14 @@ const DECIMAL_BYTES: usize = 16;
 
 /// The first field of this name. Of a malformed document, what cannot be read is not there, nor what comes after it.
 pub(crate) fn find_field<'a>(object: &'a RawDocument, name: &str) -> Option<RawBsonRef<'a>> {
-    let mut rest = object.as_bytes().get(LENGTH_BYTES..)?;
+    locate_field(object, name).map(|(_, value)| value)
+}
+
+/// The same, and at which byte of the object the value begins.
+#[inline]
+pub(crate) fn locate_field<'a>(object: &'a RawDocument, name: &str) -> Option<(usize, RawBsonRef<'a>)> {
+    let bytes = object.as_bytes();
+    let mut rest = bytes.get(LENGTH_BYTES..)?;
     loop {
         let (&kind, behind) = rest.split_first().filter(|(kind, _)| **kind != 0)?;
         // The end of the name first: most names differ in their length, and the comparison is a call.
@@ -20,7 +27,8 @@ pub(crate) fn find_field<'a>(object: &'a RawDocument, name: &str) -> Option<RawB
         let name_bytes = if is_it { name.len() + 1 } else { c_string_bytes(behind)? };
         let value = &behind[name_bytes..];
         if is_it {
-            return read_common(kind, value).or_else(|| read_any(object, name));
+            let found = read_common(kind, value).or_else(|| read_any(object, name))?;
+            return Some((bytes.len() - value.len(), found));
         }
         rest = value.get(value_bytes(kind, value)?..)?;
     }
@@ -100,9 +108,13 @@ mod tests {
             // As text, in which NaN is NaN.
             let same = |found: Option<RawBsonRef<'_>>, expected: Option<RawBsonRef<'_>>| format!("{found:?}") == format!("{expected:?}");
             prop_assert!(same(find_field(&document, &name), document.get(&name).expect("well formed")));
-            for field in document.iter() {
-                let (name, value) = field.expect("well formed");
-                prop_assert!(same(find_field(&document, name.as_str()), Some(value)), "{name:?}");
+            for field in document.iter_elements() {
+                let field = field.expect("well formed");
+                let (name, value) = (field.key().as_str(), field.value().expect("well formed"));
+                let (at, found) = locate_field(&document, name).expect("it is there");
+                prop_assert!(same(Some(found), Some(value)), "{name:?}");
+                let before = &document.as_bytes()[..at];
+                prop_assert!(before.strip_suffix(b"\0").is_some_and(|before| before.ends_with(name.as_bytes())));
             }
         }
 

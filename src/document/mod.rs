@@ -31,7 +31,7 @@ pub use codec::{
     to_serde, validate, with_id,
 };
 pub use error::DocumentError;
-pub(crate) use find::find_field;
+pub(crate) use find::{find_field, locate_field};
 pub use id::{DocumentId, MAX_KEY_BYTES};
 pub(crate) use patch::Increments;
 pub use patch::Patch;

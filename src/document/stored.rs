@@ -20,6 +20,11 @@ pub(crate) fn encode(version: u64, raw: &RawDocument) -> Vec<u8> {
     value
 }
 
+/// What has the form, for a document that is none of the store's and has no version.
+pub(crate) fn unversioned(raw: &RawDocument) -> Vec<u8> {
+    [&[0; VERSION_BYTES], raw.as_bytes()].concat()
+}
+
 /// The version and the document of a stored value, in place. Looks at the document's length and its end.
 pub(crate) fn decode(value: &[u8]) -> Option<(u64, &RawDocument)> {
     let (version, raw) = value.split_first_chunk::<VERSION_BYTES>()?;

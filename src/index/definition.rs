@@ -27,6 +27,8 @@ pub struct Index {
     unique: bool,
     sparse: bool,
     filter: Option<Filter>,
+    /// Whether its entries say how fields are made again from them. Those of indexes that were created by earlier versions do not.
+    restorable: bool,
 }
 
 /// A field of an index.
@@ -39,7 +41,14 @@ pub struct IndexField {
 }
 
 impl Index {
-    const EMPTY: Index = Index { name: None, fields: Vec::new(), unique: false, sparse: false, filter: None };
+    const EMPTY: Index = Index {
+        name: None,
+        fields: Vec::new(),
+        unique: false,
+        sparse: false,
+        filter: None,
+        restorable: true,
+    };
 
     /// On a field, smallest first.
     ///
@@ -144,6 +153,16 @@ impl Index {
         self.filter.as_ref()
     }
 
+    pub(crate) fn is_restorable(&self) -> bool {
+        self.restorable
+    }
+
+    /// As an earlier version made it.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn of_an_earlier_version(self) -> Index {
+        Index { restorable: false, ..self }
+    }
+
     /// As the catalog has it, but for the name.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let fields = self.fields.iter().map(|field| {
@@ -155,6 +174,9 @@ impl Index {
         let mut definition = doc! { "fields": fields, "unique": self.unique, "sparse": self.sparse };
         if let Some(filter) = &self.filter {
             definition.insert("filter", filter.to_document().expect("it was checked"));
+        }
+        if self.restorable {
+            definition.insert("restorable", true);
         }
         bson::serialize_to_vec(&definition).expect("a definition is a small document")
     }
@@ -178,6 +200,10 @@ impl Index {
             None => None,
             Some(filter) => Some(Filter::from_document(filter.as_document()?).ok()?),
         };
+        let restorable = match raw.get("restorable").ok()? {
+            None => false,
+            Some(restorable) => restorable.as_bool()?,
+        };
         let is_sound = (1..=FIELDS_MAX).contains(&fields.len());
         is_sound.then_some(Index {
             name: Some(name.to_owned()),
@@ -185,6 +211,7 @@ impl Index {
             unique: raw.get_bool("unique").ok()?,
             sparse: raw.get_bool("sparse").ok()?,
             filter,
+            restorable,
         })
     }
 }
@@ -203,6 +230,10 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(Index::decode("x", &bytes[..len]).is_none(), "{len} bytes");
         }
+        let earlier =
+            doc! { "fields": [{ "path": ["a"], "descending": false }], "unique": false, "sparse": false };
+        let earlier = Index::decode("x", &bson::serialize_to_vec(&earlier).unwrap()).unwrap();
+        assert_eq!((earlier.is_restorable(), read.is_restorable()), (false, true));
         let senseless = bson::serialize_to_vec(&doc! { "fields": [], "unique": false, "sparse": false });
         assert!(Index::decode("x", &senseless.unwrap()).is_none());
     }

@@ -4,8 +4,9 @@
 //! has a key all the same, so that an index that leaves nothing out holds every document.
 
 use super::definition::{Index, IndexField};
+use super::restore::{self, Codes, Kind, Place};
 use crate::document::order_key::{self, Direction};
-use crate::document::{FieldPath, MAX_KEY_BYTES, json_line};
+use crate::document::{FieldPath, MAX_KEY_BYTES, json_line, locate_field};
 use crate::filter::walk::{LeafArrays, Walk};
 use bson::{RawBsonRef, RawDocument, doc};
 use smallvec::SmallVec;
@@ -45,6 +46,8 @@ pub(crate) const SEVERAL_KEY: &[u8] = &[0];
 pub(crate) struct Keys {
     /// In order, each once.
     pub(crate) keys: SmallVec<[Vec<u8>; 1]>,
+    /// How the fields are made again from the only one.
+    codes: Codes,
 }
 
 impl Keys {
@@ -54,6 +57,11 @@ impl Keys {
 
     pub(crate) fn are_several(&self) -> bool {
         self.keys.len() > 1
+    }
+
+    /// Whether the same is stored with the keys that both have.
+    pub(crate) fn says_the_same(&self, other: &Keys) -> bool {
+        self.are_several() == other.are_several() && self.codes == other.codes
     }
 }
 
@@ -89,7 +97,9 @@ pub(crate) fn keys(index: &Index, document: &RawDocument, id: &[u8]) -> Result<K
     let mut keys = (0..count).map(key).collect::<Result<SmallVec<_>, _>>()?;
     keys.sort_unstable();
     keys.dedup();
-    Ok(Keys { keys })
+    let is_restorable = index.is_restorable() && keys.len() == 1;
+    let codes = is_restorable.then(|| restore::codes(document, fields.iter().map(|values| values.place)));
+    Ok(Keys { keys, codes: codes.flatten().unwrap_or_default() })
 }
 
 /// Of a document that has several entries in the index.
@@ -98,18 +108,22 @@ const SEVERAL: u8 = 1;
 /// What is stored under each of the keys of a document.
 pub(crate) fn value(index: &Index, id: &[u8], keys: &Keys) -> SmallVec<[u8; 24]> {
     let mut value = SmallVec::new();
-    if index.is_unique() {
-        value.push(if keys.are_several() { SEVERAL } else { 0 });
-        value.extend_from_slice(id);
-    } else if keys.are_several() {
+    if keys.are_several() {
         value.push(SEVERAL);
+    } else if !keys.codes.is_empty() {
+        value.extend_from_slice(&keys.codes);
+    } else if index.is_unique() {
+        value.push(0);
+    }
+    if index.is_unique() {
+        value.extend_from_slice(id);
     }
     value
 }
 
 /// The key of the document that an entry of a unique index belongs to.
 pub(crate) fn holder(value: &[u8]) -> &[u8] {
-    value.get(1..).unwrap_or(&[])
+    value.get(restore::codes_bytes(value).max(1)..).unwrap_or(&[])
 }
 
 /// The key of the document that an entry of any index belongs to.
@@ -163,9 +177,15 @@ struct Values {
     bytes: Vec<u8>,
     ends: SmallVec<[usize; 2]>,
     are_missing: bool,
+    place: Option<Place>,
 }
 
 impl Values {
+    fn new() -> Values {
+        let bytes = Vec::with_capacity(USUAL_BYTES);
+        Values { bytes, ends: SmallVec::new(), are_missing: true, place: None }
+    }
+
     fn count(&self) -> usize {
         self.ends.len()
     }
@@ -191,11 +211,42 @@ pub(crate) fn push_first(document: &RawDocument, path: &FieldPath, direction: Di
 }
 
 fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
-    let found = RefCell::new(Values {
-        bytes: Vec::with_capacity(USUAL_BYTES),
-        ends: SmallVec::new(),
-        are_missing: true,
-    });
+    let Some((value, place)) = only_value(document, path.segments()) else {
+        return each_value(document, path, direction);
+    };
+    let mut values = Values { are_missing: value.is_none(), place, ..Values::new() };
+    values.add(shown(value), direction);
+    values
+}
+
+/// The value that a path leads to, if it is there, and its place: for most documents all there is to be done. None if there is an array on the way, or at its end.
+fn only_value<'d>(
+    document: &'d RawDocument,
+    path: &[String],
+) -> Option<(Option<RawBsonRef<'d>>, Option<Place>)> {
+    let (last, way) = path.split_last().expect("a path has a segment at least");
+    let (mut object, mut start) = (document, 0);
+    let missing = |place| Some((None, place));
+    for name in way {
+        match locate_field(object, name) {
+            Some((_, RawBsonRef::Array(_))) => return None,
+            Some((at, RawBsonRef::Document(inner))) => (object, start) = (inner, start + at),
+            // Of an object on the way a projection would keep something.
+            _ => return missing((start == 0).then_some(Place { at: 0, kind: Kind::Missing })),
+        }
+    }
+    match locate_field(object, last) {
+        Some((_, RawBsonRef::Array(_))) => None,
+        Some((at, value)) => {
+            let place = Kind::of(value).map(|kind| Place { at: start + at, kind });
+            Some((Some(value), place))
+        }
+        None => missing((start == 0).then_some(Place { at: 0, kind: Kind::Missing })),
+    }
+}
+
+fn each_value(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
+    let found = RefCell::new(Values::new());
     let add = |value: Option<RawBsonRef<'_>>| {
         let mut found = found.borrow_mut();
         found.are_missing &= value.is_none();

@@ -64,6 +64,11 @@ impl Statistics {
         .min(self.entries as f64)
     }
 
+    /// Whether they still say something, where there are so many entries by now.
+    pub(crate) fn is_of_use_for(&self, entries: usize) -> bool {
+        entries as u64 <= 2 * self.entries + 64
+    }
+
     /// Whether so many entries are many more or fewer than there were.
     pub(crate) fn is_outdated(&self, entries: usize) -> bool {
         (entries as u64).abs_diff(self.entries) > self.entries / 8 + 16

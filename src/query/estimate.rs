@@ -16,13 +16,14 @@ const SAMPLED: usize = 128;
 /// How many entries are in the ranges.
 pub(super) fn expected_entries(index: &Kept, collection: &Space, found: &IndexRanges) -> f64 {
     let space = index.space(collection);
+    let entries = space.records().len();
     index.statistics.read(|known| match known {
-        Some(known) => {
+        Some(known) if known.is_of_use_for(entries) => {
             let each = found.ranges.iter().map(|(low, high)| known.estimate(low, high, found.points));
-            each.sum::<f64>().min(space.records().len() as f64)
+            each.sum::<f64>().min(entries as f64)
         }
-        // The store was opened just now.
-        None => expected_keys(space, &found.ranges),
+        // The store was opened just now, or much has come since they were gathered.
+        _ => expected_keys(space, &found.ranges),
     })
 }
 

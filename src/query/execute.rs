@@ -11,13 +11,14 @@ use super::meter::{Meter, Step};
 use super::order::Order;
 use super::plan::{Access, Plan, Walk};
 use super::ranges::KeyRange;
-use super::request::QueryError;
+use super::request::{Answer, QueryError};
 use super::sort;
 use super::stream::Stream;
 use super::view::{Entries, Entry, Found, View};
 use crate::document::stored;
 use crate::filter::tree::Node;
 use crate::index::entry;
+use crate::index::restore::restore;
 use crate::index::set::Kept;
 use crate::map::Towards;
 use crate::mvcc::store::Space;
@@ -111,7 +112,13 @@ pub(super) fn matching<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>, met
 pub(super) fn unfiltered<'t, 's: 't>(plan: &Plan, ground: Ground<'t, 's>, meter: &Meter) -> Rows<'t> {
     let after = plan.query.after.as_ref().zip(plan.order.as_ref()).filter(|_| !plan.is_sorted);
     let after = after.map(|(cursor, order)| Begin { key: cursor.key.clone(), order: order.clone() });
-    rows(&plan.access, ground, after.as_ref(), meter)
+    match plan.covering() {
+        Some((index, walk)) if plan.query.answer != Answer::Count => {
+            let entries = entries(index, walk, ground, after.as_ref(), meter);
+            restored(index, walk, ground, entries, meter)
+        }
+        _ => rows(&plan.access, ground, after.as_ref(), meter),
+    }
 }
 
 /// The document of a row; none if it is no document.
@@ -292,6 +299,27 @@ fn fetched<'t, 's: 't>(
         (!batch.is_empty()).then(|| fetch(&index, &walk, ground, &batch))
     });
     meter.over(Step::Fetch, Stream::of(batches.flatten()))
+}
+
+/// What entries have of their documents, in the place of those; the document of one that does not say what it has.
+fn restored<'t, 's: 't>(
+    index: &Arc<Kept>,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    entries: Entries<'t>,
+    meter: &Meter,
+) -> Rows<'t> {
+    let (index, walk, of_fetch) = (Arc::clone(index), walk.clone(), meter.clone());
+    entries.map_some(move |entry| {
+        let id = entry::document_key(&index.definition, &entry.key, &entry.value);
+        match restore(&index.definition, &entry.key, &entry.value, id) {
+            Some(document) => {
+                let value = stored::unversioned(&document);
+                Some(Row { key: id_of(&index, &entry, id), lsn: entry.lsn, value: Cow::Owned(value) })
+            }
+            None => of_fetch.over(Step::Fetch, Stream::One(fetch_one(&index, &walk, ground, &entry))).next(),
+        }
+    })
 }
 
 /// Documents that are fetched together: few at first, for those who stop early.

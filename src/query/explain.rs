@@ -50,27 +50,20 @@ pub struct ExplainedStep {
     pub inputs: Vec<ExplainedStep>,
 }
 
-/// What is made of the results.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Answer {
-    Documents,
-    Count,
-}
-
 impl Explanation {
-    pub(super) fn of(
-        plan: &Plan,
-        answer: Answer,
-        meter: &Meter,
-        results: Option<(u64, Versions)>,
-    ) -> Explanation {
+    pub(super) fn of(plan: &Plan, meter: &Meter, results: Option<(u64, Versions)>) -> Explanation {
         let (results, versions) = results.unzip();
-        let is_in_any_order = answer == Answer::Count && plan.is_counted_in_any_order();
-        let mut root = match plan.is_covered().filter(|_| is_in_any_order) {
+        let mut root = match plan.covering() {
             Some((index, walk)) => {
                 let entries = index_step(&index.name, &index.definition, walk, meter);
-                let detail = format!("{}; covering, no document is fetched", entries.detail);
-                ExplainedStep { detail, versions: versions.map(|versions| versions.of_entries), ..entries }
+                let fetched = meter.reading(Step::Fetch).map_or(0, |reading| reading.rows);
+                let detail = match fetched {
+                    0 => format!("{}; covering, no document is fetched", entries.detail),
+                    _ => {
+                        format!("{}; covering but for {fetched} documents, which are fetched", entries.detail)
+                    }
+                };
+                ExplainedStep { detail, versions: total(versions), ..entries }
             }
             None => access(&plan.access, meter, versions),
         };
@@ -79,7 +72,7 @@ impl Explanation {
             let detail = shortened(json_line(&doc! { "$and": conditions.collect::<Vec<_>>() }), SHOWN_MAX);
             root = step("filter", detail, meter.reading_of(Step::Filter), vec![root]);
         }
-        if let Some(order) = plan.order.as_ref().filter(|_| plan.is_sorted && !is_in_any_order) {
+        if let Some(order) = plan.order.as_ref().filter(|_| plan.is_sorted) {
             let name = if plan.query.limit.is_some() { "top" } else { "sort" };
             root = step(name, order.to_string(), meter.reading_of(Step::Sort), vec![root]);
         }

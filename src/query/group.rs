@@ -95,6 +95,20 @@ impl Grouping {
         Grouping { aggregates, ..self }
     }
 
+    /// The fields that are looked at.
+    pub(crate) fn paths(&self) -> Result<Vec<FieldPath>, QueryError> {
+        let by = self.by.as_ref().map_err(QueryError::clone)?;
+        let aggregates = self.aggregates.as_ref().map_err(QueryError::clone)?;
+        let of_aggregate = |(_, aggregate): &(String, Aggregate)| match aggregate {
+            Aggregate::Count => None,
+            Aggregate::Sum(path)
+            | Aggregate::Average(path)
+            | Aggregate::Least(path)
+            | Aggregate::Greatest(path) => Some(path.clone()),
+        };
+        Ok(by.iter().cloned().chain(aggregates.iter().filter_map(of_aggregate)).collect())
+    }
+
     /// The groups of some documents.
     pub(super) fn of(&self, results: Results<'_>) -> Result<Groups<'_>, QueryError> {
         let by = self.by.as_ref().map_err(QueryError::clone)?;

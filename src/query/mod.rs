@@ -43,13 +43,14 @@ pub use explain::{ExplainedStep, Explanation};
 pub use group::Grouping;
 pub use prepared::PreparedQuery;
 pub use projection::Projection;
+pub(crate) use request::Answer;
 pub use request::{Query, QueryError};
 
+use crate::document::FieldPath;
 use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::Bson;
 use execute::{Ground, Results, Row};
-pub(crate) use explain::Answer;
 use explain::Versions;
 use group::{Groups, Values};
 use meter::Meter;
@@ -115,7 +116,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         Ok(Planned { plan, ground, store })
     }
 
-    /// The results, one after the other.
+    /// The results, one after the other; no more of each than the fields that are wanted, perhaps.
     pub(crate) fn run(&self) -> Result<Results<'t>, QueryError> {
         execute::run(&self.plan, self.ground, &Meter::default())
     }
@@ -141,10 +142,11 @@ impl<'t, 's: 't> Planned<'t, 's> {
         let query = &self.plan.query;
         let most = query.limit.unwrap_or(u64::MAX);
         let wanted = usize::try_from(query.offset.saturating_add(most)).unwrap_or(usize::MAX);
-        if !self.plan.is_counted_in_any_order() {
+        // Behind a cursor the order says what is a result.
+        if query.after.is_some() {
             return Ok(execute::run(&self.plan, ground, meter)?.count() as u64);
         }
-        let counted = match self.plan.is_covered() {
+        let counted = match self.plan.covering() {
             _ if wanted == usize::MAX
                 && let Some(count) = parallel::count(&self.plan, ground) =>
             {
@@ -178,9 +180,8 @@ impl<'t, 's: 't> Planned<'t, 's> {
     }
 
     /// The values of a field in the results.
-    pub(crate) fn distinct(&self, path: &str) -> Result<Vec<Bson>, QueryError> {
-        let path = path.parse()?;
-        let values = self.in_parts(&|results| Values::of(&path, results), Values::merge)?;
+    pub(crate) fn distinct(&self, path: &FieldPath) -> Result<Vec<Bson>, QueryError> {
+        let values = self.in_parts(&|results| Values::of(path, results), Values::merge)?;
         Ok(values.shown())
     }
 
@@ -210,12 +211,12 @@ impl<'t, 's: 't> Planned<'t, 's> {
     }
 
     /// How it would be answered.
-    pub(crate) fn explain(&self, answer: Answer) -> Explanation {
-        Explanation::of(&self.plan, answer, &Meter::default(), None)
+    pub(crate) fn explain(&self) -> Explanation {
+        Explanation::of(&self.plan, &Meter::default(), None)
     }
 
     /// How it is answered, with what each step comes to.
-    pub(crate) fn explain_analyze(&self, answer: Answer) -> Result<Explanation, QueryError> {
+    pub(crate) fn explain_analyze(&self) -> Result<Explanation, QueryError> {
         let (meter, collection) = (Meter::on(), self.ground.collection);
         let (of_documents, of_entries) = <(Cell<u64>, Cell<u64>)>::default();
         let counted = Counted { space: collection, of_space: &of_documents, of_others: &of_entries };
@@ -224,12 +225,12 @@ impl<'t, 's: 't> Planned<'t, 's> {
             other => other,
         };
         let ground = Ground { view, collection, ..self.ground };
-        let count = match answer {
-            Answer::Documents => execute::run(&self.plan, ground, &meter)?.count() as u64,
+        let count = match self.plan.query.answer {
             Answer::Count => self.count_on(ground, &meter)?,
+            Answer::Documents | Answer::Fields(_) => execute::run(&self.plan, ground, &meter)?.count() as u64,
         };
         let versions = Versions { of_documents: of_documents.get(), of_entries: of_entries.get() };
-        Ok(Explanation::of(&self.plan, answer, &meter, Some((count, versions))))
+        Ok(Explanation::of(&self.plan, &meter, Some((count, versions))))
     }
 
     pub(crate) fn into_cursors(self) -> Cursors<'s> {

@@ -24,11 +24,10 @@ type Bound = Box<[u8]>;
 
 /// Counts what a plan gives, if it is long, and asks for nothing but documents or entries that meet conditions.
 pub(super) fn count<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>) -> Option<u64> {
-    let is_covered = plan.is_covered().is_some();
-    if !is_covered && !matches!(plan.access, Access::Documents(_)) {
+    if plan.covering().is_none() && !matches!(plan.access, Access::Documents(_)) {
         return None;
     }
-    let counted = of_parts(plan, ground, &|part, ground| match part.is_covered() {
+    let counted = of_parts(plan, ground, &|part, ground| match part.covering() {
         Some((index, walk)) => execute::entry_count(index, walk, ground, usize::MAX, &Meter::default()),
         None => execute::matching(part, ground, &Meter::default()).count(),
     })?;

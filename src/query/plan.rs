@@ -71,6 +71,9 @@ pub(super) struct Plan {
     pub(super) residual: SmallVec<[usize; 4]>,
     /// Whether the access gives one document at most, whatever the documents are like.
     pub(super) is_one_entry: bool,
+    /// Whether the entries of the index that is walked give the answer: each stands for one document, and has what is wanted of it. Where one does not, its
+    /// document is fetched.
+    pub(super) is_covering: bool,
     /// In which order the results come, if in any.
     pub(super) order: Option<Order>,
     /// Whether they have to be sorted for that.
@@ -116,17 +119,10 @@ impl Plan {
         conditions(&self.query.filter.checked_tree().expect("it was checked when it was planned").node)
     }
 
-    /// Whether a count of the results may be made of what the access gives, without the order. Behind a cursor the order says what is a result.
-    pub(super) fn is_counted_in_any_order(&self) -> bool {
-        self.query.after.is_none()
-    }
-
-    /// Whether the entries of an index alone say which documents match: each entry stands for one.
-    pub(super) fn is_covered(&self) -> Option<(&Arc<Kept>, &Walk)> {
+    /// What is walked, if its entries give the answer.
+    pub(super) fn covering(&self) -> Option<(&Arc<Kept>, &Walk)> {
         match &self.access {
-            Access::Index(index, walk) if self.residual.is_empty() && !walk.are_several => {
-                Some((index, walk))
-            }
+            Access::Index(index, walk) if self.is_covering => Some((index, walk)),
             _ => None,
         }
     }

@@ -8,13 +8,14 @@ use super::interval::{Intervals, of_node};
 use super::order::{Order, is_id};
 use super::plan::{Access, Plan, Walk, residual};
 use super::ranges::{self, IndexRanges, asks_for_a_value, conditions};
-use super::request::{Hint, Query, QueryError};
+use super::request::{Answer, Hint, Query, QueryError};
 use super::view::View;
 use crate::document::ID_FIELD;
 use crate::filter;
 use crate::filter::tree::{Node, Test};
 use crate::index::definition::Index;
 use crate::index::entry::SEVERAL_KEY;
+use crate::index::restore;
 use crate::index::set::{Indexes, Kept};
 use crate::map::Towards;
 use crate::mvcc::store::Space;
@@ -23,11 +24,12 @@ use smallvec::{SmallVec, smallvec};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
-/// Nanoseconds for the next document of a scan with its filter; for the next entry of an index; for a document by its id; for the first entry of a range; for
-/// what is sorted, each.
+/// Nanoseconds for the next document of a scan with its filter; for the next entry of an index; for a document by its id; for what an entry has of it; for the first
+/// entry of a range; for what is sorted, each.
 const SCANNED: f64 = 300.0;
 const ENTRY: f64 = 150.0;
 const FETCHED: f64 = 700.0;
+const RESTORED: f64 = 200.0;
 const RANGE: f64 = 1_500.0;
 const SORTED: f64 = 400.0;
 /// Bytes that sorting takes for a document, roughly.
@@ -42,6 +44,7 @@ pub(super) struct Planner<'p, 't, 's> {
     pub(super) view: View<'t, 's>,
     pub(super) collection: &'s Space,
     pub(super) query: &'p Query,
+    answer: &'p Answer,
     conditions: &'p [Node],
     /// All indexes that there are, and those that can be used.
     pub(super) listed: &'s [Arc<Kept>],
@@ -56,6 +59,7 @@ pub(super) struct Planner<'p, 't, 's> {
 struct Way {
     access: Access,
     is_met: SmallVec<[bool; 8]>,
+    is_covering: bool,
     /// The order that it gives, if it gives one.
     order: Option<Order>,
     is_wanted: bool,
@@ -81,6 +85,8 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 });
             }
             Some(cursor) => Some(cursor.order.clone()),
+            // How many there are does not depend on the order.
+            None if query.answer == Answer::Count => None,
             None => (!fields.is_empty()).then(|| Order::of_fields(fields)),
         };
         let are_ids_wanted = query.after.is_some() || fields.iter().any(is_id);
@@ -88,7 +94,8 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let listed = Indexes::of(collection).current();
         let indexes = listed.iter().filter(ready).cloned().collect();
         let conditions = conditions(node);
-        Ok(Planner { view, collection, query, conditions, listed, indexes, wanted, are_ids_wanted })
+        let answer = &query.answer;
+        Ok(Planner { view, collection, query, answer, conditions, listed, indexes, wanted, are_ids_wanted })
     }
 
     /// The cheapest plan.
@@ -120,15 +127,16 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             });
         let (index, found) = found?;
         let order = Some(Order::of_index(&index.definition, Towards::Greater));
-        let is_met = found.is_met.clone();
+        let (is_met, is_covering) = (found.is_met.clone(), self.is_covering(index, &found));
         let walk = Walk::of(found, Towards::Greater, false, 1.0);
         Some(Way {
             access: Access::Index(Arc::clone(index), walk),
             is_met,
+            is_covering,
             order,
             is_wanted: true,
             rows: 1.0,
-            row_cost: ENTRY + FETCHED,
+            row_cost: ENTRY + self.documents_cost(is_covering),
             first_cost: 0.0,
         })
     }
@@ -186,6 +194,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             ways.push(Way {
                 access: Access::Documents(walk),
                 is_met: found.is_met.clone(),
+                is_covering: false,
                 order: Some(order),
                 is_wanted,
                 rows,
@@ -204,7 +213,9 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let entries = expected_entries(index, self.collection, &found);
         for towards in self.towards() {
             let (order, is_wanted) = self.order_of(index, &found, are_several, towards);
-            let helps = found.limited > 0 || is_asked_for || self.wanted.is_some() && is_wanted;
+            let is_covering = is_wanted && !are_several && self.is_covering(index, &found);
+            let helps =
+                found.limited > 0 || is_asked_for || is_covering || self.wanted.is_some() && is_wanted;
             if !helps || towards == Towards::Lesser && !(self.wanted.is_some() && is_wanted) {
                 continue;
             }
@@ -212,12 +223,33 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             ways.push(Way {
                 access: Access::Index(Arc::clone(index), walk),
                 is_met: found.is_met.clone(),
+                is_covering,
                 order,
                 is_wanted,
                 rows: entries,
-                row_cost: ENTRY + FETCHED,
+                row_cost: ENTRY + self.documents_cost(is_covering),
                 first_cost: RANGE * found.ranges.len() as f64,
             });
+        }
+    }
+
+    /// Whether the entries in ranges of an index give the answer, if each stands for one document.
+    fn is_covering(&self, index: &Kept, found: &IndexRanges) -> bool {
+        residual(&found.is_met, self.view).next().is_none()
+            && match self.answer {
+                Answer::Documents => false,
+                // Behind a cursor the order says what is a result.
+                Answer::Count => self.query.after.is_none(),
+                Answer::Fields(paths) => restore::covers(&index.definition, paths),
+            }
+    }
+
+    /// What it costs to come from an entry to what is wanted.
+    fn documents_cost(&self, is_covering: bool) -> f64 {
+        match self.answer {
+            Answer::Fields(_) if is_covering => RESTORED,
+            Answer::Count if is_covering => 0.0,
+            _ => FETCHED,
         }
     }
 
@@ -284,6 +316,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 vec![(Arc::clone(one), walk(found, several, few))],
             ),
             is_met: smallvec![false; self.conditions.len()],
+            is_covering: false,
             order: None,
             is_wanted: self.wanted.is_none(),
             rows: both,
@@ -304,6 +337,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             let total = |of: fn(&Way) -> f64| branches.iter().map(|(way, _)| of(way)).sum::<f64>();
             ways.push(Way {
                 is_met: smallvec![false; self.conditions.len()],
+                is_covering: false,
                 order: None,
                 is_wanted: self.wanted.is_none(),
                 rows: total(|way| way.rows),
@@ -316,8 +350,9 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
 
     /// The best index for one alternative.
     fn cheapest_index(&self, node: &Node) -> Option<Way> {
-        let alone =
-            Planner { conditions: conditions(node), indexes: self.indexes.clone(), wanted: None, ..*self };
+        // Its documents are asked which of the alternatives they match.
+        let (conditions, answer) = (conditions(node), &Answer::Documents);
+        let alone = Planner { conditions, answer, indexes: self.indexes.clone(), wanted: None, ..*self };
         let mut ways = Vec::new();
         alone.indexes.iter().for_each(|index| alone.add_index(index, false, &mut ways));
         alone.add_scans(&mut ways);
@@ -356,6 +391,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             query: self.query.clone(),
             residual,
             is_one_entry: false,
+            is_covering: way.is_covering,
             order,
             is_sorted,
             results: taken.map_or(results, |taken| results.min(taken)),

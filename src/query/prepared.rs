@@ -12,7 +12,7 @@ use super::estimate::expected_entries;
 use super::plan::{Access, Plan, Walk, residual};
 use super::planner::{Planner, has_several, id_index, is_whole_for};
 use super::ranges::{self, conditions};
-use super::request::{Query, QueryError};
+use super::request::{Answer, Query, QueryError};
 use super::view::View;
 use crate::index::set::{Indexes, Kept};
 use crate::lsn::Lsn;
@@ -82,10 +82,10 @@ impl From<&PreparedQuery> for Query {
     }
 }
 
-/// The plans of a prepared query: one for what it asks for, and one for the first document of it alone.
+/// The plans of a prepared query: for what is made of its documents one each, and others for the first document alone.
 pub(super) struct Prepared {
     has_parameters: bool,
-    kept: [Latest<Template>; 2],
+    kept: [Latest<Template>; 6],
 }
 
 impl std::fmt::Debug for Prepared {
@@ -115,7 +115,12 @@ impl Prepared {
         query: Query,
     ) -> Result<Arc<Plan>, QueryError> {
         query.filter.checked_tree()?;
-        let slot = &self.kept[usize::from(query.limit == Some(1))];
+        let of_answer = match query.answer {
+            Answer::Documents => 0,
+            Answer::Count => 1,
+            Answer::Fields(_) => 2,
+        };
+        let slot = &self.kept[of_answer * 2 + usize::from(query.limit == Some(1))];
         // Before the plan: what is gathered meanwhile has it chosen anew.
         let gathered = Indexes::of(collection).gathered();
         let known = slot.read(|known| {
@@ -166,7 +171,7 @@ impl Template {
         let same_index = |(one, other): (&Arc<Kept>, &Arc<Kept>)| Arc::ptr_eq(one, other);
         let planned = &self.plan.query;
         self.is_one_moment == view.is_one_moment()
-            && (planned.offset, planned.limit) == (query.offset, query.limit)
+            && (planned.offset, planned.limit, &planned.answer) == (query.offset, query.limit, &query.answer)
             && (self.from < position && self.up_to.is_none_or(|up_to| position <= up_to))
             && self.indexes.len() == current.len()
             && self.indexes.iter().zip(current).all(same_index)

@@ -4,13 +4,14 @@
 //! document in an array, in arrays of arrays too, so that a number in a path is a name like any other.
 
 use super::request::QueryError;
-use crate::document::{DocumentError, FieldPath, ID_FIELD, Limits};
+use crate::document::{DocumentError, FieldPath, ID_FIELD, Limits, find_field};
 use bson::{RawArray, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
 use std::collections::BTreeMap;
 
 /// The fields that are wanted of a document.
 ///
-/// Either those that are named, or all but those. `_id` is there unless it is left out. Fields keep their order. A path goes through arrays: it means
+/// Either those that are named, or all but those. `_id` is there unless it is left out. Fields keep their order; of several of one name the first
+/// counts. A path goes through arrays: it means
 /// the field in each document of the array. What else such an array has (numbers, say) is not on the path: it goes when fields are named to be kept, and stays when they
 /// are named to be left out.
 ///
@@ -74,6 +75,13 @@ impl Projection {
         self
     }
 
+    /// The paths of all that it keeps, if it says that.
+    pub(crate) fn kept_paths(&self) -> Option<Vec<FieldPath>> {
+        let mut paths = Vec::new();
+        self.named.add_paths(&mut Vec::new(), &mut paths);
+        (self.keeps == Keeps::Named).then_some(paths)
+    }
+
     /// What is wanted of a document. Costs a copy of that, once for each level that a path goes down.
     ///
     /// # Errors
@@ -88,6 +96,18 @@ impl Names {
         let mut names = Names::default();
         paths.into_iter().try_for_each(|path| names.add(path))?;
         Ok(names)
+    }
+
+    /// Adds the paths that go on from here.
+    fn add_paths(&self, way: &mut Vec<String>, paths: &mut Vec<FieldPath>) {
+        for (name, below) in &self.0 {
+            way.push(name.clone());
+            match below.0.is_empty() {
+                true => paths.push(FieldPath::from_segments(&*way).expect("it was made of a path")),
+                false => below.add_paths(way, paths),
+            }
+            way.pop();
+        }
     }
 
     fn add(&mut self, path: &str) -> Result<(), QueryError> {
@@ -121,6 +141,8 @@ impl Keeps {
         for element in document {
             let (name, value) = element.map_err(malformed)?;
             match names.0.get(name.as_str()) {
+                // Of several fields of one name the first counts.
+                Some(_) if self == Keeps::Named && find_field(&kept, name.as_str()).is_some() => {}
                 None if self == Keeps::Named => {}
                 None => kept.append(name, value),
                 Some(end) if end.0.is_empty() => {

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::prepared::Prepared;
+use super::projection::Projection;
 use crate::document::order_key::Direction;
 use crate::document::{DocumentError, FieldPath};
 use crate::filter::{Filter, FilterError};
@@ -80,6 +81,22 @@ pub(super) enum Hint {
     Scan,
 }
 
+/// What is made of the documents that a query gives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    Documents,
+    Count,
+    /// Of each document no more than these fields is looked at.
+    Fields(Arc<[FieldPath]>),
+}
+
+impl Answer {
+    /// What a projection keeps.
+    pub(crate) fn of(projection: &Projection) -> Answer {
+        projection.kept_paths().map_or(Answer::Documents, |paths| Answer::Fields(paths.into()))
+    }
+}
+
 /// Which documents of a collection are asked for, in which order, and how many.
 ///
 /// Without an order, documents come as they are found. A filter alone is a query too.
@@ -105,6 +122,7 @@ pub struct Query {
     pub(super) after: Option<Box<Cursor>>,
     pub(super) sort_bytes_max: usize,
     pub(super) hint: Option<Hint>,
+    pub(super) answer: Answer,
     /// The plans that it may be answered by, if it was prepared.
     pub(super) prepared: Option<Arc<Prepared>>,
 }
@@ -120,6 +138,7 @@ impl Query {
             after: None,
             sort_bytes_max: SORT_BYTES_MAX,
             hint: None,
+            answer: Answer::Documents,
             prepared: None,
         }
     }
@@ -189,6 +208,11 @@ impl Query {
         Query { hint: Some(Hint::Scan), prepared: None, ..self }
     }
 
+    /// The same, for this to be made of the documents.
+    pub(crate) fn answering(self, answer: Answer) -> Query {
+        Query { answer, ..self }
+    }
+
     /// The same with another filter.
     pub(super) fn with_filter(&self, filter: Filter) -> Query {
         Query {
@@ -199,6 +223,7 @@ impl Query {
             after: self.after.clone(),
             sort_bytes_max: self.sort_bytes_max,
             hint: self.hint.clone(),
+            answer: self.answer.clone(),
             prepared: self.prepared.clone(),
         }
     }

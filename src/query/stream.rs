@@ -18,6 +18,14 @@ impl<'t, T: 't> Stream<'t, T> {
             Stream::Many(rows) => Stream::of(rows.filter(keep)),
         }
     }
+
+    /// As [`Iterator::filter_map`].
+    pub(super) fn map_some<U: 't>(self, map: impl Fn(T) -> Option<U> + 't) -> Stream<'t, U> {
+        match self {
+            Stream::One(row) => Stream::One(row.and_then(map)),
+            Stream::Many(rows) => Stream::of(rows.filter_map(map)),
+        }
+    }
 }
 
 impl<T> Iterator for Stream<'_, T> {
@@ -39,8 +47,12 @@ mod tests {
     fn one_row_goes_through_as_one_of_many_does() {
         for number in 0..4 {
             let both = [Stream::One(Some(number)), Stream::of(std::iter::once(number))];
-            let [one, many] = both.map(|rows| rows.keep(|n| n % 2 == 0).collect::<Vec<_>>());
+            let [one, many] = both.map(|rows| {
+                let kept = rows.keep(|n| n % 2 == 0);
+                kept.map_some(|n| (n > 0).then(|| n.to_string())).collect::<Vec<_>>()
+            });
             assert_eq!(one, many, "{number}");
+            assert_eq!(one.len(), usize::from(number == 2));
         }
     }
 }

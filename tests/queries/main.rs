@@ -2,6 +2,7 @@
 
 mod answers;
 mod beside_writers;
+mod covering;
 mod cursors;
 mod hostile;
 mod mistakes;

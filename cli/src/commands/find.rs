@@ -6,7 +6,7 @@ use crate::output::{self, Output, Style};
 use crate::store::Access;
 use indicatif::HumanCount;
 use serde_json::json;
-use skipstone::{Cursor, Explanation, Projection, Query, SnapshotCollection};
+use skipstone::{Cursor, Explanation, Query, SnapshotCollection};
 
 pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
@@ -22,12 +22,14 @@ pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<()
 
 fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> Result<(), CliError> {
     let query = query(args);
-    let explained = match (args.analyze, args.explain, args.count) {
-        (true, _, false) => Some(documents.explain_analyze(query.clone())?),
-        (true, _, true) => Some(documents.explain_analyze_count(query.clone())?),
-        (false, true, false) => Some(documents.explain(query.clone())?),
-        (false, true, true) => Some(documents.explain_count(query.clone())?),
-        (false, false, _) => None,
+    let explained = match (args.analyze, args.explain, args.count, &args.project) {
+        (true, _, true, _) => Some(documents.explain_analyze_count(query.clone())?),
+        (true, _, false, Some(wanted)) => Some(documents.explain_analyze_projected(query.clone(), wanted)?),
+        (true, _, false, None) => Some(documents.explain_analyze(query.clone())?),
+        (false, true, true, _) => Some(documents.explain_count(query.clone())?),
+        (false, true, false, Some(wanted)) => Some(documents.explain_projected(query.clone(), wanted)?),
+        (false, true, false, None) => Some(documents.explain(query.clone())?),
+        (false, false, ..) => None,
     };
     if let Some(explained) = explained {
         return explain(&explained, style);
@@ -37,7 +39,20 @@ fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> 
         let human = format!("{} documents of `{}` match", HumanCount(count), args.collection);
         return Output::report(style, &human, &json!({ "collection": args.collection, "count": count }));
     }
-    let cursor = print(documents, query, args.project.as_ref(), style)?;
+    let mut output = Output::new(style);
+    let cursor = match &args.project {
+        Some(wanted) => {
+            let mut found = documents.find_projected(query, wanted)?;
+            (&mut found).try_for_each(|document| output.document_line(&document?))?;
+            found.cursor()?
+        }
+        None => {
+            let mut found = documents.find(query)?;
+            (&mut found).try_for_each(|document| output.document_line(document?.raw()))?;
+            found.cursor()?
+        }
+    };
+    output.finish()?;
     if args.cursor {
         tell(cursor.as_ref(), style);
     }
@@ -49,29 +64,6 @@ fn query(args: &FindArgs) -> Query {
     let query = args.sort.iter().fold(query, |query, order| order.of(query));
     let query = args.limit.iter().fold(query, |query, limit| query.limit(limit.get()));
     args.after.iter().fold(query, |query, cursor| query.after(cursor.clone()))
-}
-
-/// Prints the documents, and returns where the last one stands.
-fn print(
-    documents: &SnapshotCollection<'_>,
-    query: Query,
-    projection: Option<&Projection>,
-    style: Style,
-) -> Result<Option<Cursor>, CliError> {
-    let mut output = Output::new(style);
-    let mut matches = documents.find(query)?;
-    for document in &mut matches {
-        let document = document?;
-        match projection {
-            Some(projection) => {
-                let wanted = projection.apply(document.raw()).map_err(skipstone::Error::from)?;
-                output.document_line(&wanted)?;
-            }
-            None => output.document_line(document.raw())?,
-        }
-    }
-    output.finish()?;
-    Ok(matches.cursor()?)
 }
 
 /// Standard output has the documents, and nothing else.

@@ -130,8 +130,8 @@ impl<'v, 's> View<'v, 's> {
     /// Puts the entries that a document has now.
     fn take(&self, keyed: &Keyed<'_>, id: &[u8], changes: &mut Vec<EntryChange>) -> Result<(), IndexError> {
         let Keyed { old, new, .. } = keyed;
-        // What is stored with an entry says whether it is the only one.
-        let are_alike = old.are_several() == new.are_several();
+        // What is stored with an entry says whether it is the only one, and what the values are besides what the key says.
+        let are_alike = old.says_the_same(new);
         for key in new.keys.iter().filter(|key| !(are_alike && old.contains(key))) {
             self.check_unique(key, id)?;
             changes.push(self.change(key, Some(entry::value(&self.index.definition, id, new))));

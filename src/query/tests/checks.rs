@@ -11,7 +11,7 @@ use crate::query::plan::{Access, Plan};
 use crate::query::planner::Planner;
 use crate::query::request::{Query, QueryError};
 use crate::query::view::View;
-use crate::query::{Explanation, Grouping, Looked, Planned, PreparedQuery, explain, parallel};
+use crate::query::{Explanation, Grouping, Looked, Planned, PreparedQuery, parallel};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -35,6 +35,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
             check_whole(&planned, &whole, &answer)?;
             self.check_divided(&planned, &whole, &answer)?;
         }
+        self.check_answers(asked, &answer)?;
         let mut cursors = Vec::new();
         for planned in self.plans(&asked.query())? {
             let rows: Vec<_> = run(&planned)?;
@@ -57,7 +58,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
     }
 
     /// All plans of a query: those that are weighed, without a hint and with each, and the one that is taken, by a prepared query too, which is asked twice.
-    fn plans(self, query: &Query) -> Result<Vec<Planned<'t, 's>>, TestCaseError> {
+    pub(super) fn plans(self, query: &Query) -> Result<Vec<Planned<'t, 's>>, TestCaseError> {
         let place = (self.store, self.space);
         let names = Indexes::of(self.space).current().iter().map(|index| index.name.clone());
         let mut queries: Vec<_> = names.map(|name| query.clone().use_index(name)).collect();
@@ -79,7 +80,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
         Ok(all)
     }
 
-    fn planned(self, plan: Plan) -> Planned<'t, 's> {
+    pub(super) fn planned(self, plan: Plan) -> Planned<'t, 's> {
         let ground = Ground { view: self.view, collection: self.space, wanted: plan.wanted() };
         Planned { plan: Arc::new(plan), ground, store: self.store }
     }
@@ -120,18 +121,18 @@ fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Che
     prop_assert_eq!(stepwise(planned)?, found, "step by step by {}", by);
     prop_assert_eq!(counted(planned)?, all.len(), "counted by {}", by);
     prop_assert_eq!(&handed(planned)?, &all, "handed to threads by {}", by);
-    let values = planned.distinct("_id").map_err(failed)?;
+    let values = planned.distinct(&"_id".parse().unwrap()).map_err(failed)?;
     prop_assert_eq!(values, all.iter().copied().map(Bson::Int32).collect::<Vec<_>>(), "values by {}", by);
     let groups = planned.group(&Grouping::by(["b"]).count("n")).map_err(failed)?;
     let grouped: i64 = groups.iter().map(|group| group.get_i64("n").unwrap()).sum();
     prop_assert_eq!(grouped as usize, all.len(), "grouped by {}", by);
-    let analyzed = planned.explain_analyze(explain::Answer::Documents).map_err(failed)?;
+    let analyzed = planned.explain_analyze().map_err(failed)?;
     prop_assert_eq!(analyzed.root.actual_rows, Some(all.len() as u64), "{}", analyzed);
     Ok(())
 }
 
 /// What is taken to be so long that it is worth several threads.
-fn long(plan: &Plan) -> Plan {
+pub(super) fn long(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     if let Access::Documents(walk) | Access::Index(_, walk) = &mut plan.access {
         walk.entries = f64::MAX;
@@ -140,11 +141,11 @@ fn long(plan: &Plan) -> Plan {
 }
 
 /// The plan, for whoever reads of a failure.
-fn shown(planned: &Planned<'_, '_>) -> Explanation {
-    planned.explain(explain::Answer::Documents)
+pub(super) fn shown(planned: &Planned<'_, '_>) -> Explanation {
+    planned.explain()
 }
 
-fn run<'t, 's: 't>(planned: &Planned<'t, 's>) -> Result<Vec<Row<'t>>, TestCaseError> {
+pub(super) fn run<'t, 's: 't>(planned: &Planned<'t, 's>) -> Result<Vec<Row<'t>>, TestCaseError> {
     Ok(planned.run().map_err(failed)?.collect())
 }
 
@@ -152,7 +153,7 @@ fn ids(planned: &Planned<'_, '_>) -> Result<Vec<i32>, TestCaseError> {
     Ok(run(planned)?.iter().map(id).collect())
 }
 
-fn counted(planned: &Planned<'_, '_>) -> Result<usize, TestCaseError> {
+pub(super) fn counted(planned: &Planned<'_, '_>) -> Result<usize, TestCaseError> {
     Ok(planned.count().map_err(failed)? as usize)
 }
 
@@ -175,7 +176,7 @@ fn stepwise(planned: &Planned<'_, '_>) -> Result<Vec<i32>, TestCaseError> {
     }
 }
 
-fn id(row: &Row<'_>) -> i32 {
+pub(super) fn id(row: &Row<'_>) -> i32 {
     execute::document(row).unwrap().get_i32("_id").unwrap()
 }
 
@@ -184,6 +185,6 @@ fn sorted(mut ids: Vec<i32>) -> Vec<i32> {
     ids
 }
 
-fn failed(error: QueryError) -> TestCaseError {
+pub(super) fn failed(error: QueryError) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }

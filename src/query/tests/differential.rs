@@ -31,9 +31,10 @@ fn plain() -> impl Strategy<Value = Document> {
 
 /// An index that no document is left out of.
 fn whole_index() -> impl Strategy<Value = Index> {
-    (path(), any::<bool>()).prop_map(|(path, descending)| match descending {
-        true => Index::on_descending(path).unwrap(),
-        false => Index::on(path).unwrap(),
+    let is_earlier = proptest::bool::weighted(0.1);
+    (path(), any::<bool>(), is_earlier).prop_map(|(path, descending, is_earlier)| {
+        let index = if descending { Index::on_descending(path) } else { Index::on(path) }.unwrap();
+        if is_earlier { index.of_an_earlier_version() } else { index }
     })
 }
 

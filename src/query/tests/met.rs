@@ -2,6 +2,7 @@
 
 use crate::map::Towards;
 use crate::query::plan::{Access, Plan, Walk};
+use crate::query::request::Answer;
 use std::cell::Cell;
 
 /// How often there was what has to be met.
@@ -15,7 +16,8 @@ pub(super) struct Met {
     backward: Cell<u32>,
     backward_of_several_ranges: Cell<u32>,
     sorted: Cell<u32>,
-    covered: Cell<u32>,
+    counted_by_entries: Cell<u32>,
+    made_of_entries: Cell<u32>,
     divided_scans: Cell<u32>,
     divided_indexes: Cell<u32>,
     after_a_cursor: Cell<u32>,
@@ -40,7 +42,9 @@ impl Met {
         let of_several = |walk: &Walk| walk.towards == Towards::Lesser && walk.ranges.len() > 1;
         count(&self.backward_of_several_ranges, walks(of_several) && !plan.is_sorted);
         count(&self.sorted, plan.is_sorted);
-        count(&self.covered, plan.is_covered().is_some());
+        let is_counted = plan.query.answer == Answer::Count;
+        count(&self.counted_by_entries, plan.is_covering && is_counted);
+        count(&self.made_of_entries, plan.is_covering && !is_counted);
         count(&self.after_a_cursor, plan.query.after.is_some());
     }
 
@@ -56,7 +60,8 @@ impl Met {
         let Met {
             backward_of_several_ranges,
             sorted,
-            covered,
+            counted_by_entries,
+            made_of_entries,
             divided_scans,
             divided_indexes,
             after_a_cursor,
@@ -71,7 +76,8 @@ impl Met {
             ("backward walks", backward),
             ("backward walks of several ranges", backward_of_several_ranges),
             ("sorted", sorted),
-            ("answers by entries alone", covered),
+            ("counts of entries", counted_by_entries),
+            ("documents made of entries", made_of_entries),
             ("scans on several threads", divided_scans),
             ("walks of an index on several threads", divided_indexes),
             ("plans after a cursor", after_a_cursor),
