@@ -126,16 +126,19 @@ impl Prepared {
         let known = slot.read(|known| {
             let holds =
                 |known: &&Template| known.gathered == gathered && known.holds(view, collection, &query);
-            match known.filter(holds) {
-                Some(known) if self.has_parameters => known.plan_for(view, collection, query),
-                Some(known) if known.is_right(view, collection) => Ok(Arc::clone(&known.plan)),
-                _ => Err(query),
-            }
+            let known = known.filter(holds)?;
+            // Other values need other ranges.
+            let access = match self.has_parameters {
+                true => Some(known.access_for(view, collection, &query)?),
+                false => None,
+            };
+            (access.is_some() || known.is_right(view, collection)).then(|| (Arc::clone(&known.plan), access))
         });
-        let query = match known {
-            Ok(plan) => return Ok(plan),
-            Err(query) => query,
-        };
+        match known {
+            Some((plan, None)) => return Ok(plan),
+            Some((plan, Some(access))) => return Ok(Arc::new(plan.with(access, query))),
+            None => {}
+        }
         let planner = Planner::new(view, (store, collection), &query)?;
         let plan = Arc::new(planner.plan()?);
         if !self.has_parameters || is_for_other_values(&plan) {
@@ -184,20 +187,7 @@ impl Template {
         self.plan.is_one_entry || !self.plan.access.walks().into_iter().any(gained)
     }
 
-    /// The plan for the values of a query, if it is one for them; else the query.
-    fn plan_for<'t, 's: 't>(
-        &self,
-        view: View<'t, 's>,
-        collection: &'s Space,
-        query: Query,
-    ) -> Result<Arc<Plan>, Query> {
-        match self.access_for(view, collection, &query) {
-            Some(access) => Ok(Arc::new(self.plan.with(access, query))),
-            None => Err(query),
-        }
-    }
-
-    /// Where the plan has the documents for these values.
+    /// Where the plan has the documents for the values of a query; none if they need another plan.
     fn access_for<'t, 's: 't>(
         &self,
         view: View<'t, 's>,

@@ -43,12 +43,12 @@ fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> 
     let cursor = match &args.project {
         Some(wanted) => {
             let mut found = documents.find_projected(query, wanted)?;
-            (&mut found).try_for_each(|document| output.document_line(&document?))?;
+            found.try_for_each(|document| output.document_line(&document?))?;
             found.cursor()?
         }
         None => {
             let mut found = documents.find(query)?;
-            (&mut found).try_for_each(|document| output.document_line(document?.raw()))?;
+            found.try_for_each(|document| output.document_line(document?.raw()))?;
             found.cursor()?
         }
     };
