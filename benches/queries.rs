@@ -10,7 +10,9 @@ mod towns;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use fastrand::Rng;
-use skipstone::{Collection, Database, Durability, Index, Query, SnapshotCollection, field, param};
+use skipstone::{
+    Collection, Database, Durability, Index, Projected, Projection, Query, SnapshotCollection, field, param,
+};
 use std::hint::black_box;
 
 const RECORDS: usize = 50_000;
@@ -35,6 +37,7 @@ fn queries(c: &mut Criterion) {
     let mut rng = Rng::with_seed(10);
     let mut next = || rng.i32(0..records as i32);
     look_ups(&mut group, &towns, &seen, &mut next);
+    projections(&mut group, &seen, &mut next);
     plans(&mut group, &towns, &seen, &mut next);
     walks(&mut group, &seen, records);
     group.finish();
@@ -101,6 +104,32 @@ fn look_ups(
     });
 }
 
+/// Some fields of documents: those that an index has, and others.
+fn projections(group: &mut Group<'_>, seen: &SnapshotCollection<'_>, next: &mut impl FnMut() -> i32) {
+    for (name, path) in [("from the index", "people"), ("from the documents", "founded")] {
+        let wanted = Projection::include([path]).unwrap();
+        group.bench_function(format!("a field of 20 of a range, in order, {name}"), |b| {
+            b.iter_batched(
+                || i64::from(next()) * 1000,
+                |people| {
+                    let query = Query::new(field("people").ge(people)).sort("people").limit(20);
+                    let found = seen.find_projected(query, &wanted).unwrap();
+                    assert_eq!(looked_at(found), 20);
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+}
+
+/// How many there are, each made.
+fn looked_at(found: Projected<'_>) -> usize {
+    found.fold(0, |count, found| {
+        black_box(found.unwrap());
+        count + 1
+    })
+}
+
 /// What a query costs before anything is looked up: nothing is wanted, so nothing is.
 fn plans(
     group: &mut Group<'_>,
@@ -133,6 +162,20 @@ fn walks(group: &mut Group<'_>, seen: &SnapshotCollection<'_>, records: usize) {
         b.iter(|| black_box(seen.count_matching(scan.clone()).unwrap()));
     });
     let range = Query::new(field("people").ge(0_i64)).use_index("people");
+    for (name, path) in [("from an index", "people"), ("from the documents", "founded")] {
+        let wanted = Projection::include([path]).unwrap();
+        let query = Query::new(field("people").ge(0_i64)).use_index("people");
+        group.bench_function(format!("a field of all documents, {name}"), |b| {
+            b.iter(|| {
+                let found = seen.find_projected(query.clone(), &wanted).unwrap();
+                assert_eq!(looked_at(found), records);
+            });
+        });
+    }
+    let wanted = Projection::include(["people"]).unwrap();
+    group.bench_function("a field of all documents, by a scan", |b| {
+        b.iter(|| looked_at(seen.find_projected(Query::all().use_scan(), &wanted).unwrap()));
+    });
     group.bench_function("count a range of an index", |b| {
         b.iter(|| assert_eq!(seen.count_matching(range.clone()).unwrap(), records as u64));
     });

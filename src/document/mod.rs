@@ -37,4 +37,6 @@ pub(crate) use patch::Increments;
 pub use patch::Patch;
 pub(crate) use path::parse_index;
 pub use path::{FieldPath, get};
-pub(crate) use raw::type_name;
+pub(crate) use raw::{
+    LENGTH_BYTES, begin_document, begin_element, end_document, push_length, push_string, type_name,
+};

@@ -5,6 +5,9 @@ use bson::RawDocument;
 
 pub(crate) const VERSION_BYTES: usize = 8;
 
+/// What a document of some fields has room in.
+const USUAL_BYTES: usize = 128;
+
 /// The longest value of a store, a document with its version or any other: pages say lengths in 31 bits.
 pub(crate) const VALUE_BYTES_MAX: usize = i32::MAX as usize;
 
@@ -20,9 +23,11 @@ pub(crate) fn encode(version: u64, raw: &RawDocument) -> Vec<u8> {
     value
 }
 
-/// What has the form, for a document that is none of the store's and has no version.
-pub(crate) fn unversioned(raw: &RawDocument) -> Vec<u8> {
-    [&[0; VERSION_BYTES], raw.as_bytes()].concat()
+/// The beginning of the form, for a document that is none of the store's and has no version.
+pub(crate) fn begin_unversioned() -> Vec<u8> {
+    let mut value = Vec::with_capacity(USUAL_BYTES);
+    value.extend_from_slice(&[0; VERSION_BYTES]);
+    value
 }
 
 /// The version and the document of a stored value, in place. Looks at the document's length and its end.

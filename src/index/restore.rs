@@ -12,12 +12,15 @@
 //! It has none if that does not do for one of the fields. Then the document has to be fetched.
 
 use super::definition::Index;
-use crate::document::order_key;
-use crate::document::{DocumentId, FieldPath, ID_FIELD, locate_field};
-use bson::raw::{CStr, cstr};
+use crate::document::order_key::{self, Direction};
+use crate::document::{FieldPath, ID_FIELD};
+use crate::document::{LENGTH_BYTES, begin_document, begin_element, end_document, push_length, push_string};
 use bson::spec::BinarySubtype;
-use bson::{Bson, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawBsonRef, RawDocument};
 use smallvec::SmallVec;
+
+/// The type byte of an Int64.
+const INT64: u8 = 0x12;
 
 /// What a field is, beyond what its key says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +33,6 @@ pub(super) enum Kind {
     Double = 4,
 }
 
-const ID_NAME: &CStr = cstr!("_id");
 const MORE: u8 = 0x80;
 const KIND_SHIFT: u32 = 4;
 const KIND_MASK: u8 = 0x7;
@@ -69,18 +71,6 @@ impl Kind {
         let kinds = [Kind::Missing, Kind::AsDecoded, Kind::Int32, Kind::Double];
         kinds.into_iter().find(|kind| *kind as u8 == code >> KIND_SHIFT & KIND_MASK)
     }
-
-    /// The value that was encoded.
-    fn restore(self, decoded: Bson) -> Option<RawBson> {
-        match (self, decoded) {
-            (Kind::Int32, Bson::Int64(integer)) => Some(RawBson::Int32(i32::try_from(integer).ok()?)),
-            // They compare equal, so it is exact.
-            (Kind::Double, Bson::Int64(integer)) => Some(RawBson::Double(integer as f64)),
-            (Kind::Double, Bson::Double(double)) => Some(RawBson::Double(double)),
-            (Kind::AsDecoded, decoded) => RawBson::try_from(decoded).ok(),
-            _ => None,
-        }
-    }
 }
 
 /// Where a field is in its document, if a path leads to it through no array, and what it is.
@@ -91,28 +81,32 @@ pub(super) struct Place {
 }
 
 /// The codes of a document with these fields.
-pub(super) fn codes(document: &RawDocument, places: impl Iterator<Item = Option<Place>>) -> Option<Codes> {
-    if !is_id_plain(document) {
+pub(super) fn codes(
+    document: &RawDocument,
+    places: impl ExactSizeIterator<Item = Option<Place>> + Clone,
+) -> Option<Codes> {
+    let count = places.len();
+    if count > FIELDS_MAX || !is_id_plain(document) {
         return None;
     }
-    let places =
-        places.collect::<Option<SmallVec<[Place; 4]>>>().filter(|places| places.len() <= FIELDS_MAX)?;
-    let code = |(nth, place): (usize, &Place)| {
-        let before = places.iter().filter(|other| other.at < place.at).count() as u8;
-        let more = if nth + 1 < places.len() { MORE } else { 0 };
-        more | (place.kind as u8) << KIND_SHIFT | before
-    };
-    Some(places.iter().enumerate().map(code).collect())
+    let mut codes = Codes::new();
+    for (nth, place) in places.clone().enumerate() {
+        let place = place?;
+        let before = places.clone().flatten().filter(|other| other.at < place.at).count() as u8;
+        let more = if nth + 1 < count { MORE } else { 0 };
+        codes.push(more | (place.kind as u8) << KIND_SHIFT | before);
+    }
+    Some(codes)
 }
 
-/// Whether the id is the document's first field, and what is made of its key.
+/// Whether the id is the document's first field, and what is made of its key: an integer that fits is an Int32.
 fn is_id_plain(document: &RawDocument) -> bool {
-    /// Behind the length of the document, and of the field its type and its name.
-    const AT: usize = 4 + 1 + ID_FIELD.len() + 1;
-    match locate_field(document, ID_FIELD) {
-        Some((AT, RawBsonRef::Int64(integer))) => i32::try_from(integer).is_err(),
-        Some((AT, _)) => true,
-        _ => false,
+    let first = document.as_bytes().get(LENGTH_BYTES..).and_then(<[u8]>::split_first);
+    match first.and_then(|(kind, named)| Some((*kind, named.strip_prefix(b"_id\0")?))) {
+        Some((INT64, value)) => {
+            value.first_chunk().is_some_and(|integer| i32::try_from(i64::from_le_bytes(*integer)).is_err())
+        }
+        first => first.is_some(),
     }
 }
 
@@ -131,49 +125,103 @@ pub(crate) fn covers(index: &Index, paths: &[FieldPath]) -> bool {
     index.is_restorable() && paths.iter().all(has)
 }
 
-/// What an entry has of its document: the id, whose key is `id`, and the fields of the index, in the document's order. None if the entry does not say
-/// what they are.
-pub(crate) fn restore(index: &Index, mut key: &[u8], value: &[u8], id: &[u8]) -> Option<RawDocumentBuf> {
+/// Appends what an entry has of its document: the id, whose key is `id`, and the fields of the index, in the document's order. None if the entry does not say
+/// what they are; then there may be anything behind what was in `out`.
+pub(crate) fn restore(
+    index: &Index,
+    mut key: &[u8],
+    value: &[u8],
+    id: &[u8],
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let codes = value.get(..codes_bytes(value)).filter(|codes| codes.len() == index.fields().len())?;
     let mut fields: SmallVec<[Field<'_>; 4]> = SmallVec::new();
     for (field, code) in index.fields().iter().zip(codes) {
         let decoded = order_key::decode(&mut key, field.direction).ok()?;
-        let kind = Kind::from_code(*code)?;
-        let path = field.path.segments();
+        let (kind, path) = (Kind::from_code(*code)?, field.path.segments());
         if kind != Kind::Missing && path != [ID_FIELD] {
-            fields.push(Field { place: code & PLACE_MASK, path, value: kind.restore(decoded)? });
+            fields.push(Field { place: code & PLACE_MASK, path, kind, decoded });
         }
     }
     fields.sort_unstable_by_key(|field| field.place);
-    let mut document = RawDocumentBuf::new();
-    document.append(ID_NAME, DocumentId::from_key(id).ok()?.to_raw());
-    append(&mut document, &mut fields, 0)?;
-    Some(document)
+    let start = begin_document(out);
+    push_id(id, out)?;
+    push_fields(&fields, 0, out)?;
+    end_document(out, start);
+    Some(())
 }
 
 struct Field<'r> {
     place: u8,
     path: &'r [String],
-    value: RawBson,
+    kind: Kind,
+    decoded: Bson,
 }
 
 /// Appends fields that are next to each other in an object this deep.
-fn append(object: &mut RawDocumentBuf, fields: &mut [Field<'_>], depth: usize) -> Option<()> {
+fn push_fields(fields: &[Field<'_>], depth: usize, out: &mut Vec<u8>) -> Option<()> {
     let mut rest = fields;
-    while let Some(first) = rest.first_mut() {
+    while let Some(first) = rest.first() {
         let name = &first.path[depth];
-        let c_name = <&CStr>::try_from(&**name).ok()?;
-        if first.path.len() == depth + 1 {
-            object.append(c_name, std::mem::replace(&mut first.value, RawBson::Null));
-            rest = &mut rest[1..];
-            continue;
+        let together = match first.path.len() - depth {
+            1 => {
+                push_value(name, first.kind, &first.decoded, out)?;
+                1
+            }
+            _ => {
+                let together = rest.iter().take_while(|field| field.path[depth] == *name).count();
+                begin_element(out, 0x03, name);
+                let start = begin_document(out);
+                push_fields(&rest[..together], depth + 1, out)?;
+                end_document(out, start);
+                together
+            }
+        };
+        rest = &rest[together..];
+    }
+    Some(())
+}
+
+fn push_id(mut id: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let decoded = order_key::decode(&mut id, Direction::Ascending).ok()?;
+    let kind = match decoded {
+        Bson::Int64(integer) if i32::try_from(integer).is_ok() => Kind::Int32,
+        _ => Kind::AsDecoded,
+    };
+    push_value(ID_FIELD, kind, &decoded, out)
+}
+
+/// Appends a field whose value was encoded as `decoded` says.
+fn push_value(name: &str, kind: Kind, decoded: &Bson, out: &mut Vec<u8>) -> Option<()> {
+    let mut push = |kind: u8, bytes: &[u8]| {
+        begin_element(out, kind, name);
+        out.extend_from_slice(bytes);
+    };
+    match (kind, decoded) {
+        (Kind::Int32, Bson::Int64(integer)) => push(0x10, &i32::try_from(*integer).ok()?.to_le_bytes()),
+        // They compare equal, so it is exact.
+        (Kind::Double, Bson::Int64(integer)) => push(0x01, &(*integer as f64).to_le_bytes()),
+        (Kind::Double, Bson::Double(double)) => push(0x01, &double.to_le_bytes()),
+        (Kind::AsDecoded, Bson::Int64(integer)) => push(INT64, &integer.to_le_bytes()),
+        (Kind::AsDecoded, Bson::Boolean(boolean)) => push(0x08, &[u8::from(*boolean)]),
+        (Kind::AsDecoded, Bson::ObjectId(id)) => push(0x07, &id.bytes()),
+        (Kind::AsDecoded, Bson::DateTime(date)) => push(0x09, &date.timestamp_millis().to_le_bytes()),
+        (Kind::AsDecoded, Bson::Null) => push(0x0a, &[]),
+        (Kind::AsDecoded, Bson::Timestamp(timestamp)) => {
+            push(0x11, &timestamp.increment.to_le_bytes());
+            out.extend_from_slice(&timestamp.time.to_le_bytes());
         }
-        let together = rest.iter().take_while(|field| field.path[depth] == *name).count();
-        let (inner, others) = rest.split_at_mut(together);
-        let mut deeper = RawDocumentBuf::new();
-        append(&mut deeper, inner, depth + 1)?;
-        object.append(c_name, deeper);
-        rest = others;
+        (Kind::AsDecoded, Bson::String(text)) => {
+            begin_element(out, 0x02, name);
+            push_string(out, text);
+        }
+        (Kind::AsDecoded, Bson::Binary(binary)) => {
+            begin_element(out, 0x05, name);
+            push_length(out, binary.bytes.len());
+            out.push(binary.subtype.into());
+            out.extend_from_slice(&binary.bytes);
+        }
+        _ => return None,
     }
     Some(())
 }
@@ -182,8 +230,9 @@ fn append(object: &mut RawDocumentBuf, fields: &mut [Field<'_>], depth: usize) -
 mod tests {
     use super::*;
     use crate::document::test_values::{db_pointer, decimal, leaf};
+    use crate::document::{DocumentId, locate_field};
     use crate::index::entry;
-    use bson::{Document, bson, doc, rawdoc};
+    use bson::{Document, RawDocumentBuf, bson, doc, rawdoc};
     use proptest::prelude::*;
     use proptest::sample::subsequence;
 
@@ -231,7 +280,9 @@ mod tests {
         }
         assert_eq!(entry::is_one_of_several(&value), keys.are_several());
         let [key] = &keys.keys[..] else { return None };
-        restore(index, key, &value, &id_key)
+        let mut bytes = Vec::new();
+        restore(index, key, &value, &id_key, &mut bytes)?;
+        Some(RawDocumentBuf::from_bytes(bytes).unwrap())
     }
 
     fn document() -> impl Strategy<Value = Document> {
@@ -292,7 +343,7 @@ mod tests {
         ) {
             for index in [index(&["a", "c.b"], true), index(&["a", "c.b"], false)] {
                 let id = entry::document_key(&index, &key, &value);
-                let _ = restore(&index, &key, &value, id);
+                let _ = restore(&index, &key, &value, id, &mut Vec::new());
             }
         }
     }

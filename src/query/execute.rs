@@ -312,11 +312,9 @@ fn restored<'t, 's: 't>(
     let (index, walk, of_fetch) = (Arc::clone(index), walk.clone(), meter.clone());
     entries.map_some(move |entry| {
         let id = entry::document_key(&index.definition, &entry.key, &entry.value);
-        match restore(&index.definition, &entry.key, &entry.value, id) {
-            Some(document) => {
-                let value = stored::unversioned(&document);
-                Some(Row { key: id_of(&index, &entry, id), lsn: entry.lsn, value: Cow::Owned(value) })
-            }
+        let mut made = stored::begin_unversioned();
+        match restore(&index.definition, &entry.key, &entry.value, id, &mut made) {
+            Some(()) => Some(Row { key: id_of(&index, &entry, id), lsn: entry.lsn, value: Cow::Owned(made) }),
             None => of_fetch.over(Step::Fetch, Stream::One(fetch_one(&index, &walk, ground, &entry))).next(),
         }
     })

@@ -29,7 +29,7 @@ use std::sync::OnceLock;
 const SCANNED: f64 = 300.0;
 const ENTRY: f64 = 150.0;
 const FETCHED: f64 = 700.0;
-const RESTORED: f64 = 200.0;
+const RESTORED: f64 = 140.0;
 const RANGE: f64 = 1_500.0;
 const SORTED: f64 = 400.0;
 /// Bytes that sorting takes for a document, roughly.
