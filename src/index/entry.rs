@@ -9,7 +9,7 @@ use crate::document::order_key::{self, Direction};
 use crate::document::{FieldPath, MAX_KEY_BYTES, json_line, locate_field};
 use crate::filter::walk::{LeafArrays, Walk};
 use bson::{RawBsonRef, RawDocument, doc};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::cell::RefCell;
 
 /// Why a document has no place in an index.
@@ -70,6 +70,35 @@ pub(crate) fn keys(index: &Index, document: &RawDocument, id: &[u8]) -> Result<K
     if index.filter().is_some_and(|filter| !filter.matches(document)) {
         return Ok(Keys::default());
     }
+    let id = if index.is_unique() { &[][..] } else { id };
+    match only_key(index, document, id) {
+        Some(keys) => keys,
+        None => each_key(index, document, id),
+    }
+}
+
+/// The keys of a document where each field has one value, or none: for most documents all there is to be done. None if there are arrays.
+fn only_key(index: &Index, document: &RawDocument, id: &[u8]) -> Option<Result<Keys, IndexEntryError>> {
+    let mut key = Vec::with_capacity(USUAL_BYTES + id.len());
+    let mut places: SmallVec<[Option<Place>; 4]> = SmallVec::new();
+    let mut are_missing = true;
+    for field in index.fields() {
+        let (value, place) = only_value(document, field.path.segments())?;
+        are_missing &= value.is_none();
+        order_key::encode(shown(value), field.direction, &mut key);
+        places.push(place);
+    }
+    if index.is_sparse() && are_missing {
+        return Some(Ok(Keys::default()));
+    }
+    key.extend_from_slice(id);
+    let codes = index.is_restorable().then(|| restore::codes(document, &places)).flatten();
+    let keys = Keys { keys: smallvec![key], codes: codes.unwrap_or_default() };
+    Some(check_length(keys.keys[0].len()).map(|()| keys))
+}
+
+/// The same of any document.
+fn each_key(index: &Index, document: &RawDocument, id: &[u8]) -> Result<Keys, IndexEntryError> {
     let fields: SmallVec<[Values; 4]> =
         index.fields().iter().map(|field| values(document, &field.path, field.direction)).collect();
     if index.is_sparse() && fields.iter().all(|values| values.are_missing) {
@@ -84,11 +113,8 @@ pub(crate) fn keys(index: &Index, document: &RawDocument, id: &[u8]) -> Result<K
     }
     let count = fields.iter().map(Values::count).max().unwrap_or(0);
     let key = |nth: usize| {
-        let id = if index.is_unique() { &[][..] } else { id };
         let length_bytes = fields.iter().map(|values| values.encoded(nth).len()).sum::<usize>() + id.len();
-        if length_bytes > MAX_KEY_BYTES {
-            return Err(IndexEntryError::KeyTooLong { length_bytes, limit_bytes: MAX_KEY_BYTES });
-        }
+        check_length(length_bytes)?;
         let mut key = Vec::with_capacity(length_bytes);
         fields.iter().for_each(|values| key.extend_from_slice(values.encoded(nth)));
         key.extend_from_slice(id);
@@ -97,9 +123,14 @@ pub(crate) fn keys(index: &Index, document: &RawDocument, id: &[u8]) -> Result<K
     let mut keys = (0..count).map(key).collect::<Result<SmallVec<_>, _>>()?;
     keys.sort_unstable();
     keys.dedup();
-    let is_restorable = index.is_restorable() && keys.len() == 1;
-    let codes = is_restorable.then(|| restore::codes(document, fields.iter().map(|values| values.place)));
-    Ok(Keys { keys, codes: codes.flatten().unwrap_or_default() })
+    Ok(Keys { keys, codes: Codes::new() })
+}
+
+fn check_length(length_bytes: usize) -> Result<(), IndexEntryError> {
+    match length_bytes {
+        0..=MAX_KEY_BYTES => Ok(()),
+        _ => Err(IndexEntryError::KeyTooLong { length_bytes, limit_bytes: MAX_KEY_BYTES }),
+    }
 }
 
 /// Of a document that has several entries in the index.
@@ -177,15 +208,9 @@ struct Values {
     bytes: Vec<u8>,
     ends: SmallVec<[usize; 2]>,
     are_missing: bool,
-    place: Option<Place>,
 }
 
 impl Values {
-    fn new() -> Values {
-        let bytes = Vec::with_capacity(USUAL_BYTES);
-        Values { bytes, ends: SmallVec::new(), are_missing: true, place: None }
-    }
-
     fn count(&self) -> usize {
         self.ends.len()
     }
@@ -210,16 +235,7 @@ pub(crate) fn push_first(document: &RawDocument, path: &FieldPath, direction: Di
     out.extend_from_slice(each.min().expect("there is one at least"));
 }
 
-fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
-    let Some((value, place)) = only_value(document, path.segments()) else {
-        return each_value(document, path, direction);
-    };
-    let mut values = Values { are_missing: value.is_none(), place, ..Values::new() };
-    values.add(shown(value), direction);
-    values
-}
-
-/// The value that a path leads to, if it is there, and its place: for most documents all there is to be done. None if there is an array on the way, or at its end.
+/// The value that a path leads to, if it is there, and its place. None if there is an array on the way, or at its end.
 fn only_value<'d>(
     document: &'d RawDocument,
     path: &[String],
@@ -245,8 +261,12 @@ fn only_value<'d>(
     }
 }
 
-fn each_value(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
-    let found = RefCell::new(Values::new());
+fn values(document: &RawDocument, path: &FieldPath, direction: Direction) -> Values {
+    let found = RefCell::new(Values {
+        bytes: Vec::with_capacity(USUAL_BYTES),
+        ends: SmallVec::new(),
+        are_missing: true,
+    });
     let add = |value: Option<RawBsonRef<'_>>| {
         let mut found = found.borrow_mut();
         found.are_missing &= value.is_none();

@@ -81,19 +81,15 @@ pub(super) struct Place {
 }
 
 /// The codes of a document with these fields.
-pub(super) fn codes(
-    document: &RawDocument,
-    places: impl ExactSizeIterator<Item = Option<Place>> + Clone,
-) -> Option<Codes> {
-    let count = places.len();
-    if count > FIELDS_MAX || !is_id_plain(document) {
+pub(super) fn codes(document: &RawDocument, places: &[Option<Place>]) -> Option<Codes> {
+    if places.len() > FIELDS_MAX || !is_id_plain(document) {
         return None;
     }
     let mut codes = Codes::new();
-    for (nth, place) in places.clone().enumerate() {
-        let place = place?;
-        let before = places.clone().flatten().filter(|other| other.at < place.at).count() as u8;
-        let more = if nth + 1 < count { MORE } else { 0 };
+    for (nth, place) in places.iter().enumerate() {
+        let place = (*place)?;
+        let before = places.iter().flatten().filter(|other| other.at < place.at).count() as u8;
+        let more = if nth + 1 < places.len() { MORE } else { 0 };
         codes.push(more | (place.kind as u8) << KIND_SHIFT | before);
     }
     Some(codes)

@@ -23,12 +23,18 @@ pub(super) fn expected_entries(index: &Kept, collection: &Space, found: &IndexRa
             each.sum::<f64>().min(entries as f64)
         }
         // The store was opened just now, or much has come since they were gathered.
-        _ => expected_keys(space, &found.ranges),
+        _ => expected_keys(space, &found.ranges).unwrap_or_else(|| {
+            let part = if found.limited == 0 { 1.0 } else { RANGE_PART };
+            entries as f64 * part
+        }),
     })
 }
 
-/// How many keys are in ranges: those that are there, if they are few; else as many as of a sample.
-pub(super) fn expected_keys(space: &Space, ranges: &[KeyRange]) -> f64 {
+/// Which part of all a range has, where nothing is known.
+const RANGE_PART: f64 = 0.33;
+
+/// How many keys are in ranges: those that are there, if they are few; else as many as of a sample. None if the space has no sample to give.
+pub(super) fn expected_keys(space: &Space, ranges: &[KeyRange]) -> Option<f64> {
     let (records, guard, mut met) = (space.records(), epoch::pin(), 0);
     let are_few = ranges.iter().all(|(low, high)| {
         let range = (Bound::Included(&low[..]), Bound::Excluded(&high[..]));
@@ -38,15 +44,15 @@ pub(super) fn expected_keys(space: &Space, ranges: &[KeyRange]) -> f64 {
         })
     });
     if are_few {
-        return met as f64;
+        return Some(met as f64);
     }
     let keys = records.sample(SAMPLED, &guard);
     if keys.is_empty() {
-        return records.len() as f64;
+        return None;
     }
     let is_within = |key: &&[u8]| ranges.iter().any(|(low, high)| **low <= **key && **key < **high);
     let within = keys.iter().map(|key| &**key).filter(is_within).count();
-    (records.len() as f64 * within as f64 / keys.len() as f64).max(met as f64)
+    Some((records.len() as f64 * within as f64 / keys.len() as f64).max(met as f64))
 }
 
 /// Which part of the documents a condition leaves, without knowing any of them.
@@ -59,7 +65,7 @@ pub(super) fn selectivity(node: &Node) -> f64 {
             Operator::Compare(Comparison::Equal, _)
             | Operator::Parameter(Comparison::Equal, _)
             | Operator::Size(_) => 0.1,
-            Operator::Compare(..) | Operator::Parameter(..) => 0.33,
+            Operator::Compare(..) | Operator::Parameter(..) => RANGE_PART,
             Operator::In(values) => (values.len() as f64 * 0.1).min(0.5),
             Operator::Regex(_) | Operator::ElemMatch(..) => 0.2,
             Operator::Exists | Operator::Type(_) => 0.9,
@@ -81,7 +87,7 @@ mod tests {
         (0..4_000_u32).for_each(|n| space.recover(&n.to_be_bytes(), Lsn::new(8), Some(&[])));
         let expected = |ranges: &[(u32, u32)]| {
             let keys = |(low, high): &(u32, u32)| (low.to_be_bytes().to_vec(), high.to_be_bytes().to_vec());
-            expected_keys(space, &ranges.iter().map(keys).collect::<Vec<_>>())
+            expected_keys(space, &ranges.iter().map(keys).collect::<Vec<_>>()).unwrap()
         };
         assert_eq!(expected(&[(10, 20), (3_000, 3_010), (5_000, 6_000)]), 20.0);
         let half = expected(&[(0, 2_000)]);

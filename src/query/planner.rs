@@ -182,7 +182,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let rows = match (found.limited, found.points) {
             (0, _) => documents,
             (_, 1) => found.ranges.len() as f64,
-            _ => expected_keys(self.collection, &found.ranges),
+            _ => expected_keys(self.collection, &found.ranges).unwrap_or(documents),
         };
         for towards in self.towards() {
             let order = Order::of_ids(towards);
