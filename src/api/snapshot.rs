@@ -162,8 +162,8 @@ impl<'s> SnapshotCollection<'s> {
 
     /// What a projection keeps of the documents that a query gives: exactly what [`Projection::apply`] makes of them. They are found as they are taken.
     ///
-    /// Reads no document if an index has all fields that are kept, sees to the filter and the order, and no document has several entries in it: as if it were a
-    /// small table of its own. A document whose entry says too little is read all the same: one with a decimal, −0, NaN, an object or an array in a field of the
+    /// Reads no document if an index has all fields that are kept, and those that the filter and the order ask for, and no document has several entries in it: as if
+    /// it were a small table of its own. A document whose entry says too little is read all the same: one with a decimal, −0, NaN, an object or an array in a field of the
     /// index, or one without a field that is nested in an object that is there. So is every document under read committed, and behind an index that an earlier version created.
     ///
     /// # Errors

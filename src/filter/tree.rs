@@ -62,6 +62,17 @@ pub(crate) enum Subject {
     Element,
 }
 
+impl Node {
+    /// Where it looks in a document.
+    pub(crate) fn paths(&self) -> Vec<&FieldPath> {
+        match self {
+            Node::And(nodes) | Node::Or(nodes) => nodes.iter().flat_map(Node::paths).collect(),
+            Node::Not(node) => node.paths(),
+            Node::Test(test) => test.path.iter().collect(),
+        }
+    }
+}
+
 /// A condition, and what its place in another one depends on.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {

@@ -114,11 +114,13 @@ pub(super) fn codes_bytes(value: &[u8]) -> usize {
     }
 }
 
-/// Whether documents that are made again from the entries of an index have these fields, or the id.
-pub(crate) fn covers(index: &Index, paths: &[FieldPath]) -> bool {
+/// Whether the entries of an index have these fields of their documents, or the id. If there are none, any index has them.
+pub(crate) fn covers<'p>(index: &Index, mut paths: impl Iterator<Item = &'p FieldPath>) -> bool {
     let is_id = |path: &FieldPath| path.segments() == [ID_FIELD];
-    let has = |path: &FieldPath| is_id(path) || index.fields().iter().any(|field| field.path == *path);
-    index.is_restorable() && paths.iter().all(has)
+    paths.all(|path| {
+        let is_there = is_id(path) || index.fields().iter().any(|field| field.path == *path);
+        index.is_restorable() && is_there
+    })
 }
 
 /// Appends what an entry has of its document: the id, whose key is `id`, and the fields of the index, in the document's order. None if the entry does not say
@@ -383,7 +385,7 @@ mod tests {
         for (path, is_covered) in
             [("c.a", true), ("b", true), ("_id", true), ("c", false), ("b.x", false), ("a", false)]
         {
-            assert_eq!(covers(&nested, &[path.parse().unwrap()]), is_covered, "{path}");
+            assert_eq!(covers(&nested, [path.parse().unwrap()].iter()), is_covered, "{path}");
         }
         let many = (0..17).fold(Index::on("a").unwrap(), |index, n| index.and(&format!("f{n}")).unwrap());
         assert!(

@@ -11,7 +11,7 @@ use super::meter::{Meter, Step};
 use super::order::Order;
 use super::plan::{Access, Plan, Walk};
 use super::ranges::KeyRange;
-use super::request::{Answer, QueryError};
+use super::request::QueryError;
 use super::sort;
 use super::stream::Stream;
 use super::view::{Entries, Entry, Found, View};
@@ -113,11 +113,11 @@ pub(super) fn unfiltered<'t, 's: 't>(plan: &Plan, ground: Ground<'t, 's>, meter:
     let after = plan.query.after.as_ref().zip(plan.order.as_ref()).filter(|_| !plan.is_sorted);
     let after = after.map(|(cursor, order)| Begin { key: cursor.key.clone(), order: order.clone() });
     match plan.covering() {
-        Some((index, walk)) if plan.query.answer != Answer::Count => {
+        Some((index, walk)) => {
             let entries = entries(index, walk, ground, after.as_ref(), meter);
             restored(index, walk, ground, entries, meter)
         }
-        _ => rows(&plan.access, ground, after.as_ref(), meter),
+        None => rows(&plan.access, ground, after.as_ref(), meter),
     }
 }
 

@@ -146,7 +146,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         if query.after.is_some() {
             return Ok(execute::run(&self.plan, ground, meter)?.count() as u64);
         }
-        let counted = match self.plan.covering() {
+        let counted = match self.plan.counted() {
             _ if wanted == usize::MAX
                 && let Some(count) = parallel::count(&self.plan, ground) =>
             {

@@ -27,7 +27,7 @@ pub(super) fn count<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>) -> Opt
     if plan.covering().is_none() && !matches!(plan.access, Access::Documents(_)) {
         return None;
     }
-    let counted = of_parts(plan, ground, &|part, ground| match part.covering() {
+    let counted = of_parts(plan, ground, &|part, ground| match part.counted() {
         Some((index, walk)) => execute::entry_count(index, walk, ground, usize::MAX, &Meter::default()),
         None => execute::matching(part, ground, &Meter::default()).count(),
     })?;

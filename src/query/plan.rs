@@ -119,6 +119,11 @@ impl Plan {
         conditions(&self.query.filter.checked_tree().expect("it was checked when it was planned").node)
     }
 
+    /// What is walked, if its entries need only be counted.
+    pub(super) fn counted(&self) -> Option<(&Arc<Kept>, &Walk)> {
+        self.covering().filter(|_| self.residual.is_empty())
+    }
+
     /// What is walked, if its entries give the answer.
     pub(super) fn covering(&self) -> Option<(&Arc<Kept>, &Walk)> {
         match &self.access {

@@ -10,7 +10,7 @@ use super::plan::{Access, Plan, Walk, residual};
 use super::ranges::{self, IndexRanges, asks_for_a_value, conditions};
 use super::request::{Answer, Hint, Query, QueryError};
 use super::view::View;
-use crate::document::ID_FIELD;
+use crate::document::{FieldPath, ID_FIELD};
 use crate::filter;
 use crate::filter::tree::{Node, Test};
 use crate::index::definition::Index;
@@ -127,7 +127,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             });
         let (index, found) = found?;
         let order = Some(Order::of_index(&index.definition, Towards::Greater));
-        let (is_met, is_covering) = (found.is_met.clone(), self.is_covering(index, &found));
+        let (is_met, is_covering) = (found.is_met.clone(), self.is_covering(index, &found, true));
         let walk = Walk::of(found, Towards::Greater, false, 1.0);
         Some(Way {
             access: Access::Index(Arc::clone(index), walk),
@@ -136,7 +136,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             order,
             is_wanted: true,
             rows: 1.0,
-            row_cost: ENTRY + self.documents_cost(is_covering),
+            row_cost: ENTRY + self.documents_cost(is_covering, true),
             first_cost: 0.0,
         })
     }
@@ -213,9 +213,11 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         let entries = expected_entries(index, self.collection, &found);
         for towards in self.towards() {
             let (order, is_wanted) = self.order_of(index, &found, are_several, towards);
-            let is_covering = is_wanted && !are_several && self.is_covering(index, &found);
-            let helps =
-                found.limited > 0 || is_asked_for || is_covering || self.wanted.is_some() && is_wanted;
+            let is_covering = !are_several && self.is_covering(index, &found, is_wanted);
+            let is_filtered = residual(&found.is_met, self.view).next().is_some();
+            let helps = found.limited > 0
+                || is_asked_for
+                || is_wanted && (self.wanted.is_some() || is_covering && !is_filtered);
             if !helps || towards == Towards::Lesser && !(self.wanted.is_some() && is_wanted) {
                 continue;
             }
@@ -227,28 +229,32 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 order,
                 is_wanted,
                 rows: entries,
-                row_cost: ENTRY + self.documents_cost(is_covering),
+                row_cost: ENTRY + self.documents_cost(is_covering, is_filtered),
                 first_cost: RANGE * found.ranges.len() as f64,
             });
         }
     }
 
-    /// Whether the entries in ranges of an index give the answer, if each stands for one document.
-    fn is_covering(&self, index: &Kept, found: &IndexRanges) -> bool {
-        residual(&found.is_met, self.view).next().is_none()
-            && match self.answer {
-                Answer::Documents => false,
-                // Behind a cursor the order says what is a result.
-                Answer::Count => self.query.after.is_none(),
-                Answer::Fields(paths) => restore::covers(&index.definition, paths),
-            }
+    /// Whether the entries in ranges of an index give the answer, if each stands for one document: what conditions and order ask of it besides, too.
+    fn is_covering(&self, index: &Kept, found: &IndexRanges, is_ordered: bool) -> bool {
+        let wanted: &[FieldPath] = match self.answer {
+            Answer::Documents => return false,
+            // Behind a cursor the order says what is a result.
+            Answer::Count if self.query.after.is_some() => return false,
+            Answer::Count => &[],
+            Answer::Fields(paths) => paths,
+        };
+        let asked = residual(&found.is_met, self.view).flat_map(|at| self.conditions[at].paths());
+        let order = self.wanted.as_ref().filter(|_| !is_ordered).map_or(&[][..], |order| &order.fields);
+        let all = wanted.iter().chain(asked).chain(order.iter().map(|field| &field.path));
+        self.view.is_one_moment() && restore::covers(&index.definition, all)
     }
 
-    /// What it costs to come from an entry to what is wanted.
-    fn documents_cost(&self, is_covering: bool) -> f64 {
+    /// What it costs to come from an entry to what is wanted of its document.
+    fn documents_cost(&self, is_covering: bool, is_filtered: bool) -> f64 {
         match self.answer {
-            Answer::Fields(_) if is_covering => RESTORED,
-            Answer::Count if is_covering => 0.0,
+            Answer::Count if is_covering && !is_filtered => 0.0,
+            _ if is_covering => RESTORED,
             _ => FETCHED,
         }
     }

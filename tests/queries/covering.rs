@@ -52,7 +52,10 @@ fn what_an_index_has_is_read_from_it() {
         (Query::new(field("country").in_(["DE", "JP"])).sort("country").sort("name"), names(), true),
         (Query::new(field("place.code").eq(20)), code(), true),
         (Query::new(field("place.code").ge(20).and(field("place.code").lt(60))), code(), true),
-        // A field that the index does not have; one of which it has a part; a condition or an order that it does not see to; all but something.
+        // Conditions and an order that the ranges do not see to, and entries do.
+        (Query::new(field("country").eq("KE").and(field("name").regex("[05]$").not())), names(), true),
+        (Query::new(field("country").gt("JP")).sort("name").limit(9), names(), true),
+        // A field that the index does not have; one of which it has a part; a condition or an order by one; all but something.
         (of_country(), Projection::include(["name", "people"]).unwrap(), false),
         (Query::new(field("place.code").eq(20)), Projection::include(["place"]).unwrap(), false),
         (Query::new(field("country").eq("KE").and(field("people").gt(50))), names(), false),
@@ -71,6 +74,10 @@ fn what_an_index_has_is_read_from_it() {
         );
         assert!(!is_covered(&towns.explain(query).unwrap()), "who wants documents gets them");
     }
+    let counted = || Query::new(field("country").eq("KE").and(field("name").regex("7$")));
+    assert_eq!(towns.count_matching(counted()).unwrap(), 10);
+    let explained = towns.explain_analyze_count(counted()).unwrap();
+    assert!(is_covered(&explained) && explained.root.name == "filter", "{explained}");
     let code = towns.find_projected(field("place.code").eq(20), &code()).unwrap();
     assert_eq!(code, [rawdoc! { "_id": 10, "place": { "code": 20 } }]);
 }
