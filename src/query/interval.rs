@@ -77,7 +77,12 @@ impl Interval {
             Direction::Ascending => (self.low, self.high),
             Direction::Descending => {
                 let inverted = |key: &[u8]| key.iter().map(|byte| !byte).collect::<Vec<u8>>();
-                (behind(&inverted(&self.high)), behind(&inverted(&self.low)))
+                let low = match self.is_point {
+                    // More fields may follow it, so it has to be the value itself.
+                    true => inverted(&self.low),
+                    false => behind(&inverted(&self.high)),
+                };
+                (low, behind(&inverted(&self.low)))
             }
         }
     }

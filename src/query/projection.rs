@@ -4,8 +4,10 @@
 //! document in an array, in arrays of arrays too, so that a number in a path is a name like any other.
 
 use super::request::QueryError;
-use crate::document::{DocumentError, FieldPath, ID_FIELD, Limits, find_field};
+use crate::document::{DocumentError, FieldPath, ID_FIELD, Limits};
+use bson::raw::CStr;
 use bson::{RawArray, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// The fields that are wanted of a document.
@@ -137,12 +139,18 @@ impl Keeps {
         depth_left: usize,
     ) -> Result<RawDocumentBuf, DocumentError> {
         let deeper = below(depth_left)?;
-        let mut kept = RawDocumentBuf::new();
+        let (mut kept, mut met) = (RawDocumentBuf::new(), SmallVec::<[&CStr; 8]>::new());
         for element in document {
             let (name, value) = element.map_err(malformed)?;
-            match names.0.get(name.as_str()) {
-                // Of several fields of one name the first counts.
-                Some(_) if self == Keeps::Named && find_field(&kept, name.as_str()).is_some() => {}
+            let below = names.0.get(name.as_str());
+            if self == Keeps::Named && below.is_some() {
+                // Of several fields of one name the first counts, whatever it is.
+                if met.contains(&name) {
+                    continue;
+                }
+                met.push(name);
+            }
+            match below {
                 None if self == Keeps::Named => {}
                 None => kept.append(name, value),
                 Some(end) if end.0.is_empty() => {
@@ -230,6 +238,21 @@ mod tests {
             without_id.remove("_id");
             assert_eq!(read(&kept.without_id().apply(&town()).unwrap()), without_id);
         }
+    }
+
+    #[test]
+    fn of_several_fields_of_one_name_the_first_counts() {
+        let twice = |one: &RawDocumentBuf, other: &RawDocumentBuf| {
+            let mut fields = RawDocumentBuf::new();
+            one.iter().chain(other).map(Result::unwrap).for_each(|(name, value)| fields.append(name, value));
+            fields
+        };
+        let (scalar, object) = (rawdoc! { "c": 5 }, rawdoc! { "c": { "a": 1 } });
+        let kept =
+            |path, document: &RawDocumentBuf| Projection::include([path]).unwrap().apply(document).unwrap();
+        assert_eq!(kept("c.a", &twice(&scalar, &object)), rawdoc! {});
+        assert_eq!(kept("c.a", &twice(&object, &scalar)), object);
+        assert_eq!(kept("c", &twice(&scalar, &object)), scalar);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The ways that are chosen in larger stores: they are, and they give what a scan gives.
 
-use skipstone::bson::{Bson, doc};
+use skipstone::bson::{Bson, DateTime, doc};
 use skipstone::{
     Collection, Database, Filter, Grouping, Index, Isolation, Patch, Query, QueryError, Snapshot,
     TransactionOptions, field,
@@ -294,5 +294,26 @@ fn right_after_an_opening_plans_are_as_good() {
             (found / 4.0 - 50.0..found * 4.0 + 50.0).contains(&expected),
             "{expected} of {found}: {after}"
         );
+    }
+}
+
+/// Keys of such values end in the byte that is the least one when it is inverted.
+#[test]
+fn a_descending_field_before_others_has_each_value_apart() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    let date = |millis: i64| DateTime::from_millis(millis);
+    towns.insert_many((-300..300_i64).map(|n| doc! { "at": date(n), "n": n })).unwrap();
+    towns.create_index(Index::on_descending("at").unwrap().and("n").unwrap()).unwrap();
+    let by_index = |filter: Filter| Query::new(filter).use_index("at_desc_n");
+    for n in [-257, -256, -255, -2, -1, 0, 1, 254, 255, 256] {
+        let one = || field("at").eq(date(n));
+        for filter in [one(), one().and(field("n").eq(n)), field("at").in_([date(n), date(900)])] {
+            assert_eq!(towns.count_matching(by_index(filter.clone())).unwrap(), 1, "{n}");
+            let found = towns.find(by_index(filter)).unwrap();
+            assert_eq!(found[0].get("n").unwrap().as_i64(), Some(n));
+        }
+        let before = by_index(field("at").lt(date(n)));
+        assert_eq!(towns.count_matching(before).unwrap(), (n + 300) as u64, "{n}");
     }
 }

@@ -2,7 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use skipstone::bson::{Bson, Document, doc};
+use skipstone::bson::oid::ObjectId;
+use skipstone::bson::spec::BinarySubtype;
+use skipstone::bson::{Binary, Bson, DateTime, Document, Timestamp, doc};
 use skipstone::{Builder, Collection, Database, Filter, Index, element, field};
 use std::collections::BTreeMap;
 
@@ -18,7 +20,19 @@ fn scalar() -> impl Strategy<Value = Bson> {
         1 => any::<bool>().prop_map(Bson::Boolean),
         1 => (0..3_i32).prop_map(|n| Bson::Document(doc! { "x": n })),
         1 => prop_oneof![Just(Bson::MinKey), Just(Bson::MaxKey), Just(Bson::Undefined)],
+        1 => at_an_edge(),
     ]
+}
+
+/// Values whose keys end in the greatest bytes that there are, or the least.
+fn at_an_edge() -> impl Strategy<Value = Bson> {
+    let byte = proptest::sample::select(vec![0, 1, 0xfe, 0xff_u8]);
+    (byte, 0..4).prop_map(|(byte, kind)| match kind {
+        0 => Bson::DateTime(DateTime::from_millis(i64::from(byte as i8))),
+        1 => Bson::ObjectId(ObjectId::from_bytes([byte; 12])),
+        2 => Bson::Timestamp(Timestamp { time: 1, increment: byte.into() }),
+        _ => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: vec![byte; 2] }),
+    })
 }
 
 pub(super) fn value() -> impl Strategy<Value = Bson> {
@@ -52,6 +66,7 @@ pub(super) fn path() -> impl Strategy<Value = &'static str> {
 pub(super) fn test() -> impl Strategy<Value = Filter> {
     prop_oneof![
         4 => (path(), scalar()).prop_map(|(path, value)| field(path).eq(value)),
+        1 => (path(), at_an_edge()).prop_map(|(path, value)| field(path).eq(value)),
         2 => (path(), scalar(), 0..4).prop_map(|(path, value, kind)| match kind {
             0 => field(path).lt(value),
             1 => field(path).le(value),
