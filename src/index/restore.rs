@@ -107,7 +107,7 @@ fn is_id_plain(document: &RawDocument) -> bool {
 }
 
 /// How many bytes of an entry's value are codes.
-pub(super) fn codes_bytes(value: &[u8]) -> usize {
+pub(crate) fn codes_bytes(value: &[u8]) -> usize {
     match value.first() {
         Some(first) if *first >= LEAST => value.iter().take_while(|code| **code & MORE != 0).count() + 1,
         _ => 0,
@@ -117,10 +117,8 @@ pub(super) fn codes_bytes(value: &[u8]) -> usize {
 /// Whether the entries of an index have these fields of their documents, or the id. If there are none, any index has them.
 pub(crate) fn covers<'p>(index: &Index, mut paths: impl Iterator<Item = &'p FieldPath>) -> bool {
     let is_id = |path: &FieldPath| path.segments() == [ID_FIELD];
-    paths.all(|path| {
-        let is_there = is_id(path) || index.fields().iter().any(|field| field.path == *path);
-        index.is_restorable() && is_there
-    })
+    let have_codes = index.is_restorable() && index.fields().len() <= FIELDS_MAX;
+    paths.all(|path| have_codes && (is_id(path) || index.fields().iter().any(|field| field.path == *path)))
 }
 
 /// Appends what an entry has of its document: the id, whose key is `id`, and the fields of the index, in the document's order. None if the entry does not say

@@ -4,6 +4,7 @@
 
 use super::definition::Index;
 use super::entry::SEVERAL_KEY;
+use super::restore::codes_bytes;
 use crate::document::order_key;
 use crate::map::Towards;
 use crate::mvcc::snapshot::Snapshot;
@@ -17,6 +18,8 @@ const BUCKETS: u64 = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Statistics {
     pub(crate) entries: u64,
+    /// Of those, how many say how fields are made again from them.
+    restorable: u64,
     /// How many values the first field has, the first two together, and so on.
     pub(crate) distinct: Vec<u64>,
     /// Keys in order, with as many entries between one and the next.
@@ -32,7 +35,7 @@ impl Statistics {
             Statistics { distinct: vec![0; index.fields().len()], entries_each, ..Statistics::default() };
         let mut before: Option<(&[u8], Vec<usize>)> = None;
         let all = (Bound::Excluded(SEVERAL_KEY), Bound::Unbounded);
-        for (key, _) in snapshot.scan(space, all, Towards::Greater) {
+        for (key, seen) in snapshot.scan(space, all, Towards::Greater) {
             let ends = field_ends(index, key);
             let same = before.as_ref().map_or(0, |(key_before, ends_before)| {
                 let pairs = ends.iter().zip(ends_before);
@@ -43,6 +46,7 @@ impl Statistics {
                 found.bounds.push(key.into());
             }
             found.entries += 1;
+            found.restorable += u64::from(codes_bytes(seen.value) > 0);
             before = Some((key, ends));
         }
         found
@@ -62,6 +66,11 @@ impl Statistics {
             None => bounds.max(0.5) * self.entries_each as f64,
         }
         .min(self.entries as f64)
+    }
+
+    /// Of which part of the entries fields can be made again.
+    pub(crate) fn restorable_part(&self) -> f64 {
+        self.restorable as f64 / self.entries.max(1) as f64
     }
 
     /// Whether they still say something, where there are so many entries by now.

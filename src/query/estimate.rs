@@ -30,6 +30,13 @@ pub(super) fn expected_entries(index: &Kept, collection: &Space, found: &IndexRa
     })
 }
 
+/// Of which part of an index's entries fields can be made again.
+pub(super) fn restorable_part(index: &Kept) -> f64 {
+    index
+        .statistics
+        .read(|known| known.filter(|known| known.entries > 0).map_or(1.0, |known| known.restorable_part()))
+}
+
 /// Which part of all a range has, where nothing is known.
 const RANGE_PART: f64 = 0.33;
 

@@ -2,7 +2,7 @@
 
 use super::order::Order;
 use super::ranges::{IndexRanges, KeyRange, conditions};
-use super::request::Query;
+use super::request::{Answer, Query};
 use super::view::View;
 use crate::filter::tree::Node;
 use crate::index::set::Kept;
@@ -121,7 +121,7 @@ impl Plan {
 
     /// What is walked, if its entries need only be counted.
     pub(super) fn counted(&self) -> Option<(&Arc<Kept>, &Walk)> {
-        self.covering().filter(|_| self.residual.is_empty())
+        self.covering().filter(|_| self.query.answer == Answer::Count && self.residual.is_empty())
     }
 
     /// What is walked, if its entries give the answer.

@@ -3,7 +3,7 @@
 //! Rules say which ways there are: an index counts if it is ready for what is read, leaves no document out that could match, and limits something, or has the
 //! order that is wanted. Statistics say what each costs. What they do not say is guessed.
 
-use super::estimate::{expected_entries, expected_keys, selectivity};
+use super::estimate::{expected_entries, expected_keys, restorable_part, selectivity};
 use super::interval::{Intervals, of_node};
 use super::order::{Order, is_id};
 use super::plan::{Access, Plan, Walk, residual};
@@ -24,14 +24,17 @@ use smallvec::{SmallVec, smallvec};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
-/// Nanoseconds for the next document of a scan with its filter; for the next entry of an index; for a document by its id; for what an entry has of it; for the first
-/// entry of a range; for what is sorted, each.
+/// Nanoseconds for the next document of a scan with its filter; for the next entry of an index; for a document by its id, with others or alone; for what an entry has of
+/// it; for the first entry of a range; for what is sorted, each.
 const SCANNED: f64 = 300.0;
 const ENTRY: f64 = 150.0;
 const FETCHED: f64 = 700.0;
+const FETCHED_ALONE: f64 = 1_200.0;
 const RESTORED: f64 = 140.0;
 const RANGE: f64 = 1_500.0;
 const SORTED: f64 = 400.0;
+/// If fewer of an index's entries have what is wanted, documents are fetched: some at a time.
+const RESTORABLE_LEAST: f64 = 0.5;
 /// Bytes that sorting takes for a document, roughly.
 const SORTED_BYTES: f64 = 200.0;
 /// More ids than this are not kept to be compared.
@@ -136,7 +139,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             order,
             is_wanted: true,
             rows: 1.0,
-            row_cost: ENTRY + self.documents_cost(is_covering, true),
+            row_cost: ENTRY + self.documents_cost(index, is_covering, true),
             first_cost: 0.0,
         })
     }
@@ -229,7 +232,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
                 order,
                 is_wanted,
                 rows: entries,
-                row_cost: ENTRY + self.documents_cost(is_covering, is_filtered),
+                row_cost: ENTRY + self.documents_cost(index, is_covering, is_filtered),
                 first_cost: RANGE * found.ranges.len() as f64,
             });
         }
@@ -246,15 +249,21 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         };
         let asked = residual(&found.is_met, self.view).flat_map(|at| self.conditions[at].paths());
         let order = self.wanted.as_ref().filter(|_| !is_ordered).map_or(&[][..], |order| &order.fields);
-        let all = wanted.iter().chain(asked).chain(order.iter().map(|field| &field.path));
-        self.view.is_one_moment() && restore::covers(&index.definition, all)
+        let mut all = wanted.iter().chain(asked).chain(order.iter().map(|field| &field.path)).peekable();
+        let is_counted = all.peek().is_none();
+        self.view.is_one_moment()
+            && restore::covers(&index.definition, all)
+            && (is_counted || restorable_part(index) >= RESTORABLE_LEAST)
     }
 
     /// What it costs to come from an entry to what is wanted of its document.
-    fn documents_cost(&self, is_covering: bool, is_filtered: bool) -> f64 {
+    fn documents_cost(&self, index: &Kept, is_covering: bool, is_filtered: bool) -> f64 {
         match self.answer {
             Answer::Count if is_covering && !is_filtered => 0.0,
-            _ if is_covering => RESTORED,
+            _ if is_covering => {
+                let restored = restorable_part(index);
+                RESTORED * restored + FETCHED_ALONE * (1.0 - restored)
+            }
             _ => FETCHED,
         }
     }

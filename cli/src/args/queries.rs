@@ -32,10 +32,10 @@ pub(crate) struct FindArgs {
     #[arg(long, conflicts_with_all = ["project", "cursor"])]
     pub(crate) count: bool,
     /// Print how they would be found, or counted, and find none.
-    #[arg(long, conflicts_with_all = ["project", "cursor"])]
+    #[arg(long, conflicts_with = "cursor")]
     pub(crate) explain: bool,
     /// Find or count them, and print how that went instead of them: rows and time of each step.
-    #[arg(long, conflicts_with_all = ["project", "cursor"])]
+    #[arg(long, conflicts_with = "cursor")]
     pub(crate) analyze: bool,
     /// As of this position of the log or time, as in 2026-01-31T14:30:00Z, as far as the store keeps its past: `stats` says how far, `shell --retain-history` sets it [default: now].
     #[arg(long, value_name = "POSITION|TIME", value_parser = moment)]

@@ -126,6 +126,25 @@ fn how_documents_are_found_is_explained() {
 }
 
 #[test]
+fn fields_that_an_index_has_are_printed_from_it() {
+    let place = Place::with_documents(TOWNS);
+    place.run(&["index", "create", "s", "c", "people", "country", "--unique"]).expect(0);
+    let find =
+        |more: &[&str]| place.run(&[&["find", "s", "c", r#"{"people": 1208}"#], more].concat()).expect(0);
+    let printed = |project: &str| find(&["--project", project]).values();
+    let whole = &find(&[]).values()[0];
+    assert_eq!(printed("people,-_id"), [serde_json::json!({ "people": whole["people"] })]);
+    assert_eq!(printed("country,people")[0]["_id"], whole["_id"]);
+    for (project, is_covered) in [("people,-_id", true), ("country", true), ("mayor", false), ("-mayor", false)]
+    {
+        for how in ["--explain", "--analyze"] {
+            let explained = find(&["--project", project, how]).out;
+            assert_eq!(explained.contains("covering"), is_covered, "{project}: {explained}");
+        }
+    }
+}
+
+#[test]
 fn sums_are_printed_a_line_for_each_group() {
     let place = Place::with_documents(TOWNS);
     let aggregate = |args: &[&str]| place.run(&[&["aggregate", "s", "c"], args].concat()).expect(0).values();
