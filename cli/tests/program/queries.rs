@@ -135,7 +135,8 @@ fn fields_that_an_index_has_are_printed_from_it() {
     let whole = &find(&[]).values()[0];
     assert_eq!(printed("people,-_id"), [serde_json::json!({ "people": whole["people"] })]);
     assert_eq!(printed("country,people")[0]["_id"], whole["_id"]);
-    for (project, is_covered) in [("people,-_id", true), ("country", true), ("mayor", false), ("-mayor", false)]
+    for (project, is_covered) in
+        [("people,-_id", true), ("country", true), ("mayor", false), ("-mayor", false)]
     {
         for how in ["--explain", "--analyze"] {
             let explained = find(&["--project", project, how]).out;
