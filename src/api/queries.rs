@@ -20,11 +20,8 @@ impl Collection {
         self.ask(|asked| asked.find(query.into())?.map(|found| Ok(found?.into_owned())).collect())
     }
 
-    /// What a projection keeps of the documents that a query gives: exactly what [`Projection::apply`] makes of them.
-    ///
-    /// Reads no document if an index has all fields that are kept, and those that the filter and the order ask for, and no document has several entries in it: as if
-    /// it were a small table of its own. A document whose entry says too little is read all the same: one with a decimal, −0, NaN, an object or an array in a field of the
-    /// index, or one without a field that is nested in an object that is there. So is every document under read committed, and behind an index that an earlier version created.
+    /// What a projection keeps of the documents that a query gives: exactly what [`Projection::apply`] makes of them. Reads no document where an index has all that is
+    /// wanted: see [`SnapshotCollection::find_projected`](crate::SnapshotCollection::find_projected).
     ///
     /// ```
     /// # use skipstone::{Database, Index, Projection, bson::{doc, rawdoc}, field};

@@ -230,6 +230,9 @@ impl Values {
 
 /// Adds the part of the key that comes first of those that a path leads to.
 pub(crate) fn push_first(document: &RawDocument, path: &FieldPath, direction: Direction, out: &mut Vec<u8>) {
+    if let Some((value, _)) = only_value(document, path.segments()) {
+        return order_key::encode(shown(value), direction, out);
+    }
     let values = values(document, path, direction);
     let each = (0..values.count()).map(|nth| values.encoded(nth));
     out.extend_from_slice(each.min().expect("there is one at least"));

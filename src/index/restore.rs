@@ -13,14 +13,12 @@
 
 use super::definition::Index;
 use crate::document::order_key::{self, Direction};
-use crate::document::{FieldPath, ID_FIELD};
-use crate::document::{LENGTH_BYTES, begin_document, begin_element, end_document, push_length, push_string};
-use bson::spec::BinarySubtype;
+use crate::document::{
+    FieldPath, ID_FIELD, LENGTH_BYTES, begin_document, begin_element, end_document, push_length, push_string,
+};
+use bson::spec::{BinarySubtype, ElementType};
 use bson::{Bson, RawBsonRef, RawDocument};
 use smallvec::SmallVec;
-
-/// The type byte of an Int64.
-const INT64: u8 = 0x12;
 
 /// What a field is, beyond what its key says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +74,7 @@ impl Kind {
 /// Where a field is in its document, if a path leads to it through no array, and what it is.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
+    /// At which byte of the document; 0 if it is missing, for no field is there.
     pub(super) at: usize,
     pub(super) kind: Kind,
 }
@@ -99,7 +98,7 @@ pub(super) fn codes(document: &RawDocument, places: &[Option<Place>]) -> Option<
 fn is_id_plain(document: &RawDocument) -> bool {
     let first = document.as_bytes().get(LENGTH_BYTES..).and_then(<[u8]>::split_first);
     match first.and_then(|(kind, named)| Some((*kind, named.strip_prefix(b"_id\0")?))) {
-        Some((INT64, value)) => {
+        Some((kind, value)) if kind == ElementType::Int64 as u8 => {
             value.first_chunk().is_some_and(|integer| i32::try_from(i64::from_le_bytes(*integer)).is_err())
         }
         first => first.is_some(),
@@ -107,7 +106,7 @@ fn is_id_plain(document: &RawDocument) -> bool {
 }
 
 /// How many bytes of an entry's value are codes.
-pub(crate) fn codes_bytes(value: &[u8]) -> usize {
+pub(super) fn codes_bytes(value: &[u8]) -> usize {
     match value.first() {
         Some(first) if *first >= LEAST => value.iter().take_while(|code| **code & MORE != 0).count() + 1,
         _ => 0,
@@ -166,7 +165,7 @@ fn push_fields(fields: &[Field<'_>], depth: usize, out: &mut Vec<u8>) -> Option<
             }
             _ => {
                 let together = rest.iter().take_while(|field| field.path[depth] == *name).count();
-                begin_element(out, 0x03, name);
+                begin_element(out, ElementType::EmbeddedDocument as u8, name);
                 let start = begin_document(out);
                 push_fields(&rest[..together], depth + 1, out)?;
                 end_document(out, start);
@@ -189,30 +188,35 @@ fn push_id(mut id: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 /// Appends a field whose value was encoded as `decoded` says.
 fn push_value(name: &str, kind: Kind, decoded: &Bson, out: &mut Vec<u8>) -> Option<()> {
-    let mut push = |kind: u8, bytes: &[u8]| {
-        begin_element(out, kind, name);
+    let begin = |out: &mut Vec<u8>, kind: ElementType| begin_element(out, kind as u8, name);
+    let mut push = |kind: ElementType, bytes: &[u8]| {
+        begin(out, kind);
         out.extend_from_slice(bytes);
     };
     match (kind, decoded) {
-        (Kind::Int32, Bson::Int64(integer)) => push(0x10, &i32::try_from(*integer).ok()?.to_le_bytes()),
+        (Kind::Int32, Bson::Int64(integer)) => {
+            push(ElementType::Int32, &i32::try_from(*integer).ok()?.to_le_bytes())
+        }
         // They compare equal, so it is exact.
-        (Kind::Double, Bson::Int64(integer)) => push(0x01, &(*integer as f64).to_le_bytes()),
-        (Kind::Double, Bson::Double(double)) => push(0x01, &double.to_le_bytes()),
-        (Kind::AsDecoded, Bson::Int64(integer)) => push(INT64, &integer.to_le_bytes()),
-        (Kind::AsDecoded, Bson::Boolean(boolean)) => push(0x08, &[u8::from(*boolean)]),
-        (Kind::AsDecoded, Bson::ObjectId(id)) => push(0x07, &id.bytes()),
-        (Kind::AsDecoded, Bson::DateTime(date)) => push(0x09, &date.timestamp_millis().to_le_bytes()),
-        (Kind::AsDecoded, Bson::Null) => push(0x0a, &[]),
+        (Kind::Double, Bson::Int64(integer)) => push(ElementType::Double, &(*integer as f64).to_le_bytes()),
+        (Kind::Double, Bson::Double(double)) => push(ElementType::Double, &double.to_le_bytes()),
+        (Kind::AsDecoded, Bson::Int64(integer)) => push(ElementType::Int64, &integer.to_le_bytes()),
+        (Kind::AsDecoded, Bson::Boolean(boolean)) => push(ElementType::Boolean, &[u8::from(*boolean)]),
+        (Kind::AsDecoded, Bson::ObjectId(id)) => push(ElementType::ObjectId, &id.bytes()),
+        (Kind::AsDecoded, Bson::DateTime(date)) => {
+            push(ElementType::DateTime, &date.timestamp_millis().to_le_bytes())
+        }
+        (Kind::AsDecoded, Bson::Null) => push(ElementType::Null, &[]),
         (Kind::AsDecoded, Bson::Timestamp(timestamp)) => {
-            push(0x11, &timestamp.increment.to_le_bytes());
+            push(ElementType::Timestamp, &timestamp.increment.to_le_bytes());
             out.extend_from_slice(&timestamp.time.to_le_bytes());
         }
         (Kind::AsDecoded, Bson::String(text)) => {
-            begin_element(out, 0x02, name);
+            begin(out, ElementType::String);
             push_string(out, text);
         }
         (Kind::AsDecoded, Bson::Binary(binary)) => {
-            begin_element(out, 0x05, name);
+            begin(out, ElementType::Binary);
             push_length(out, binary.bytes.len());
             out.push(binary.subtype.into());
             out.extend_from_slice(&binary.bytes);

@@ -70,7 +70,7 @@ impl Statistics {
 
     /// Of which part of the entries fields can be made again.
     pub(crate) fn restorable_part(&self) -> f64 {
-        self.restorable as f64 / self.entries.max(1) as f64
+        if self.entries == 0 { 1.0 } else { self.restorable as f64 / self.entries as f64 }
     }
 
     /// Whether they still say something, where there are so many entries by now.

@@ -3,6 +3,7 @@
 use super::ranges::{IndexRanges, KeyRange};
 use crate::filter::tree::{Comparison, Node, Operator};
 use crate::index::set::Kept;
+use crate::index::statistics::Statistics;
 use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::sync::epoch;
@@ -32,9 +33,7 @@ pub(super) fn expected_entries(index: &Kept, collection: &Space, found: &IndexRa
 
 /// Of which part of an index's entries fields can be made again.
 pub(super) fn restorable_part(index: &Kept) -> f64 {
-    index
-        .statistics
-        .read(|known| known.filter(|known| known.entries > 0).map_or(1.0, |known| known.restorable_part()))
+    index.statistics.read(|known| known.map_or(1.0, Statistics::restorable_part))
 }
 
 /// Which part of all a range has, where nothing is known.

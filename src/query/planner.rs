@@ -130,7 +130,8 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             });
         let (index, found) = found?;
         let order = Some(Order::of_index(&index.definition, Towards::Greater));
-        let (is_met, is_covering) = (found.is_met.clone(), self.is_covering(index, &found, true));
+        let (is_covering, is_filtered) = (self.is_covering(index, &found, true), self.is_filtered(&found));
+        let is_met = found.is_met.clone();
         let walk = Walk::of(found, Towards::Greater, false, 1.0);
         Some(Way {
             access: Access::Index(Arc::clone(index), walk),
@@ -139,7 +140,7 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
             order,
             is_wanted: true,
             rows: 1.0,
-            row_cost: ENTRY + self.documents_cost(index, is_covering, true),
+            row_cost: ENTRY + self.documents_cost(index, is_covering, is_filtered),
             first_cost: 0.0,
         })
     }
@@ -214,10 +215,10 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         }
         let (found, are_several) = self.ranges(index);
         let entries = expected_entries(index, self.collection, &found);
+        let is_filtered = self.is_filtered(&found);
         for towards in self.towards() {
             let (order, is_wanted) = self.order_of(index, &found, are_several, towards);
             let is_covering = !are_several && self.is_covering(index, &found, is_wanted);
-            let is_filtered = residual(&found.is_met, self.view).next().is_some();
             let helps = found.limited > 0
                 || is_asked_for
                 || is_wanted && (self.wanted.is_some() || is_covering && !is_filtered);
@@ -254,6 +255,11 @@ impl<'p, 't, 's: 't> Planner<'p, 't, 's> {
         self.view.is_one_moment()
             && restore::covers(&index.definition, all)
             && (is_counted || restorable_part(index) >= RESTORABLE_LEAST)
+    }
+
+    /// Whether there are conditions that ranges do not see to.
+    fn is_filtered(&self, found: &IndexRanges) -> bool {
+        residual(&found.is_met, self.view).next().is_some()
     }
 
     /// What it costs to come from an entry to what is wanted of its document.

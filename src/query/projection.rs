@@ -142,15 +142,15 @@ impl Keeps {
         let (mut kept, mut met) = (RawDocumentBuf::new(), SmallVec::<[&CStr; 8]>::new());
         for element in document {
             let (name, value) = element.map_err(malformed)?;
-            let below = names.0.get(name.as_str());
-            if self == Keeps::Named && below.is_some() {
+            let named = names.0.get(name.as_str());
+            if self == Keeps::Named && named.is_some() {
                 // Of several fields of one name the first counts, whatever it is.
                 if met.contains(&name) {
                     continue;
                 }
                 met.push(name);
             }
-            match below {
+            match named {
                 None if self == Keeps::Named => {}
                 None => kept.append(name, value),
                 Some(end) if end.0.is_empty() => {

@@ -181,6 +181,7 @@ fn await_durable(db: &Database, position: Lsn) {
     let began = std::time::Instant::now();
     while db.durable_position() <= position {
         assert!(began.elapsed().as_secs() < 20, "it never became durable");
+        // From one look to the next.
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }

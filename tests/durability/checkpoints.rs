@@ -34,6 +34,7 @@ fn wait_until(db: &Database, what: &str, mut holds: impl FnMut(&Stats) -> bool) 
             return stats;
         }
         assert!(since.elapsed() < PATIENCE, "{what}: {stats:?}");
+        // From one look to the next.
         std::thread::sleep(Duration::from_millis(2));
     }
 }

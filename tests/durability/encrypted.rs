@@ -71,6 +71,7 @@ fn a_chain_is_restored_to_its_end_to_a_position_and_to_a_time() {
     // The time is noted once a second.
     std::thread::sleep(Duration::from_millis(1_500));
     let between = SystemTime::now();
+    // What comes next is later than that, by the log's clock too.
     std::thread::sleep(Duration::from_millis(100));
     more(&db, 2_000);
     db.back_up_since(&dirs[0], &dirs[1]).unwrap();

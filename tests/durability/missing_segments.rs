@@ -112,6 +112,7 @@ fn one_that_was_merely_made_ready_is_not_missed() {
     let since = Instant::now();
     while place.segments().len() < 2 {
         assert!(since.elapsed() < Duration::from_secs(60), "the next segment is not made");
+        // From one look to the next.
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(ready);

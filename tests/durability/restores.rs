@@ -147,6 +147,7 @@ fn to_a_time() {
     // The time is noted once a second.
     std::thread::sleep(Duration::from_millis(1_500));
     let between = SystemTime::now();
+    // What comes next is later than that, by the log's clock too.
     std::thread::sleep(Duration::from_millis(100));
     things(&db).insert(doc! { "_id": "late" }).unwrap();
     db.back_up_since(&dirs[0], &dirs[1]).unwrap();

@@ -113,6 +113,7 @@ fn a_chain_of_backups_is_restored_with_the_key() {
     // The time is noted once a second, and when a store is closed.
     std::thread::sleep(Duration::from_millis(50));
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().to_string();
+    // What comes next is later than that, by the log's clock too.
     std::thread::sleep(Duration::from_millis(50));
     run(&["delete", "s", "c", "1"]).expect(0);
     run(&["backup", "s", "last", "--since", "more"]).expect(0);
