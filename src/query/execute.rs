@@ -76,49 +76,63 @@ pub(super) struct Ground<'t, 's> {
 pub(super) fn run<'t, 's: 't>(
     plan: &Arc<Plan>,
     ground: Ground<'t, 's>,
-    meter: &Meter,
+    meter: Meter<'t>,
 ) -> Result<Results<'t>, QueryError> {
     let query = &plan.query;
     if query.limit == Some(0) {
         return Ok(Results::all(Stream::One(None)));
     }
-    let matching = matching(plan, ground, meter);
     let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let rows = match plan.order.as_ref().filter(|_| plan.is_sorted) {
         Some(order) => {
             let after = query.after.as_ref().map(|cursor| &cursor.key[..]);
             let wanted = limit.saturating_add(offset);
-            let sorted = sort::sort(matching, order, after, wanted, query.sort_bytes_max)?;
-            meter.over(Step::Sort, Stream::of(sorted))
+            let sort = || {
+                let matching = matching(plan, ground, meter);
+                sort::sort(matching, order, after, wanted, query.sort_bytes_max)
+            };
+            let sorted = meter.timed(Step::Sort, sort)?;
+            meter.over(Step::Sort, || Stream::of(sorted))
         }
-        None => matching,
+        None => matching(plan, ground, meter),
     };
     Ok(Results { rows, offset, limit })
 }
 
 /// The documents that match, in the order of the access.
-pub(super) fn matching<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>, meter: &Meter) -> Rows<'t> {
-    let rows = unfiltered(plan, ground, meter);
+pub(super) fn matching<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>, meter: Meter<'t>) -> Rows<'t> {
     if plan.residual.is_empty() {
-        return rows;
+        return unfiltered(plan, ground, meter);
     }
-    let plan = Arc::clone(plan);
-    let matching = rows.keep(move |row| document(row).is_some_and(|document| plan.matches(document)));
-    meter.over(Step::Filter, matching)
+    meter.over(Step::Filter, || {
+        let of_rows = Arc::clone(plan);
+        let matches = move |row: &Row<'t>| document(row).is_some_and(|document| of_rows.matches(document));
+        unfiltered(plan, ground, meter).keep(matches)
+    })
 }
 
 /// What the access gives.
-pub(super) fn unfiltered<'t, 's: 't>(plan: &Plan, ground: Ground<'t, 's>, meter: &Meter) -> Rows<'t> {
+pub(super) fn unfiltered<'t, 's: 't>(plan: &Plan, ground: Ground<'t, 's>, meter: Meter<'t>) -> Rows<'t> {
     let after = plan.query.after.as_ref().zip(plan.order.as_ref()).filter(|_| !plan.is_sorted);
     let after = after.map(|(cursor, order)| Begin { key: cursor.key.clone(), order: order.clone() });
     match plan.covering() {
-        Some((index, walk)) => {
-            let entries = entries(index, walk, ground, after.as_ref(), meter);
-            restored(index, walk, ground, entries, meter)
-        }
+        Some((index, walk)) => metered(meter, Step::Index, ground, |ground| {
+            restored(index, walk, ground, walked(index, walk, ground, after.as_ref()), meter)
+        }),
         None => rows(&plan.access, ground, after.as_ref(), meter),
     }
+}
+
+/// The rows of a step that reads, with what they come to.
+fn metered<'t, 's: 't, T: 't>(
+    meter: Meter<'t>,
+    step: Step,
+    ground: Ground<'t, 's>,
+    make: impl FnOnce(Ground<'t, 's>) -> Stream<'t, T>,
+) -> Stream<'t, T> {
+    let versions = meter.reading(step).map(|reading| &reading.versions);
+    meter.over(step, || make(Ground { view: ground.view.counting(versions), ..ground }))
 }
 
 /// The document of a row; none if it is no document.
@@ -136,28 +150,19 @@ fn rows<'t, 's: 't>(
     access: &Access,
     ground: Ground<'t, 's>,
     after: Option<&Begin>,
-    meter: &Meter,
+    meter: Meter<'t>,
 ) -> Rows<'t> {
     match access {
-        Access::Documents(walk) => {
-            let ranges = clipped(walk, after, 0);
-            meter.over(Step::Documents, scan(ground, ground.collection, ranges, walk.towards))
-        }
-        Access::Index(index, walk) => {
-            let entries = entries(index, walk, ground, after, meter);
-            fetched(index, walk, ground, entries, meter)
-        }
-        Access::Intersection(index, walk, others) => {
-            let all = entries(index, walk, ground, None, meter);
-            let kept: Vec<_> =
-                others.iter().filter_map(|(other, walk)| ids(other, walk, ground, meter)).collect();
-            let of_entry = Arc::clone(index);
-            let common = all.filter(move |entry| {
-                let id = entry::document_key(&of_entry.definition, &entry.key, &entry.value);
-                kept.iter().all(|ids| ids.contains(id))
-            });
-            fetched(index, walk, ground, Stream::of(common), meter)
-        }
+        Access::Documents(walk) => metered(meter, Step::Documents, ground, |ground| {
+            scan(ground, ground.collection, clipped(walk, after, 0), walk.towards)
+        }),
+        Access::Index(index, walk) => metered(meter, Step::Fetch, ground, |ground| {
+            fetched(index, walk, ground, entries(index, walk, ground, after, meter))
+        }),
+        Access::Intersection(index, walk, others) => metered(meter, Step::Fetch, ground, |ground| {
+            let common = meter.over(Step::Common, || common((index, walk), others, ground, meter));
+            fetched(index, walk, ground, common)
+        }),
         Access::Union(branches) => {
             let nodes: Arc<[Node]> = branches.iter().map(|(_, node)| node.clone()).collect();
             let of_branch = |(at, (access, _)): (usize, &(Access, Node))| {
@@ -168,12 +173,32 @@ fn rows<'t, 's: 't>(
                         matches(&nodes[at]) && !nodes[..at].iter().any(matches)
                     })
                 };
-                rows(access, ground, None, meter).filter(is_first)
+                rows(access, ground, None, meter.input(at)).filter(is_first)
             };
-            let all: Vec<_> = branches.iter().enumerate().map(of_branch).collect();
-            Stream::of(all.into_iter().flatten())
+            meter.over(Step::Union, || {
+                let all: Vec<_> = branches.iter().enumerate().map(of_branch).collect();
+                Stream::of(all.into_iter().flatten())
+            })
         }
     }
+}
+
+/// The entries of a walk whose documents are in the others too.
+fn common<'t, 's: 't>(
+    (index, walk): (&Arc<Kept>, &Walk),
+    others: &[(Arc<Kept>, Walk)],
+    ground: Ground<'t, 's>,
+    meter: Meter<'t>,
+) -> Entries<'t> {
+    let of_other =
+        |(at, (other, walk)): (usize, &(Arc<Kept>, Walk))| ids(other, walk, ground, meter.input(at + 1));
+    let kept: Vec<_> = others.iter().enumerate().filter_map(of_other).collect();
+    let of_entry = Arc::clone(index);
+    let is_common = move |entry: &Entry<'t>| {
+        let id = entry::document_key(&of_entry.definition, &entry.key, &entry.value);
+        kept.iter().all(|ids| ids.contains(id))
+    };
+    entries(index, walk, ground, None, meter.input(0)).keep(is_common)
 }
 
 /// The ranges of a walk, in its direction, as far as they lie behind a place.
@@ -246,23 +271,31 @@ fn entries<'t, 's: 't>(
     walk: &Walk,
     ground: Ground<'t, 's>,
     after: Option<&Begin>,
-    meter: &Meter,
+    meter: Meter<'t>,
+) -> Entries<'t> {
+    metered(meter, Step::Index, ground, |ground| walked(index, walk, ground, after))
+}
+
+fn walked<'t, 's: 't>(
+    index: &Kept,
+    walk: &Walk,
+    ground: Ground<'t, 's>,
+    after: Option<&Begin>,
 ) -> Entries<'t> {
     let space = index.space(ground.collection);
     if let Some(key) = one_key(index, walk).filter(|_| after.is_none()) {
-        return meter.over(Step::Index, Stream::One(ground.view.entry(space, key)));
+        return Stream::One(ground.view.entry(space, key));
     }
     let unique_fields = if index.definition.is_unique() { index.definition.fields().len() } else { 0 };
     let ranges = clipped(walk, after, unique_fields);
     let all = scan(ground, space, ranges, walk.towards);
-    let behind = match after.filter(|_| unique_fields > 0) {
+    match after.filter(|_| unique_fields > 0) {
         Some(begin) => {
             let (place, towards) = (begin.key.clone(), walk.towards);
             Stream::of(all.skip_while(move |entry| unique_place(entry, towards) <= place))
         }
         None => all,
-    };
-    meter.over(Step::Index, behind)
+    }
 }
 
 /// The place of an entry of a unique index, in the order of a walk.
@@ -280,12 +313,10 @@ fn fetched<'t, 's: 't>(
     walk: &Walk,
     ground: Ground<'t, 's>,
     entries: Entries<'t>,
-    meter: &Meter,
 ) -> Rows<'t> {
     let mut entries = match entries {
         Stream::One(entry) => {
-            let row = entry.and_then(|entry| fetch_one(index, walk, ground, &entry));
-            return meter.over(Step::Fetch, Stream::One(row));
+            return Stream::One(entry.and_then(|entry| fetch_one(index, walk, ground, &entry)));
         }
         Stream::Many(entries) => entries,
     };
@@ -298,7 +329,7 @@ fn fetched<'t, 's: 't>(
         together = (together * 2).min(most);
         (!batch.is_empty()).then(|| fetch(&index, &walk, ground, &batch))
     });
-    meter.over(Step::Fetch, Stream::of(batches.flatten()))
+    Stream::of(batches.flatten())
 }
 
 /// What entries have of their documents, in the place of those; the document of one that does not say what it has.
@@ -307,15 +338,18 @@ fn restored<'t, 's: 't>(
     walk: &Walk,
     ground: Ground<'t, 's>,
     entries: Entries<'t>,
-    meter: &Meter,
+    meter: Meter<'t>,
 ) -> Rows<'t> {
-    let (index, walk, of_fetch) = (Arc::clone(index), walk.clone(), meter.clone());
+    let (index, walk) = (Arc::clone(index), walk.clone());
     entries.map_some(move |entry| {
         let id = entry::document_key(&index.definition, &entry.key, &entry.value);
         let mut made = stored::begin_unversioned();
         match restore(&index.definition, &entry.key, &entry.value, id, &mut made) {
             Some(()) => Some(Row { key: id_of(&index, &entry, id), lsn: entry.lsn, value: Cow::Owned(made) }),
-            None => of_fetch.over(Step::Fetch, Stream::One(fetch_one(&index, &walk, ground, &entry))).next(),
+            None => {
+                let fetch = |ground| Stream::One(fetch_one(&index, &walk, ground, &entry));
+                metered(meter, Step::Fetch, ground, fetch).next()
+            }
         }
     })
 }
@@ -390,7 +424,7 @@ fn ids<'t, 's: 't>(
     index: &Kept,
     walk: &Walk,
     ground: Ground<'t, 's>,
-    meter: &Meter,
+    meter: Meter<'t>,
 ) -> Option<HashSet<Vec<u8>>> {
     let mut ids = HashSet::new();
     for entry in entries(index, walk, ground, None, meter) {
@@ -408,7 +442,7 @@ pub(super) fn entry_count<'t, 's: 't>(
     walk: &Walk,
     ground: Ground<'t, 's>,
     most: usize,
-    meter: &Meter,
+    meter: Meter<'t>,
 ) -> usize {
     entries(index, walk, ground, None, meter).take(most).count()
 }

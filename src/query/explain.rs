@@ -1,12 +1,13 @@
 //! Showing a plan: as a tree for people, and as a document for programs.
 
-use super::meter::{Meter, Step};
+use super::meter::{Meter, Reading, Step};
 use super::plan::{Access, Plan, Walk};
 use crate::document::json_line;
 use crate::document::order_key::Direction;
 use crate::filter::write::write;
 use crate::index::definition::Index;
 use crate::index::entry;
+use crate::index::set::Kept;
 use crate::map::Towards;
 use bson::{Bson, Document, doc};
 use std::fmt;
@@ -42,7 +43,7 @@ pub struct ExplainedStep {
     pub estimated_rows: Option<u64>,
     /// How many there were.
     pub actual_rows: Option<u64>,
-    /// How many versions of documents, or of entries, it walked by to find those that it sees. Of an intersection and a union what all their inputs came by.
+    /// How many versions of documents, or of entries, it walked by itself to find those that it sees: of steps that read any.
     pub versions: Option<u64>,
     /// How long it took, with the steps before it, in nanoseconds.
     pub time_ns: Option<u64>,
@@ -51,35 +52,24 @@ pub struct ExplainedStep {
 }
 
 impl Explanation {
-    pub(super) fn of(plan: &Plan, meter: &Meter, results: Option<(u64, Versions)>) -> Explanation {
-        let (results, versions) = results.unzip();
+    pub(super) fn of(plan: &Plan, meter: Meter<'_>, results: Option<u64>) -> Explanation {
         let mut root = match plan.covering() {
-            Some((index, walk)) => {
-                let entries = index_step(&index.name, &index.definition, walk, meter);
-                let fetched = meter.reading(Step::Fetch).map_or(0, |reading| reading.rows);
-                let detail = match fetched {
-                    0 => format!("{}; covering, no document is fetched", entries.detail),
-                    _ => {
-                        format!("{}; covering but for {fetched} documents, which are fetched", entries.detail)
-                    }
-                };
-                ExplainedStep { detail, versions: total(versions), ..entries }
-            }
-            None => access(&plan.access, meter, versions),
+            Some((index, walk)) => covering_step(index, walk, meter),
+            None => access(&plan.access, meter),
         };
         if !plan.residual.is_empty() {
             let conditions = plan.residual.iter().map(|&at| Bson::Document(write(&plan.conditions()[at])));
             let detail = shortened(json_line(&doc! { "$and": conditions.collect::<Vec<_>>() }), SHOWN_MAX);
-            root = step("filter", detail, meter.reading_of(Step::Filter), vec![root]);
+            root = step("filter", detail, meter.reading(Step::Filter), vec![root]);
         }
         if let Some(order) = plan.order.as_ref().filter(|_| plan.is_sorted) {
             let name = if plan.query.limit.is_some() { "top" } else { "sort" };
-            root = step(name, order.to_string(), meter.reading_of(Step::Sort), vec![root]);
+            root = step(name, order.to_string(), meter.reading(Step::Sort), vec![root]);
         }
         if plan.query.offset > 0 || plan.query.limit.is_some() {
             let limit = plan.query.limit.map_or("all".to_owned(), |limit| limit.to_string());
             let detail = format!("skip {}, take {limit}", plan.query.offset);
-            root = ExplainedStep { actual_rows: results, ..step("slice", detail, None, vec![root]) };
+            root = step("slice", detail, meter.reading(Step::Slice), vec![root]);
         }
         root.estimated_rows = Some(plan.results.round() as u64);
         root.actual_rows = results.or(root.actual_rows);
@@ -134,68 +124,70 @@ impl fmt::Display for Explanation {
     }
 }
 
-type Measured = Option<(u64, u64)>;
-
-/// How many versions were walked by.
-#[derive(Clone, Copy)]
-pub(super) struct Versions {
-    pub(super) of_documents: u64,
-    pub(super) of_entries: u64,
-}
-
-impl Meter {
-    /// Rows and nanoseconds.
-    fn reading_of(&self, of: Step) -> Measured {
-        self.reading(of).map(|reading| (reading.rows, reading.time.as_nanos() as u64))
-    }
-}
-
-fn step(name: &'static str, detail: String, measured: Measured, inputs: Vec<ExplainedStep>) -> ExplainedStep {
-    let (actual_rows, time_ns) = measured.unzip();
+fn step(
+    name: &'static str,
+    detail: String,
+    reading: Option<&Reading>,
+    inputs: Vec<ExplainedStep>,
+) -> ExplainedStep {
+    let actual_rows = reading.map(|reading| reading.rows.get());
+    let time_ns = reading.map(|reading| reading.time.get().as_nanos() as u64);
     ExplainedStep { name, detail, actual_rows, time_ns, inputs, ..ExplainedStep::default() }
 }
 
-fn access(from: &Access, meter: &Meter, versions: Option<Versions>) -> ExplainedStep {
-    let of_documents = versions.map(|versions| versions.of_documents);
-    let of_entries = versions.map(|versions| versions.of_entries);
+/// A step that walks by versions.
+fn reading_step(
+    name: &'static str,
+    detail: String,
+    reading: Option<&Reading>,
+    inputs: Vec<ExplainedStep>,
+) -> ExplainedStep {
+    let versions = reading.and_then(Reading::versions);
+    ExplainedStep { versions, ..step(name, detail, reading, inputs) }
+}
+
+fn access(from: &Access, meter: Meter<'_>) -> ExplainedStep {
+    let fetch = |from| reading_step("fetch", "documents".to_owned(), meter.reading(Step::Fetch), vec![from]);
     match from {
         Access::Documents(walk) => {
-            let ids = super::planner::id_index();
-            let scan = step("scan", walk_shown(ids, walk), meter.reading_of(Step::Documents), Vec::new());
-            ExplainedStep { estimated_rows: Some(walk.entries as u64), versions: of_documents, ..scan }
+            let detail = walk_shown(super::planner::id_index(), walk);
+            let scan = reading_step("scan", detail, meter.reading(Step::Documents), Vec::new());
+            ExplainedStep { estimated_rows: Some(walk.entries as u64), ..scan }
         }
-        Access::Index(index, walk) => {
-            let entries = index_step(&index.name, &index.definition, walk, meter);
-            let entries = ExplainedStep { versions: of_entries, ..entries };
-            let fetch = step("fetch", "documents".to_owned(), meter.reading_of(Step::Fetch), vec![entries]);
-            ExplainedStep { versions: of_documents, ..fetch }
-        }
+        Access::Index(index, walk) => fetch(index_step(index, walk, meter)),
         Access::Intersection(..) => {
-            let walks = from.walks().into_iter();
-            let inputs = walks
-                .map(|(index, walk)| index_step(&index.name, &index.definition, walk, &Meter::default()));
+            let walks = from.walks().into_iter().enumerate();
+            let inputs = walks.map(|(at, (index, walk))| index_step(index, walk, meter.input(at)));
             let detail = "documents that are in all".to_owned();
-            let all = step("intersection", detail, meter.reading_of(Step::Fetch), inputs.collect());
-            ExplainedStep { versions: total(versions), ..all }
+            fetch(step("intersection", detail, meter.reading(Step::Common), inputs.collect()))
         }
         Access::Union(branches) => {
-            let inputs = branches.iter().map(|(from, _)| access(from, &Meter::default(), None));
-            let all =
-                step("union", "documents that are in one, each once".to_owned(), None, inputs.collect());
-            ExplainedStep { versions: total(versions), ..all }
+            let branches = branches.iter().enumerate();
+            let inputs = branches.map(|(at, (from, _))| access(from, meter.input(at)));
+            let detail = "documents that are in one, each once".to_owned();
+            step("union", detail, meter.reading(Step::Union), inputs.collect())
         }
     }
 }
 
-fn total(versions: Option<Versions>) -> Option<u64> {
-    versions.map(|versions| versions.of_documents + versions.of_entries)
+fn index_step(index: &Kept, walk: &Walk, meter: Meter<'_>) -> ExplainedStep {
+    let several = if walk.are_several { "; documents have several entries" } else { "" };
+    let detail = format!("`{}` {}{several}", index.name, walk_shown(&index.definition, walk));
+    let entries = reading_step("index", detail, meter.reading(Step::Index), Vec::new());
+    ExplainedStep { estimated_rows: Some(walk.entries as u64), ..entries }
 }
 
-fn index_step(name: &str, index: &Index, walk: &Walk, meter: &Meter) -> ExplainedStep {
-    let several = if walk.are_several { "; documents have several entries" } else { "" };
-    let detail = format!("`{name}` {}{several}", walk_shown(index, walk));
-    let entries = step("index", detail, meter.reading_of(Step::Index), Vec::new());
-    ExplainedStep { estimated_rows: Some(walk.entries as u64), ..entries }
+/// An index whose entries give the answer. The documents that it has to fetch all the same are its own.
+fn covering_step(index: &Kept, walk: &Walk, meter: Meter<'_>) -> ExplainedStep {
+    let entries = index_step(index, walk, meter);
+    let fetch = meter.reading(Step::Fetch);
+    let detail = match fetch.map_or(0, |fetch| fetch.rows.get()) {
+        0 => format!("{}; covering, no document is fetched", entries.detail),
+        fetched => format!("{}; covering but for {fetched} documents, which are fetched", entries.detail),
+    };
+    let of_documents = fetch.and_then(Reading::versions).unwrap_or(0);
+    let versions = entries.versions.map(|of_entries| of_entries + of_documents);
+    ExplainedStep { detail, versions, ..entries }
 }
 
 fn walk_shown(index: &Index, walk: &Walk) -> String {

@@ -1,65 +1,128 @@
-//! What the steps of a query came to: rows and time, if anybody wants to know.
+//! What the steps of a query came to: rows, time and versions, if anybody wants to know.
+//!
+//! There is a place for each step of each access of a plan, in the same tree: two inputs of a union that walk the same index are told apart. Whoever does not
+//! want to know has no such tree, and pays nothing for it.
 
+use super::plan::Access;
 use super::stream::Stream;
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
-/// A step of a query.
+/// A step of a query: of one access, or behind that of the whole plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
     Documents,
     Index,
+    Common,
     Fetch,
+    Union,
     Filter,
     Sort,
+    Slice,
 }
 
-/// Rows that a step gave, and the time until then, with the steps before it.
-#[derive(Clone, Copy, Default, Debug)]
+const STEPS: usize = Step::Slice as usize + 1;
+
+/// What a step came to.
+#[derive(Default, Debug)]
 pub(super) struct Reading {
-    pub(super) rows: u64,
-    pub(super) time: Duration,
+    /// How many it gave.
+    pub(super) rows: Cell<u64>,
+    /// How long it took, with the steps before it.
+    pub(super) time: Cell<Duration>,
+    /// The versions that it walked by itself. In a transaction nobody counts them.
+    pub(super) versions: OnceCell<Cell<u64>>,
 }
 
-/// See the module.
-#[derive(Clone, Default)]
-pub(super) struct Meter(Option<Rc<[Cell<Reading>; 5]>>);
-
-impl Meter {
-    pub(super) fn on() -> Meter {
-        Meter(Some(Rc::default()))
+impl Reading {
+    pub(super) fn versions(&self) -> Option<u64> {
+        self.versions.get().map(Cell::get)
     }
 
-    /// An iterator, and what it comes to. Itself, if nobody wants to know.
-    pub(super) fn over<'t, T: 't>(&self, step: Step, rows: Stream<'t, T>) -> Stream<'t, T> {
-        match &self.0 {
-            Some(readings) => Stream::of(Metered { rows, readings: Rc::clone(readings), step }),
-            None => rows,
+    fn timed<T>(&self, make: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let made = make();
+        self.time.set(self.time.get() + began.elapsed());
+        made
+    }
+
+    fn count(&self, is_row: bool) {
+        self.rows.set(self.rows.get() + u64::from(is_row));
+    }
+}
+
+/// What the steps of an access came to, and those of its inputs.
+#[derive(Default, Debug)]
+pub(super) struct Readings {
+    steps: [Reading; STEPS],
+    inputs: Vec<Readings>,
+}
+
+impl Readings {
+    pub(super) fn of(access: &Access) -> Readings {
+        let inputs = match access {
+            Access::Documents(_) | Access::Index(..) => Vec::new(),
+            Access::Intersection(..) => access.walks().iter().map(|_| Readings::default()).collect(),
+            Access::Union(branches) => branches.iter().map(|(access, _)| Readings::of(access)).collect(),
+        };
+        Readings { inputs, ..Readings::default() }
+    }
+}
+
+/// The readings of an access, for who takes part in it; see the module.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Meter<'m>(Option<&'m Readings>);
+
+impl<'m> Meter<'m> {
+    pub(super) fn on(readings: &'m Readings) -> Meter<'m> {
+        Meter(Some(readings))
+    }
+
+    pub(super) fn is_on(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// That of an input of this access.
+    pub(super) fn input(self, at: usize) -> Meter<'m> {
+        Meter(self.0.map(|readings| &readings.inputs[at]))
+    }
+
+    pub(super) fn reading(self, step: Step) -> Option<&'m Reading> {
+        self.0.map(|readings| &readings.steps[step as usize])
+    }
+
+    /// What a part of a step makes, the time of which counts.
+    pub(super) fn timed<T>(self, step: Step, make: impl FnOnce() -> T) -> T {
+        match self.reading(step) {
+            Some(reading) => reading.timed(make),
+            None => make(),
         }
     }
 
-    pub(super) fn reading(&self, step: Step) -> Option<Reading> {
-        self.0.as_ref().map(|readings| readings[step as usize].get())
+    /// The rows of a step, with what they come to. As they are made, if nobody wants to know.
+    pub(super) fn over<T: 'm>(self, step: Step, make: impl FnOnce() -> Stream<'m, T>) -> Stream<'m, T> {
+        let Some(reading) = self.reading(step) else { return make() };
+        match reading.timed(make) {
+            Stream::One(row) => {
+                reading.count(row.is_some());
+                Stream::One(row)
+            }
+            Stream::Many(rows) => Stream::of(Metered { rows, reading }),
+        }
     }
 }
 
-struct Metered<'t, T> {
-    rows: Stream<'t, T>,
-    readings: Rc<[Cell<Reading>; 5]>,
-    step: Step,
+struct Metered<'m, T> {
+    rows: Box<dyn Iterator<Item = T> + 'm>,
+    reading: &'m Reading,
 }
 
 impl<T> Iterator for Metered<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let began = Instant::now();
-        let row = self.rows.next();
-        let cell = &self.readings[self.step as usize];
-        let before = cell.get();
-        let rows = before.rows + u64::from(row.is_some());
-        cell.set(Reading { rows, time: before.time + began.elapsed() });
+        let row = self.reading.timed(|| self.rows.next());
+        self.reading.count(row.is_some());
         row
     }
 }

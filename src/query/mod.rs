@@ -51,13 +51,12 @@ use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::Bson;
 use execute::{Ground, Results, Row};
-use explain::Versions;
 use group::{Groups, Values};
-use meter::Meter;
+use meter::{Meter, Readings, Step};
 use plan::Plan;
 use planner::Planner;
-use std::cell::Cell;
-use view::{Counted, View};
+use stream::Stream;
+use view::View;
 
 /// Results, one look at a time.
 pub(crate) struct Stepwise<'t> {
@@ -118,7 +117,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// The results, one after the other; no more of each than the fields that are wanted, perhaps.
     pub(crate) fn run(&self) -> Result<Results<'t>, QueryError> {
-        execute::run(&self.plan, self.ground, &Meter::default())
+        execute::run(&self.plan, self.ground, Meter::default())
     }
 
     /// The results for whoever looks at them by and by; what does not match stays among them, so that no look takes long.
@@ -127,7 +126,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         if self.plan.is_sorted {
             return Ok(Stepwise { rows: self.run()?, plan: None, skip: 0, left: u64::MAX });
         }
-        let rows = execute::unfiltered(&self.plan, self.ground, &Meter::default());
+        let rows = execute::unfiltered(&self.plan, self.ground, Meter::default());
         let plan = Some(Arc::clone(&self.plan));
         let left = query.limit.unwrap_or(u64::MAX);
         Ok(Stepwise { rows: Results::all(rows), plan, skip: query.offset, left })
@@ -135,10 +134,10 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// How many there are.
     pub(crate) fn count(&self) -> Result<u64, QueryError> {
-        self.count_on(self.ground, &Meter::default())
+        self.count_on(self.ground, Meter::default())
     }
 
-    fn count_on(&self, ground: Ground<'t, 's>, meter: &Meter) -> Result<u64, QueryError> {
+    fn count_on(&self, ground: Ground<'t, 's>, meter: Meter<'t>) -> Result<u64, QueryError> {
         let query = &self.plan.query;
         let most = query.limit.unwrap_or(u64::MAX);
         let wanted = usize::try_from(query.offset.saturating_add(most)).unwrap_or(usize::MAX);
@@ -148,6 +147,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         }
         let counted = match self.plan.counted() {
             _ if wanted == usize::MAX
+                && !meter.is_on()
                 && let Some(count) = parallel::count(&self.plan, ground) =>
             {
                 count
@@ -174,7 +174,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
             }
         };
         if !parallel::for_each(&self.plan, self.ground, &each) {
-            execute::matching(&self.plan, self.ground, &Meter::default()).for_each(each);
+            execute::matching(&self.plan, self.ground, Meter::default()).for_each(each);
         }
         Ok(())
     }
@@ -199,7 +199,7 @@ impl<'t, 's: 't> Planned<'t, 's> {
         let query = &self.plan.query;
         let is_all = (query.offset, query.limit) == (0, None) && query.after.is_none();
         let of_part = |part: &Arc<Plan>, ground: Ground<'t, 's>| {
-            make(Results::all(execute::matching(part, ground, &Meter::default())))
+            make(Results::all(execute::matching(part, ground, Meter::default())))
         };
         let parts = match is_all && !self.plan.is_sorted {
             true => parallel::of_parts(&self.plan, self.ground, &of_part),
@@ -212,25 +212,21 @@ impl<'t, 's: 't> Planned<'t, 's> {
 
     /// How it would be answered.
     pub(crate) fn explain(&self) -> Explanation {
-        Explanation::of(&self.plan, &Meter::default(), None)
+        Explanation::of(&self.plan, Meter::default(), None)
     }
 
     /// How it is answered, with what each step comes to.
     pub(crate) fn explain_analyze(&self) -> Result<Explanation, QueryError> {
-        let (meter, collection) = (Meter::on(), self.ground.collection);
-        let (of_documents, of_entries) = <(Cell<u64>, Cell<u64>)>::default();
-        let counted = Counted { space: collection, of_space: &of_documents, of_others: &of_entries };
-        let view = match self.ground.view {
-            View::Snapshot(snapshot) => View::Counted(snapshot, counted),
-            other => other,
-        };
-        let ground = Ground { view, collection, ..self.ground };
+        let readings = Readings::of(&self.plan.access);
+        let meter = Meter::on(&readings);
         let count = match self.plan.query.answer {
-            Answer::Count => self.count_on(ground, &meter)?,
-            Answer::Documents | Answer::Fields(_) => execute::run(&self.plan, ground, &meter)?.count() as u64,
+            Answer::Count => meter.timed(Step::Slice, || self.count_on(self.ground, meter))?,
+            Answer::Documents | Answer::Fields(_) => {
+                let results = meter.timed(Step::Slice, || execute::run(&self.plan, self.ground, meter))?;
+                meter.over(Step::Slice, || Stream::of(results)).count() as u64
+            }
         };
-        let versions = Versions { of_documents: of_documents.get(), of_entries: of_entries.get() };
-        Ok(Explanation::of(&self.plan, &meter, Some((count, versions))))
+        Ok(Explanation::of(&self.plan, meter, Some(count)))
     }
 
     pub(crate) fn into_cursors(self) -> Cursors<'s> {

@@ -28,8 +28,8 @@ pub(super) fn count<'t, 's: 't>(plan: &Arc<Plan>, ground: Ground<'t, 's>) -> Opt
         return None;
     }
     let counted = of_parts(plan, ground, &|part, ground| match part.counted() {
-        Some((index, walk)) => execute::entry_count(index, walk, ground, usize::MAX, &Meter::default()),
-        None => execute::matching(part, ground, &Meter::default()).count(),
+        Some((index, walk)) => execute::entry_count(index, walk, ground, usize::MAX, Meter::default()),
+        None => execute::matching(part, ground, Meter::default()).count(),
     })?;
     Some(counted.into_iter().sum::<usize>() as u64)
 }
@@ -41,7 +41,7 @@ pub(super) fn for_each<'t, 's: 't>(
     each: &(impl Fn(Row<'t>) + Sync),
 ) -> bool {
     let of_part = |part: &Arc<Plan>, ground: Ground<'t, 's>| {
-        execute::matching(part, ground, &Meter::default()).for_each(each);
+        execute::matching(part, ground, Meter::default()).for_each(each);
     };
     of_parts(plan, ground, &of_part).is_some()
 }

@@ -10,29 +10,15 @@ use crate::sync::epoch;
 use crate::txn::Txn;
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Bound;
 
 /// See the module.
 pub(crate) enum View<'t, 's> {
     Snapshot(&'t Snapshot),
-    /// A snapshot, for whoever wants to know what reading it comes to.
-    Counted(&'t Snapshot, Counted<'t>),
+    /// A snapshot, and where the versions are counted that reads come by.
+    Counted(&'t Snapshot, &'t Cell<u64>),
     Txn(&'t Txn<'s>),
-}
-
-/// Where the versions are counted that reads come by: those of one space, and of all others.
-#[derive(Clone, Copy)]
-pub(crate) struct Counted<'t> {
-    pub(super) space: &'t Space,
-    pub(super) of_space: &'t Cell<u64>,
-    pub(super) of_others: &'t Cell<u64>,
-}
-
-impl<'t> Counted<'t> {
-    fn of(self, space: &Space) -> &'t Cell<u64> {
-        if std::ptr::eq(space, self.space) { self.of_space } else { self.of_others }
-    }
 }
 
 impl Clone for View<'_, '_> {
@@ -62,6 +48,16 @@ pub(super) type Found<'t> = (Option<Lsn>, Cow<'t, [u8]>);
 pub(super) type Entries<'t> = Stream<'t, Entry<'t>>;
 
 impl<'t, 's: 't> View<'t, 's> {
+    /// The same, with its versions counted, if somebody wants to know and it is a snapshot.
+    pub(super) fn counting(self, versions: Option<&'t OnceCell<Cell<u64>>>) -> Self {
+        match (self, versions) {
+            (View::Snapshot(snapshot) | View::Counted(snapshot, _), Some(versions)) => {
+                View::Counted(snapshot, versions.get_or_init(Cell::default))
+            }
+            (view, _) => view,
+        }
+    }
+
     /// Indexes that became ready below have everything that is seen.
     pub(super) fn position(self) -> Lsn {
         match self {
@@ -83,8 +79,8 @@ impl<'t, 's: 't> View<'t, 's> {
             View::Snapshot(snapshot) => {
                 snapshot.get(space, key).map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))
             }
-            View::Counted(snapshot, counted) => {
-                let found = snapshot.get_told(space, key, &counted.of(space));
+            View::Counted(snapshot, versions) => {
+                let found = snapshot.get_told(space, key, &versions);
                 found.map(|seen| (Some(seen.lsn), Cow::Borrowed(seen.value)))
             }
             View::Txn(txn) => txn.get(space, key).map(|found| (found.lsn, found.value)),
@@ -95,9 +91,7 @@ impl<'t, 's: 't> View<'t, 's> {
     pub(super) fn entry(self, space: &'s Space, key: &[u8]) -> Option<Entry<'t>> {
         match self {
             View::Snapshot(snapshot) => snapshot.entry_told(space, key, &()).map(Entry::seen),
-            View::Counted(snapshot, counted) => {
-                snapshot.entry_told(space, key, &counted.of(space)).map(Entry::seen)
-            }
+            View::Counted(snapshot, versions) => snapshot.entry_told(space, key, &versions).map(Entry::seen),
             View::Txn(_) => {
                 let (lsn, value) = self.get(space, key)?;
                 Some(Entry { key: Cow::Owned(key.to_vec()), lsn, value })
@@ -143,9 +137,9 @@ impl<'t, 's: 't> View<'t, 's> {
                 let scan = snapshot.scan(space, range, towards).beginning_with(wanted);
                 Stream::of(scan.map(Entry::seen))
             }
-            View::Counted(snapshot, counted) => {
+            View::Counted(snapshot, versions) => {
                 let scan = snapshot.scan(space, range, towards).beginning_with(wanted);
-                Stream::of(scan.told(counted.of(space)).map(Entry::seen))
+                Stream::of(scan.told(versions).map(Entry::seen))
             }
             View::Txn(txn) => Stream::of(txn.scan(space, range, towards).map(|entry| Entry {
                 key: entry.key,

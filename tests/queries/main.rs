@@ -1,5 +1,6 @@
 //! Queries: the same answer by every plan, whatever indexes there are, and the answer that asking each document gives.
 
+mod analyzed;
 mod answers;
 mod beside_writers;
 mod covering;

@@ -11,7 +11,7 @@ use crate::query::plan::{Access, Plan};
 use crate::query::planner::Planner;
 use crate::query::request::{Query, QueryError};
 use crate::query::view::View;
-use crate::query::{Explanation, Grouping, Looked, Planned, PreparedQuery, parallel};
+use crate::query::{ExplainedStep, Explanation, Grouping, Looked, Planned, PreparedQuery, parallel};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -89,7 +89,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
     fn check_divided(self, planned: &Planned<'t, 's>, whole: &Asked, answer: &Answer) -> Checked {
         let long = self.planned(long(&planned.plan));
         let of_part = |part: &Arc<Plan>, ground: Ground<'t, 's>| {
-            execute::matching(part, ground, &Meter::default()).map(|row| id(&row)).collect::<Vec<_>>()
+            execute::matching(part, ground, Meter::default()).map(|row| id(&row)).collect::<Vec<_>>()
         };
         let Some(parts) = parallel::of_parts(&long.plan, long.ground, &of_part) else { return Ok(()) };
         if parts.len() > 1 {
@@ -128,7 +128,22 @@ fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Che
     prop_assert_eq!(grouped as usize, all.len(), "grouped by {}", by);
     let analyzed = planned.explain_analyze().map_err(failed)?;
     prop_assert_eq!(analyzed.root.actual_rows, Some(all.len() as u64), "{}", analyzed);
+    let is_counted = matches!(planned.ground.view, View::Snapshot(_));
+    prop_assert!(is_measured(&analyzed.root, is_counted), "{}", analyzed);
     Ok(())
+}
+
+/// Whether each step says what it came to, and no less than those before it.
+fn is_measured(step: &ExplainedStep, is_counted: bool) -> bool {
+    let reads = ["scan", "index", "fetch"].contains(&step.name);
+    let of_inputs: u64 = step.inputs.iter().filter_map(|input| input.actual_rows).sum();
+    let before: u64 = step.inputs.iter().filter_map(|input| input.time_ns).sum();
+    step.versions.is_some() == (is_counted && reads)
+        // What is read at a snapshot is the first version that is met, or one behind it.
+        && step.versions.is_none_or(|versions| step.actual_rows <= Some(versions))
+        && (step.inputs.is_empty() || step.actual_rows <= Some(of_inputs))
+        && Some(before) <= step.time_ns
+        && step.inputs.iter().all(|input| is_measured(input, is_counted))
 }
 
 /// What is taken to be so long that it is worth several threads.

@@ -55,7 +55,7 @@ impl<'t, 's: 't> Seen<'t, 's> {
     /// In parts as at once.
     fn check_parts(self, planned: &Planned<'t, 's>) -> Checked {
         let of_part = |part: &Arc<Plan>, ground: Ground<'t, 's>| {
-            let rows = execute::matching(part, ground, &Meter::default());
+            let rows = execute::matching(part, ground, Meter::default());
             rows.map(|row| (id(&row), row.value.into_owned())).collect::<Vec<_>>()
         };
         let long = self.planned(super::checks::long(&planned.plan));
