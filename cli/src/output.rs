@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::table::Rows;
 use serde_json::{Value, json};
 use skipstone::bson::{self, RawDocument, RawDocumentBuf};
-use skipstone::document;
+use skipstone::{Explanation, document};
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 /// Whom the output is for.
@@ -135,6 +135,16 @@ pub(crate) fn push_document_line(raw: &RawDocument, out: &mut Vec<u8>) -> Result
     document::raw_to_json(raw, out).map_err(skipstone::Error::from)?;
     out.push(b'\n');
     Ok(())
+}
+
+/// Prints how a query is answered: as a tree for people, a value for programs.
+pub(crate) fn explanation(explanation: &Explanation, style: Style) -> Result<(), CliError> {
+    let mut output = Output::new(style);
+    match style {
+        Style::Json => output.value_line(&explanation.to_document())?,
+        Style::Human | Style::Table => output.text(explanation.to_string())?,
+    }
+    output.finish()
 }
 
 /// Says on standard error where to go on: standard output has the results, and nothing else.

@@ -4,7 +4,7 @@ use crate::args::{CompressionArg, KeyArgs, StoreArgs};
 use crate::error::CliError;
 use skipstone::{
     Builder, Collection, Compression, Database, EnvKeyProvider, FileKeyProvider, KeyError, KeyProvider,
-    MasterKey,
+    MasterKey, Moment, Snapshot,
 };
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,14 @@ impl Deref for Opened {
 }
 
 impl Opened {
+    /// What is there now, or was at a moment of the past.
+    pub(crate) fn snapshot_at(&self, moment: Option<Moment>) -> Result<Snapshot<'_>, CliError> {
+        Ok(match moment {
+            Some(moment) => self.at(moment)?,
+            None => self.snapshot()?,
+        })
+    }
+
     /// Ends the command's work with it.
     pub(crate) fn close(self) -> Result<(), CliError> {
         if self.is_own {

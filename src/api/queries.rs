@@ -151,6 +151,53 @@ impl Collection {
         self.ask(|asked| asked.explain_analyze(query.into(), Answer::of(projection)))
     }
 
+    /// How [`Collection::distinct`] would answer a query, without answering it: the last step is `distinct`, with the plan of the query as its input, `covering` where an
+    /// index has the field.
+    ///
+    /// # Errors
+    /// As [`Collection::distinct`].
+    pub fn explain_distinct(&self, path: &str, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_distinct(path, query.into(), false))
+    }
+
+    /// Answers it so, on one thread, and says what each step came to; `actual_rows` of `distinct` is how many values there are.
+    ///
+    /// # Errors
+    /// As [`Collection::distinct`].
+    pub fn explain_analyze_distinct(&self, path: &str, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_distinct(path, query.into(), true))
+    }
+
+    /// How [`Collection::group`] would answer a query, without answering it: the last step is `group`, with the plan of the query as its input, `covering` where an index has
+    /// all fields that are looked at.
+    ///
+    /// ```
+    /// # use skipstone::{Database, Grouping, Index, Query, bson::doc};
+    /// let db = Database::in_memory();
+    /// let towns = db.collection("towns")?;
+    /// towns.insert_many([doc! { "country": "KE" }, doc! { "country": "DE" }, doc! { "country": "KE" }])?;
+    /// towns.create_index(Index::on("country")?)?;
+    /// let by_country = Grouping::by(["country"]).count("towns");
+    /// let explained = towns.explain_analyze_group(&by_country, Query::all().use_index("country"))?.root;
+    /// assert_eq!((explained.name, explained.actual_rows), ("group", Some(2)));
+    /// assert!(explained.inputs[0].detail.contains("covering"));
+    /// # Ok::<(), skipstone::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Collection::group`].
+    pub fn explain_group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_group(grouping, query.into(), false))
+    }
+
+    /// Answers it so, on one thread, and says what each step came to; `actual_rows` of `group` is how many groups there are.
+    ///
+    /// # Errors
+    /// As [`Collection::group`].
+    pub fn explain_analyze_group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Explanation> {
+        self.ask(|asked| asked.explain_group(grouping, query.into(), true))
+    }
+
     /// Prepares a query that will be asked often: its plan is kept, and values may be left open ([`param`](crate::param)). See [`PreparedQuery`].
     ///
     /// Plans nothing yet. Asked of another collection it is planned for that one, as often as the two take turns.

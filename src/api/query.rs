@@ -7,7 +7,9 @@ use crate::document::{DocumentId, FieldPath};
 use crate::mvcc::store::Space;
 use crate::query::execute::{Results, Row};
 use crate::query::view::View;
-use crate::query::{Answer, Cursor, Cursors, Explanation, Grouping, Planned, Projection, Query, QueryError};
+use crate::query::{
+    Answer, Cursor, Cursors, Explanation, Grouping, Planned, Projection, Query, QueryError, Summary,
+};
 use bson::{Bson, Document, RawDocumentBuf};
 
 /// A collection as somebody sees it, to be asked.
@@ -65,11 +67,30 @@ impl<'t, 's: 't> Asked<'t, 's> {
     }
 
     pub(super) fn explain(self, query: Query, answer: Answer) -> Result<Explanation> {
-        Ok(self.planned(query.answering(answer))?.explain())
+        Ok(self.planned(query.answering(answer))?.explain(None))
     }
 
     pub(super) fn explain_analyze(self, query: Query, answer: Answer) -> Result<Explanation> {
-        Ok(self.planned(query.answering(answer))?.explain_analyze()?)
+        Ok(self.planned(query.answering(answer))?.explain_analyze(None)?)
+    }
+
+    pub(super) fn explain_distinct(self, path: &str, query: Query, analyze: bool) -> Result<Explanation> {
+        let path = path.parse().map_err(QueryError::Path)?;
+        self.explain_summary(Summary::Values(&path), query, analyze)
+    }
+
+    pub(super) fn explain_group(
+        self,
+        grouping: &Grouping,
+        query: Query,
+        analyze: bool,
+    ) -> Result<Explanation> {
+        self.explain_summary(Summary::Groups(grouping), query, analyze)
+    }
+
+    fn explain_summary(self, summary: Summary<'_>, query: Query, analyze: bool) -> Result<Explanation> {
+        let planned = self.planned(query.answering(Answer::Fields(summary.paths()?.into())))?;
+        Ok(if analyze { planned.explain_analyze(Some(summary))? } else { planned.explain(Some(summary)) })
     }
 
     /// The keys of all that match, before any of them is changed.

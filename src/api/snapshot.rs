@@ -278,6 +278,40 @@ impl<'s> SnapshotCollection<'s> {
         self.asked().explain_analyze(query.into(), Answer::of(projection))
     }
 
+    /// How [`SnapshotCollection::distinct`] would answer a query, without answering it: the last step is `distinct`, with the plan of the query as its input, `covering` where an
+    /// index has the field.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::distinct`].
+    pub fn explain_distinct(&self, path: &str, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain_distinct(path, query.into(), false)
+    }
+
+    /// Answers it so, on one thread, and says what each step came to; `actual_rows` of `distinct` is how many values there are.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::distinct`].
+    pub fn explain_analyze_distinct(&self, path: &str, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain_distinct(path, query.into(), true)
+    }
+
+    /// How [`SnapshotCollection::group`] would answer a query, without answering it: the last step is `group`, with the plan of the query as its input, `covering` where an index has
+    /// all fields that are looked at.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::group`].
+    pub fn explain_group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain_group(grouping, query.into(), false)
+    }
+
+    /// Answers it so, on one thread, and says what each step came to; `actual_rows` of `group` is how many groups there are.
+    ///
+    /// # Errors
+    /// As [`SnapshotCollection::group`].
+    pub fn explain_analyze_group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Explanation> {
+        self.asked().explain_group(grouping, query.into(), true)
+    }
+
     pub(crate) fn asked(&self) -> Asked<'s, 's> {
         let view = view::View::Snapshot(self.view.snapshot);
         Asked { store: self.engine.identity(), space: self.view.space, view }

@@ -1,5 +1,6 @@
 //! Showing a plan: as a tree for people, and as a document for programs.
 
+use super::group::Summary;
 use super::meter::{Meter, Reading, Step};
 use super::plan::{Access, Plan, Walk};
 use crate::document::json_line;
@@ -35,7 +36,7 @@ pub struct Explanation {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ExplainedStep {
-    /// `scan`, `index`, `intersection`, `union`, `fetch`, `filter`, `sort`, `top` or `slice`.
+    /// `scan`, `index`, `intersection`, `union`, `fetch`, `filter`, `sort`, `top`, `slice`, `group` or `distinct`.
     pub name: &'static str,
     /// What in particular.
     pub detail: String,
@@ -52,7 +53,8 @@ pub struct ExplainedStep {
 }
 
 impl Explanation {
-    pub(super) fn of(plan: &Plan, meter: Meter<'_>, results: Option<u64>) -> Explanation {
+    /// Of a plan, and of what is made of all its results.
+    pub(super) fn of(plan: &Plan, meter: Meter<'_>, summary: Option<Summary<'_>>) -> Explanation {
         let mut root = match plan.covering() {
             Some((index, walk)) => covering_step(index, walk, meter),
             None => access(&plan.access, meter),
@@ -72,7 +74,10 @@ impl Explanation {
             root = step("slice", detail, meter.reading(Step::Slice), vec![root]);
         }
         root.estimated_rows = Some(plan.results.round() as u64);
-        root.actual_rows = results.or(root.actual_rows);
+        if let Some(summary) = summary {
+            let detail = shortened(summary.to_string(), SHOWN_MAX);
+            root = step(summary.name(), detail, meter.reading(Step::Summary), vec![root]);
+        }
         Explanation { root, estimated_cost: plan.cost }
     }
 

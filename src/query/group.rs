@@ -7,6 +7,7 @@ use crate::document::order_key::{self, Direction};
 use crate::document::{self as documents, FieldPath};
 use bson::{Bson, Document, RawBsonRef, RawDocument};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// More groups than this are not kept.
 const GROUPS_MAX: usize = 1 << 20;
@@ -257,6 +258,18 @@ impl Aggregate {
     }
 }
 
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Aggregate::Count => write!(f, "count"),
+            Aggregate::Sum(path) => write!(f, "sum({path})"),
+            Aggregate::Average(path) => write!(f, "avg({path})"),
+            Aggregate::Least(path) => write!(f, "min({path})"),
+            Aggregate::Greatest(path) => write!(f, "max({path})"),
+        }
+    }
+}
+
 /// Values, each once, in their order.
 #[derive(Default)]
 pub(super) struct Values(BTreeMap<Vec<u8>, Bson>);
@@ -305,6 +318,58 @@ impl Values {
 
     pub(super) fn shown(self) -> Vec<Bson> {
         self.0.into_values().collect()
+    }
+}
+
+/// What is made of all results together, for whoever explains it.
+#[derive(Clone, Copy)]
+pub(crate) enum Summary<'q> {
+    Groups(&'q Grouping),
+    Values(&'q FieldPath),
+}
+
+impl Summary<'_> {
+    /// The fields that are looked at.
+    pub(crate) fn paths(self) -> Result<Vec<FieldPath>, QueryError> {
+        match self {
+            Summary::Groups(grouping) => grouping.paths(),
+            Summary::Values(path) => Ok(vec![path.clone()]),
+        }
+    }
+
+    /// How many groups or values there are.
+    pub(super) fn count(self, results: Results<'_>) -> Result<u64, QueryError> {
+        let count = match self {
+            Summary::Groups(grouping) => grouping.of(results)?.groups.len(),
+            Summary::Values(path) => Values::of(path, results)?.0.len(),
+        };
+        Ok(count as u64)
+    }
+
+    /// What the step is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Summary::Groups(_) => "group",
+            Summary::Values(_) => "distinct",
+        }
+    }
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let grouping = match self {
+            Summary::Groups(grouping) => grouping,
+            Summary::Values(path) => return write!(f, "values of {path}"),
+        };
+        let by: Vec<_> = grouping.by.iter().flatten().map(ToString::to_string).collect();
+        match &by[..] {
+            [] => write!(f, "all together")?,
+            by => write!(f, "by {}", by.join(", "))?,
+        }
+        let aggregates = grouping.aggregates.iter().flatten();
+        aggregates.enumerate().try_for_each(|(at, (name, aggregate))| {
+            write!(f, "{} {name} = {aggregate}", if at == 0 { ":" } else { "," })
+        })
     }
 }
 

@@ -19,9 +19,10 @@ pub(super) enum Step {
     Filter,
     Sort,
     Slice,
+    Summary,
 }
 
-const STEPS: usize = Step::Slice as usize + 1;
+const STEPS: usize = Step::Summary as usize + 1;
 
 /// What a step came to.
 #[derive(Default, Debug)]
@@ -46,8 +47,8 @@ impl Reading {
         made
     }
 
-    fn count(&self, is_row: bool) {
-        self.rows.set(self.rows.get() + u64::from(is_row));
+    fn add(&self, rows: u64) {
+        self.rows.set(self.rows.get() + rows);
     }
 }
 
@@ -99,12 +100,17 @@ impl<'m> Meter<'m> {
         }
     }
 
+    /// Rows that a step gave all at once.
+    pub(super) fn add(self, step: Step, rows: u64) {
+        self.reading(step).into_iter().for_each(|reading| reading.add(rows));
+    }
+
     /// The rows of a step, with what they come to. As they are made, if nobody wants to know.
     pub(super) fn over<T: 'm>(self, step: Step, make: impl FnOnce() -> Stream<'m, T>) -> Stream<'m, T> {
         let Some(reading) = self.reading(step) else { return make() };
         match reading.timed(make) {
             Stream::One(row) => {
-                reading.count(row.is_some());
+                reading.add(row.is_some().into());
                 Stream::One(row)
             }
             Stream::Many(rows) => Stream::of(Metered { rows, reading }),
@@ -122,7 +128,7 @@ impl<T> Iterator for Metered<'_, T> {
 
     fn next(&mut self) -> Option<T> {
         let row = self.reading.timed(|| self.rows.next());
-        self.reading.count(row.is_some());
+        self.reading.add(row.is_some().into());
         row
     }
 }

@@ -51,6 +51,7 @@ use crate::mvcc::store::Space;
 use crate::sync::Arc;
 use bson::Bson;
 use execute::{Ground, Results, Row};
+pub(crate) use group::Summary;
 use group::{Groups, Values};
 use meter::{Meter, Readings, Step};
 use plan::Plan;
@@ -210,23 +211,36 @@ impl<'t, 's: 't> Planned<'t, 's> {
         made.unwrap_or_else(|| make(self.run()?))
     }
 
-    /// How it would be answered.
-    pub(crate) fn explain(&self) -> Explanation {
-        Explanation::of(&self.plan, Meter::default(), None)
+    /// How it would be answered, and what is made of all results then.
+    pub(crate) fn explain(&self, summary: Option<Summary<'_>>) -> Explanation {
+        Explanation::of(&self.plan, Meter::default(), summary)
     }
 
-    /// How it is answered, with what each step comes to.
-    pub(crate) fn explain_analyze(&self) -> Result<Explanation, QueryError> {
+    /// How it is answered, on this thread, with what each step comes to.
+    pub(crate) fn explain_analyze(&self, summary: Option<Summary<'_>>) -> Result<Explanation, QueryError> {
         let readings = Readings::of(&self.plan.access);
         let meter = Meter::on(&readings);
-        let count = match self.plan.query.answer {
-            Answer::Count => meter.timed(Step::Slice, || self.count_on(self.ground, meter))?,
-            Answer::Documents | Answer::Fields(_) => {
-                let results = meter.timed(Step::Slice, || execute::run(&self.plan, self.ground, meter))?;
-                meter.over(Step::Slice, || Stream::of(results)).count() as u64
+        match summary {
+            Some(summary) => {
+                let made = meter.timed(Step::Summary, || summary.count(self.metered(meter)?))?;
+                meter.add(Step::Summary, made);
             }
-        };
-        Ok(Explanation::of(&self.plan, meter, Some(count)))
+            None if self.plan.query.answer == Answer::Count => {
+                let count = meter.timed(Step::Slice, || self.count_on(self.ground, meter))?;
+                meter.add(Step::Slice, count);
+            }
+            None => self.metered(meter)?.for_each(drop),
+        }
+        Ok(Explanation::of(&self.plan, meter, summary))
+    }
+
+    /// The results, with what they come to.
+    fn metered<'m>(&self, meter: Meter<'m>) -> Result<Results<'m>, QueryError>
+    where
+        't: 'm,
+    {
+        let results = meter.timed(Step::Slice, || execute::run(&self.plan, self.ground, meter))?;
+        Ok(Results::all(meter.over(Step::Slice, || Stream::of(results))))
     }
 
     pub(crate) fn into_cursors(self) -> Cursors<'s> {

@@ -2,8 +2,8 @@
 
 use skipstone::bson::doc;
 use skipstone::{
-    Builder, Collection, Database, ExplainedStep, Index, Isolation, Patch, Projection, Query, Snapshot,
-    TransactionOptions, field,
+    Builder, Collection, Database, ExplainedStep, Grouping, Index, Isolation, Patch, Projection, Query,
+    Snapshot, TransactionOptions, field,
 };
 
 const DOCUMENTS: i32 = 6_000;
@@ -138,6 +138,69 @@ fn versions_of_the_past_are_told_where_they_are_walked_by() {
         shown[3..],
         [("index", of_a, Some(of_a)), ("fetch", of_b, Some(of_b)), ("index", of_b, Some(of_b))]
     );
+}
+
+#[test]
+fn groups_and_values_are_made_of_a_plan() {
+    let (db, towns) = store();
+    let before = db.position();
+    let grouping = Grouping::by(["a"]).count("n").max("greatest", "b");
+    let below = || Query::new(field("a").lt(7)).use_index("a");
+    let of_below = count(|a, _, _| a < 7);
+    towns.delete_matching(field("a").eq(6)).unwrap();
+    let (now, past) = (db.snapshot().unwrap(), db.at(before).unwrap());
+    for (snapshot, groups, rows) in [(&past, 7, of_below), (&now, 6, count(|a, _, _| a < 6))] {
+        let seen = snapshot.collection(&towns).unwrap();
+        let made = seen.explain_analyze_group(&grouping, below()).unwrap().root;
+        assert_eq!(seen.group(&grouping, below()).unwrap().len() as u64, groups);
+        let versions = if groups == 7 { of_below } else { rows };
+        let shown = steps(&made);
+        assert_eq!((shown[0], shown.len()), (("group", groups, None), 3), "{made:?}");
+        assert_eq!((shown[1].0, shown[1].1, shown[2].0), ("fetch", rows, "index"), "{made:?}");
+        assert!(shown[1].2 >= Some(versions));
+        assert_eq!(made.detail, "by a: n = count, greatest = max(b)");
+        check_times(&made);
+        // What the index has needs no document.
+        let counted = Grouping::by(["a"]).count("n");
+        for covered in [
+            seen.explain_analyze_group(&counted, below()).unwrap().root,
+            seen.explain_analyze_distinct("a", below()).unwrap().root,
+        ] {
+            assert_eq!((covered.actual_rows, covered.inputs.len()), (Some(groups), 1), "{covered:?}");
+            let index = &covered.inputs[0];
+            assert_eq!((index.name, index.actual_rows), ("index", Some(rows)), "{covered:?}");
+            assert!(index.detail.contains("covering"), "{covered:?}");
+            check_times(&covered);
+        }
+    }
+    // Offset and limit come first.
+    let few = towns.explain_analyze_distinct("b", Query::all().sort("_id").skip(3).limit(20)).unwrap().root;
+    let shown = steps(&few);
+    assert_eq!(shown[..2], [("distinct", 4, None), ("slice", 20, None)], "{few:?}");
+    assert_eq!(few.detail, "values of b");
+    let all = towns.explain_analyze_group(&Grouping::by([]).avg("mean", "c"), field("a").eq(-1)).unwrap();
+    assert_eq!((all.root.actual_rows, all.root.inputs[0].actual_rows), (Some(1), Some(0)), "{all}");
+    assert_eq!(all.root.detail, "all together: mean = avg(c)");
+}
+
+#[test]
+fn explaining_groups_and_values_makes_none_and_tells_mistakes() {
+    let (_db, towns) = store();
+    let by_a = Grouping::by(["a"]).count("n");
+    let explained = [towns.explain_group(&by_a, Query::all()), towns.explain_distinct("a", Query::all())];
+    for explained in explained.map(Result::unwrap) {
+        let shown = explained.to_string();
+        assert!(!shown.contains(" rows") && explained.root.time_ns.is_none(), "{shown}");
+        assert!(["group", "distinct"].contains(&explained.root.name), "{shown}");
+        assert!(
+            explained.root.inputs[0].estimated_rows.is_some() && explained.estimated_cost > 0.0,
+            "{shown}"
+        );
+    }
+    assert!(towns.explain_group(&Grouping::by(["a", "a"]), Query::all()).is_err());
+    assert!(towns.explain_analyze_group(&Grouping::by([]).count("$n"), Query::all()).is_err());
+    assert!(towns.explain_distinct("", Query::all()).is_err());
+    assert!(towns.explain_analyze_distinct("a", field("b").regex("(")).is_err());
 }
 
 /// A snapshot beside a transaction sees nothing of it, and says nothing of it but what it walks by.

@@ -83,6 +83,15 @@ pub(crate) struct AggregateArgs {
     /// The greatest value of a field.
     #[arg(long, value_name = "NAME=FIELD", value_parser = named)]
     pub(crate) max: Vec<Named>,
+    /// Print how the groups would be made, and make none.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Make them, on one thread, and print how that went instead of them: rows and time of each step.
+    #[arg(long)]
+    pub(crate) analyze: bool,
+    /// As of this position of the log or time, as `find` has it [default: now].
+    #[arg(long, value_name = "POSITION|TIME", value_parser = moment)]
+    pub(crate) at: Option<Moment>,
 }
 
 /// What a result is called, and the field that it is made of.

@@ -1,17 +1,27 @@
-//! `aggregate`: sums over documents, a line for each group.
+//! `aggregate`: sums over documents, a line for each group; or how they are made.
 
 use crate::args::{AggregateArgs, Named};
 use crate::error::CliError;
-use crate::output::{Output, Style};
+use crate::output::{self, Output, Style};
 use crate::store::Access;
-use skipstone::{Grouping, Query};
+use skipstone::{Grouping, Query, SnapshotCollection};
 
 pub(crate) fn run(store: Access<'_>, args: &AggregateArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
-    let groups = collection.group(&grouping(args), Query::new(args.filter.get()))?;
-    db.close()?;
+    answer(&db.snapshot_at(args.at)?.collection(&collection)?, args, style)?;
+    db.close()
+}
+
+fn answer(documents: &SnapshotCollection<'_>, args: &AggregateArgs, style: Style) -> Result<(), CliError> {
+    let (grouping, query) = (grouping(args), Query::new(args.filter.get()));
+    if args.analyze {
+        return output::explanation(&documents.explain_analyze_group(&grouping, query)?, style);
+    }
+    if args.explain {
+        return output::explanation(&documents.explain_group(&grouping, query)?, style);
+    }
     let mut output = Output::new(style);
-    for group in &groups {
+    for group in &documents.group(&grouping, query)? {
         output.value_line(group)?;
     }
     output.finish()

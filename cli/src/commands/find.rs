@@ -6,17 +6,11 @@ use crate::output::{self, Output, Style};
 use crate::store::Access;
 use indicatif::HumanCount;
 use serde_json::json;
-use skipstone::{Cursor, Explanation, Query, SnapshotCollection};
+use skipstone::{Cursor, Query, SnapshotCollection};
 
 pub(crate) fn run(store: Access<'_>, args: &FindArgs, style: Style) -> Result<(), CliError> {
     let (db, collection) = store.open_collection(&args.collection)?;
-    {
-        let snapshot = match args.at {
-            Some(moment) => db.at(moment)?,
-            None => db.snapshot()?,
-        };
-        answer(&snapshot.collection(&collection)?, args, style)?;
-    }
+    answer(&db.snapshot_at(args.at)?.collection(&collection)?, args, style)?;
     db.close()
 }
 
@@ -32,7 +26,7 @@ fn answer(documents: &SnapshotCollection<'_>, args: &FindArgs, style: Style) -> 
         (false, false, ..) => None,
     };
     if let Some(explained) = explained {
-        return explain(&explained, style);
+        return output::explanation(&explained, style);
     }
     if args.count {
         let count = documents.count_matching(query)?;
@@ -75,13 +69,4 @@ fn tell(cursor: Option<&Cursor>, style: Style) {
             "there is no place to go on from: nothing was found, or it is in no order; `--sort` gives one",
         ),
     }
-}
-
-fn explain(explanation: &Explanation, style: Style) -> Result<(), CliError> {
-    let mut output = Output::new(style);
-    match style {
-        Style::Json => output.value_line(&explanation.to_document())?,
-        _ => output.text(explanation.to_string())?,
-    }
-    output.finish()
 }

@@ -181,6 +181,34 @@ fn sums_are_printed_a_line_for_each_group() {
 }
 
 #[test]
+fn how_groups_are_made_is_explained() {
+    let place = Place::with_documents(TOWNS);
+    place.run(&["index", "create", "s", "c", "country"]).expect(0);
+    let how = |more: &[&str]| {
+        let aggregate = ["aggregate", "s", "c", r#"{"country": {"$gt": "A"}}"#, "--by", "country"];
+        place.run(&[&aggregate, more].concat()).expect(0)
+    };
+    let explained = how(&["--count", "n", "--explain"]).value();
+    assert_eq!(
+        (&explained["plan"]["step"], &explained["plan"]["actual_rows"]),
+        (&json!("group"), &Value::Null)
+    );
+    assert!(explained["estimated_cost"].as_f64() > Some(0.0), "{explained}");
+    let plan = how(&["--count", "n", "--analyze"]).value()["plan"].take();
+    assert_eq!(
+        (&plan["step"], &plan["detail"]),
+        (&json!("group"), &json!("by country: n = count")),
+        "{plan}"
+    );
+    assert_eq!((&plan["actual_rows"], &plan["inputs"][0]["actual_rows"]), (&json!(2), &json!(5)), "{plan}");
+    // An index that has all that is looked at needs no document.
+    assert!(how(&["--count", "n", "--analyze"]).out.contains("covering"));
+    assert!(!how(&["--sum", "n=people", "--analyze"]).out.contains("covering"));
+    let tree = how(&["--sum", "n=people", "--analyze", "--human"]).out;
+    assert!(tree.starts_with("group by country: n = sum(people)  2 rows") && tree.contains("\n  "), "{tree}");
+}
+
+#[test]
 fn what_a_filter_matches_is_changed_or_removed() {
     let place = Place::with_documents(TOWNS);
     let patch = r#"{"$set": {"mayor.term": 5}, "$inc": {"people": 1}, "$push": {"tags": "new"}}"#;
@@ -213,6 +241,7 @@ fn a_past_that_is_not_kept_is_gone_and_the_future_is_not_there() {
     let place = Place::with_documents(TOWNS);
     place.run(&["find", "s", "c", "--at", "0"]).expect_saying(3, &["history before position", "is gone"]);
     place.run(&["find", "s", "c", "--at", "99999999"]).expect_saying(3, &["is not reached yet"]);
+    place.run(&["aggregate", "s", "c", "--count", "n", "--at", "0"]).expect_saying(3, &["is gone"]);
     // What is known of the past is not what was in it.
     let position = place.run(&["stats", "s"]).expect(0).value()["position"].to_string();
     place.run_with(&["put", "s", "c"], "{\"_id\":\"ac\"}").expect(0);
@@ -237,6 +266,11 @@ fn mistakes_are_usage_and_touch_nothing() {
         (&["find", "s", "c", "--project", "a.b,a"], "named twice"),
         (&["find", "s", "c", "--count", "--cursor"], "cannot be used with"),
         (&["aggregate", "s", "c"], "--by"),
+        (&["aggregate", "s", "c", "--explain"], "--by"),
+        (
+            &["aggregate", "s", "c", "--count", "n", "--at", "yesterday"],
+            "give a position of the log, or a time",
+        ),
         (&["aggregate", "s", "c", "--sum", "people"], "give a name for the result"),
         (&["update", "s", "c", "-", r#"{"people": 1}"#], "stands where an operator should"),
         (&["update", "s", "c", "-", r#"{"$set": {"_id": 1}}"#], "cannot change"),

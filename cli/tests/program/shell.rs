@@ -132,6 +132,13 @@ fn the_past_can_be_read_as_far_as_it_is_kept() {
             assert_eq!(ask(r#"update c - {"$inc": {"n": 1}}"#).unwrap()["updated"], 1);
         }
         assert_eq!(ask("find c").unwrap()["n"].as_i64(), Some(before["n"].as_i64().unwrap() + 300));
+        let summed = is_kept.then(|| ask(&format!("aggregate c --sum n=n --at {position}")).unwrap());
+        assert!(summed.is_none_or(|summed| summed["n"] == before["n"]));
+        let analyzed = ask("aggregate c --count n --analyze").unwrap();
+        assert_eq!(
+            (&analyzed["plan"]["step"], &analyzed["plan"]["actual_rows"]),
+            (&json!("group"), &json!(1))
+        );
         let past = ask(&format!("find c --at {position}"));
         drop(input);
         let code = shell.wait().unwrap().code();

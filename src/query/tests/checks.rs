@@ -11,7 +11,7 @@ use crate::query::plan::{Access, Plan};
 use crate::query::planner::Planner;
 use crate::query::request::{Query, QueryError};
 use crate::query::view::View;
-use crate::query::{ExplainedStep, Explanation, Grouping, Looked, Planned, PreparedQuery, parallel};
+use crate::query::{ExplainedStep, Explanation, Grouping, Looked, Planned, PreparedQuery, Summary, parallel};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -126,9 +126,13 @@ fn check_whole(planned: &Planned<'_, '_>, whole: &Asked, answer: &Answer) -> Che
     let groups = planned.group(&Grouping::by(["b"]).count("n")).map_err(failed)?;
     let grouped: i64 = groups.iter().map(|group| group.get_i64("n").unwrap()).sum();
     prop_assert_eq!(grouped as usize, all.len(), "grouped by {}", by);
-    let analyzed = planned.explain_analyze().map_err(failed)?;
+    let analyzed = planned.explain_analyze(None).map_err(failed)?;
     prop_assert_eq!(analyzed.root.actual_rows, Some(all.len() as u64), "{}", analyzed);
     let is_counted = matches!(planned.ground.view, View::Snapshot(_));
+    prop_assert!(is_measured(&analyzed.root, is_counted), "{}", analyzed);
+    let path = "_id".parse().unwrap();
+    let analyzed = planned.explain_analyze(Some(Summary::Values(&path))).map_err(failed)?;
+    prop_assert_eq!(analyzed.root.actual_rows, Some(all.len() as u64), "{}", analyzed);
     prop_assert!(is_measured(&analyzed.root, is_counted), "{}", analyzed);
     Ok(())
 }
@@ -157,7 +161,7 @@ pub(super) fn long(plan: &Plan) -> Plan {
 
 /// The plan, for whoever reads of a failure.
 pub(super) fn shown(planned: &Planned<'_, '_>) -> Explanation {
-    planned.explain()
+    planned.explain(None)
 }
 
 pub(super) fn run<'t, 's: 't>(planned: &Planned<'t, 's>) -> Result<Vec<Row<'t>>, TestCaseError> {
