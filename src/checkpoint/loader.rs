@@ -6,8 +6,10 @@ use super::manifest::Manifest;
 use super::page_set::PageSet;
 use super::pages::Pages;
 use super::seal::Binding;
+use super::tree::Tree;
 use super::walk::{Entry, Fault, Visit, walk_apart, walk_tree};
 use crate::io::Device;
+use crate::lsn::Lsn;
 use crate::sync::{Arc, JoinedPool};
 
 /// Opens the pages of a checkpoint.
@@ -67,6 +69,16 @@ pub(crate) fn load<V: FnMut(Entry<'_>)>(
         free_map::check(pages, manifest, &mut used)?;
         Ok(used)
     })
+}
+
+/// Hands out the entries of some trees, in the same way, on the threads of the caller.
+pub(crate) fn load_trees<'t, V: FnMut(Entry<'_>)>(
+    (pages, position): (&Pages, Lsn),
+    mut trees: impl Iterator<Item = &'t Tree>,
+    begin: impl Fn(u32, usize) -> V + Sync,
+) -> Result<(), CheckpointError> {
+    let load = Load(begin);
+    trees.try_for_each(|tree| walk_tree((pages, position), tree, &mut PageSet::default(), &load).map(drop))
 }
 
 /// Hands out the entries of an older checkpoint, in the same way, but for those on pages that are `known`, and on what only such pages lead to.

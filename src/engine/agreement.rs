@@ -3,7 +3,7 @@
 //! Documents and entries come in any order, each once. What the documents say is added up, and so is what the indexes hold: hashes of entries, by
 //! which two sums that are equal came from the same entries, but for a chance of one in 2^64.
 
-use super::catalog::IndexRecord;
+use super::catalog::{CATALOG_SPACE, IndexRecord};
 use super::check::Names;
 use super::finding::{Finding, FindingKind, Findings, Lost};
 use crate::document::stored;
@@ -13,6 +13,21 @@ use crate::lsn::Lsn;
 use foldhash::quality::FixedState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
+
+/// How many positions of the past are looked at besides the oldest.
+const PAST_POSITIONS: u64 = 8;
+
+/// Positions of a past that can be read from `oldest` on, the newest first, to the oldest.
+pub(super) fn past_positions(oldest: Lsn, now: Lsn) -> Vec<Lsn> {
+    if oldest >= now {
+        return Vec::new();
+    }
+    let step = (now.get() - oldest.get()) / (PAST_POSITIONS + 1);
+    let at = |part: u64| Lsn::new((oldest.get() + part * step).next_multiple_of(Lsn::ALIGN));
+    let mut positions: Vec<Lsn> = (0..=PAST_POSITIONS).rev().map(at).filter(|at| *at < now).collect();
+    positions.dedup();
+    positions
+}
 
 /// Entries, summed up.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +55,9 @@ struct Tally {
     misplaced: u64,
 }
 
+/// Takes what is under a key of a keyspace.
+pub(super) type TakeEntry<'a> = &'a mut (dyn FnMut(u32, &[u8], &[u8]) + Send + 'a);
+
 /// See the module.
 pub(super) struct Agreement {
     /// By the numbers of their collections.
@@ -47,8 +65,21 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
+    /// Of a state, the entries of which `each` hands out: of the catalog, and of the keyspaces that it says.
+    pub(super) fn of<E>(
+        mut each: impl FnMut(&BTreeSet<u32>, TakeEntry<'_>) -> Result<(), E>,
+    ) -> Result<Agreement, E> {
+        let mut records = Vec::new();
+        each(&BTreeSet::from([CATALOG_SPACE]), &mut |_, key, value| {
+            records.extend(IndexRecord::parse(key, value));
+        })?;
+        let mut agreement = Agreement::new(records);
+        each(&agreement.spaces(), &mut |space, key, value| agreement.add(space, key, value))?;
+        Ok(agreement)
+    }
+
     /// About those of the indexes that queries use.
-    pub(super) fn new(indexes: impl IntoIterator<Item = IndexRecord>) -> Agreement {
+    fn new(indexes: impl IntoIterator<Item = IndexRecord>) -> Agreement {
         let mut tallies: BTreeMap<u32, Vec<Tally>> = BTreeMap::new();
         for record in indexes.into_iter().filter(|record| record.phase == Phase::Ready) {
             let (expected, found) = Default::default();
@@ -59,13 +90,13 @@ impl Agreement {
     }
 
     /// The keyspaces whose entries have to be added.
-    pub(super) fn spaces(&self) -> BTreeSet<u32> {
+    fn spaces(&self) -> BTreeSet<u32> {
         let indexes = self.tallies.values().flatten().map(|tally| tally.record.number);
         self.tallies.keys().copied().chain(indexes).collect()
     }
 
     /// Takes a document, or an entry of an index.
-    pub(super) fn add(&mut self, space: u32, key: &[u8], value: &[u8]) {
+    fn add(&mut self, space: u32, key: &[u8], value: &[u8]) {
         if let Some(tallies) = self.tallies.get_mut(&space) {
             tallies.iter_mut().for_each(|tally| tally.add_document(key, value));
         } else if let Some(tally) = self.tallies.values_mut().flatten().find(|t| t.record.number == space) {
@@ -77,13 +108,8 @@ impl Agreement {
         }
     }
 
-    /// Notes the indexes that do not agree.
-    pub(super) fn finish(self, names: &Names, findings: &mut Findings) {
-        self.finish_past(None, &mut BTreeSet::new(), names, findings);
-    }
-
-    /// The same of an older position, if there is one: without those that are known to be wrong, which grow by what is found.
-    pub(super) fn finish_past(
+    /// Notes the indexes that do not agree, as of a position of the past, if it is one: without those that are known to be wrong, which grow by what is found.
+    pub(super) fn finish(
         self,
         position: Option<Lsn>,
         wrong: &mut BTreeSet<u32>,

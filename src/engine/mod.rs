@@ -1,7 +1,7 @@
 //! An open store: its files, its records, its log, and the threads that keep it tidy.
 //!
 //! - `config`, `open`, `store_file`: from a path to files. `recovery`: from files to records.
-//! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_open`: what an open store holds. Both check by `check` and `agreement`, and report by `finding`. `salvage`: what is
+//! - `verify`: what the files hold, without opening, with `found`: which files there are; `verify_past`: whether indexes agree with documents, and did in the past; `verify_open`: what an open store holds. Both check by `check` and `agreement`, and report by `finding`. `salvage`: what is
 //!   left of a damaged store, into a new one.
 //! - `catalog`: names. `indexing`: secondary indexes, created, kept and dropped.
 //! - `history`, `times`: how long the past is kept, and what time it was when. `anchors`: which checkpoints are kept for it.
@@ -36,6 +36,7 @@ mod store_file;
 mod times;
 pub(crate) mod verify;
 mod verify_open;
+mod verify_past;
 
 use crate::checkpoint::error::CheckpointError;
 use crate::crypt::KeyProvider;

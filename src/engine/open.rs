@@ -155,6 +155,20 @@ pub(crate) fn open_files(device: &Arc<dyn Device>, dir: &Path, config: &Config) 
     Ok(Files { store, binding, manifest, anchors, retention, segments })
 }
 
+/// The log and the anchors that the past is read from which a store keeps by its own setting; none if it keeps none.
+pub(super) fn find_past(
+    device: &Arc<dyn Device>,
+    dir: &Path,
+    (store, binding): (&StoreFile, &Binding),
+    last: Option<&Manifest>,
+) -> Result<Option<(Segments, Vec<Origin>)>, OpenError> {
+    let Some(last) = last.filter(|last| !last.retention.is_nothing()) else { return Ok(None) };
+    let segments = open_segments(device, dir, store, Some(last), Lsn::ZERO)?;
+    let kept_from = kept_from(Some(last), last.retention, 0);
+    let anchors = find_anchors(&**device, (last, binding), &segments, kept_from)?;
+    Ok(Some((segments, anchors)))
+}
+
 /// The anchors that are there, if everything from `kept_from` on is to be kept. A manifest that cannot be read is as good as gone.
 fn find_anchors(
     device: &dyn Device,

@@ -1,15 +1,15 @@
 //! What a store's files hold, without opening it for use: every header, every page of the checkpoint and every frame behind it is checked, and
 //! all that is in them. What is wrong at one place hides nothing else.
 
-use super::agreement::Agreement;
 use super::anchors;
-use super::catalog::{CATALOG_SPACE, IndexRecord};
+use super::catalog::CATALOG_SPACE;
 use super::check::{Check, CheckPages};
 use super::config::{Config, Encryption};
 use super::error::OpenError;
 use super::finding::{Finding, FindingKind, Findings, Lost};
 use super::found::{self, Found};
 use super::open::{self, missing_segment};
+use super::verify_past::check_indexes;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::pages::Pages;
 use crate::checkpoint::tree::Tree;
@@ -23,9 +23,7 @@ use crate::log::resume::{self, Gap, Why};
 use crate::log::segment::Segments;
 use crate::log::streams::{self, Streams};
 use crate::lsn::Lsn;
-use crate::map::Key;
 use crate::sync::{Arc, Mutex, lock};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// What was found in a store.
@@ -73,9 +71,11 @@ impl Verified {
 ///
 /// Checked are: every header and checksum; that the pages of the checkpoint form trees, each in order, all its leaves at one depth, no page in two
 /// places; that there are as many entries as there should be; that the frames of the log follow each other, and that commits can be read from
-/// them; the catalog; every document, all of it, against its id; and, if nothing else is wrong, that indexes hold what the documents say. Whatever is wrong, everything else is looked at all the same.
+/// them; the catalog; every document, all of it, against its id; and, if nothing else is wrong, that indexes hold what the documents say: now, and, if the store says that its
+/// past is to be kept, at nine positions of that, the oldest among them. Whatever is wrong, everything else is looked at all the same.
 ///
-/// Reads all of the checkpoint and all of the log behind it, on several threads; changes nothing but the lock file.
+/// Reads all of the checkpoint and all of the log behind it, on several threads; of a store with indexes the log once more, and the pages of these and of their documents. A past costs as much again for
+/// each of those positions, and the log from its beginning on; nothing if none is kept. What the log wrote since one checkpoint takes memory. Changes nothing but the lock file.
 ///
 /// # Errors
 /// Only for what keeps it from looking: there is no store, somebody has it open ([`OpenError::Locked`]), it was written by a newer version, or
@@ -125,62 +125,10 @@ pub(crate) fn verify_on(
         (verified.frames, verified.end) = (end.frames, end.lsn);
         (verified.cut_bytes, verified.closed) = (end.cut_bytes, end.closed);
     }
-    if check.findings.count() == 0 && check.names.has_indexes() {
-        check_indexes(&mut check, &found, checkpoint, dir)?;
+    if check.findings.count() == 0 {
+        check_indexes(&mut check, (&found, pages.as_ref(), verified.end), device, dir)?;
     }
     Ok(verified.with(check.findings))
-}
-
-/// What the log has written last to each key.
-type Newest = HashMap<(u32, Key), Option<Box<[u8]>>>;
-
-/// Whether the indexes hold what the documents say, in a store of which nothing is wrong. Reads the log again, and the trees of what has indexes.
-fn check_indexes(
-    check: &mut Check,
-    found: &Found,
-    checkpoint: Option<(&Pages, &Manifest)>,
-    dir: &Path,
-) -> Result<(), OpenError> {
-    let mut newest = Newest::new();
-    check_found_log(check, found, dir, &mut |_, writes| {
-        for write in writes {
-            newest.insert((write.space, Key::from(write.key)), write.value.map(Box::from));
-        }
-    })?;
-    let mut records = BTreeMap::new();
-    let catalog = BTreeSet::from([CATALOG_SPACE]);
-    each_entry(check, checkpoint, (&newest, &catalog), &mut |_, key, value| {
-        records.extend(IndexRecord::parse(key, value).map(|record| (record.number, record)));
-    })?;
-    let mut agreement = Agreement::new(records.into_values());
-    let spaces = agreement.spaces();
-    each_entry(check, checkpoint, (&newest, &spaces), &mut |space, key, value| {
-        agreement.add(space, key, value);
-    })?;
-    agreement.finish(&check.names, &mut check.findings);
-    Ok(())
-}
-
-/// Hands out what is under each key of some keyspaces in the end.
-fn each_entry(
-    check: &mut Check,
-    checkpoint: Option<(&Pages, &Manifest)>,
-    (newest, spaces): (&Newest, &BTreeSet<u32>),
-    take: &mut (impl FnMut(u32, &[u8], &[u8]) + Send),
-) -> Result<(), OpenError> {
-    if let Some((pages, manifest)) = checkpoint {
-        let trees = manifest.trees.iter().filter(|tree| spaces.contains(&tree.space)).cloned();
-        let (trees, shared) = (trees.collect::<Vec<_>>(), Mutex::new(&mut *take));
-        check_trees(check, (pages, manifest.position), &trees, &mut Walked::default(), |space, entry| {
-            if !newest.contains_key(&(space, Key::from(entry.key))) {
-                lock(&shared)(space, entry.key, entry.value);
-            }
-        })?;
-    }
-    for ((space, key), value) in newest.iter().filter(|((space, _), _)| spaces.contains(space)) {
-        value.iter().for_each(|value| take(*space, key, value));
-    }
-    Ok(())
 }
 
 impl Verified {

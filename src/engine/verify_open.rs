@@ -12,9 +12,8 @@
 //! ```
 
 use super::Disk;
-use super::agreement::Agreement;
+use super::agreement::{Agreement, past_positions};
 use super::anchors;
-use super::catalog::{CATALOG_SPACE, IndexRecord};
 use super::check::{Check, Place};
 use super::checkpointer::on_own_threads;
 use super::error::OpenError;
@@ -36,6 +35,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch;
 use crate::sync::{Arc, Mutex, lock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::path::Path;
@@ -99,14 +99,21 @@ impl<'a> Open<'a> {
 
     /// Checks that indexes hold what the documents say, and that they did in the past that is kept: each index that was complete by then.
     fn indexes(&mut self) {
-        let (mut wrong, now) = (BTreeSet::new(), self.snapshot.position());
+        let (mut wrong, positions) = (BTreeSet::new(), self.past_positions());
         let (names, findings) = (&self.check.names, &mut self.check.findings);
-        agreement(&self.spaces, &self.snapshot).finish_past(None, &mut wrong, names, findings);
-        for position in past_positions(self.store, now) {
+        agreement(&self.spaces, &self.snapshot).finish(None, &mut wrong, names, findings);
+        for position in positions {
             // Whatever goes while we look need not be looked at.
             let Ok(snapshot) = self.store.snapshot_at(position) else { return };
-            agreement(&self.spaces, &snapshot).finish_past(Some(position), &mut wrong, names, findings);
+            agreement(&self.spaces, &snapshot).finish(Some(position), &mut wrong, names, findings);
         }
+    }
+
+    /// Positions of the past, if it is to be kept, the newest first.
+    fn past_positions(&self) -> Vec<Lsn> {
+        let now = self.snapshot.position();
+        let (oldest, retained_from) = (self.store.active().oldest(), self.store.retained_from(&epoch::pin()));
+        if retained_from < now { past_positions(oldest, now) } else { Vec::new() }
     }
 
     /// Checks what opening would ask of each file, as a whole.
@@ -268,33 +275,18 @@ impl<'a> Open<'a> {
     }
 }
 
-/// How many positions of the past are looked at besides the oldest.
-const PAST_POSITIONS: u64 = 8;
-
-/// Positions of the past, if it is to be kept, the newest first, to the oldest one that can be read.
-fn past_positions(store: &Store, now: Lsn) -> Vec<Lsn> {
-    let (oldest, retained_from) = (store.active().oldest(), store.retained_from(&epoch::pin()));
-    if retained_from >= now || oldest >= now {
-        return Vec::new();
-    }
-    let step = (now.get() - oldest.get()) / (PAST_POSITIONS + 1);
-    let at = |part: u64| Lsn::new((oldest.get() + part * step).next_multiple_of(Lsn::ALIGN));
-    let mut positions: Vec<Lsn> = (0..=PAST_POSITIONS).rev().map(at).filter(|at| *at < now).collect();
-    positions.dedup();
-    positions
-}
-
 /// What indexes hold against what the documents say, as a snapshot sees both.
 fn agreement(spaces: &BTreeMap<u32, &Space>, snapshot: &Snapshot) -> Agreement {
-    let entries = |number| {
-        let space = spaces.get(&number).into_iter();
+    let entries = |number: &u32| {
+        let space = spaces.get(number).into_iter();
         space.flat_map(|space| snapshot.scan(space, (Bound::Unbounded, Bound::Unbounded), Towards::Greater))
     };
-    let records = entries(CATALOG_SPACE);
-    let mut agreement = Agreement::new(records.filter_map(|(key, seen)| IndexRecord::parse(key, seen.value)));
-    for number in agreement.spaces() {
-        entries(number).for_each(|(key, seen)| agreement.add(number, key, seen.value));
-    }
+    let Ok(agreement) = Agreement::of(|numbers, take| {
+        for number in numbers {
+            entries(number).for_each(|(key, seen)| take(*number, key, seen.value));
+        }
+        Ok::<_, Infallible>(())
+    });
     agreement
 }
 

@@ -1,16 +1,18 @@
 //! Indexes that do not hold what the documents say are found, and salvage builds them anew.
 
-use super::harness::{Opened, copy, open};
+use super::harness::{Opened, SEGMENT_BYTES, copy, open};
 use super::salvaging::salvage;
 use super::verifying::verify;
+use crate::checkpoint::manifest;
 use crate::engine::catalog::{self, Kind};
 use crate::engine::salvage::salvage_on;
 use crate::index::entry::SEVERAL_KEY;
 use crate::io::{Device, SimulatedDisk};
 use crate::map::Towards;
 use crate::options::{Durability, Isolation};
-use crate::{Collection, Finding, FindingKind, Index, IndexError, Lost, Patch, Retention};
+use crate::{Collection, Finding, FindingKind, Index, IndexError, Lost, Lsn, Patch, Retention, field};
 use bson::doc;
+use std::cell::Cell;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -255,6 +257,120 @@ fn one_that_was_wrong_in_the_past_alone_is_found_if_that_is_kept() {
         opened.db.sweep().unwrap();
         assert!(opened.db.verify().unwrap().is_sound());
     }
+}
+
+/// A store that keeps its past, with checkpoints that serve it as anchors; `spoil` is called in the midst of that, and `mend` some checkpoints later.
+fn keeping(spoil: impl Fn(&Opened), mend: impl Fn(&Opened)) -> SimulatedDisk {
+    let (disk, opened) = store();
+    opened.db.set_retention(Retention::new().bytes(4 * SEGMENT_BYTES)).unwrap();
+    let write_some = |round: i32| {
+        for n in 0..40 {
+            documents(&opened)
+                .patch(n, &Patch::new().set("other", "x".repeat(200)).set("v", n + 100 * round))
+                .unwrap();
+        }
+        opened.db.checkpoint().unwrap();
+    };
+    (1..10).for_each(write_some);
+    spoil(&opened);
+    (10..20).for_each(write_some);
+    mend(&opened);
+    (20..25).for_each(write_some);
+    documents(&opened).patch(1, &Patch::new().set("other", 1)).unwrap();
+    disk
+}
+
+fn anchors(disk: &SimulatedDisk) -> usize {
+    let names = disk.list().unwrap();
+    names.iter().filter(|name| manifest::parse_file_name(name).is_some()).count()
+}
+
+/// An entry that was missing for a while is found in a store that is closed, too, if anybody could read what was there then.
+#[test]
+fn one_that_was_wrong_in_the_past_that_the_disk_keeps_is_found() {
+    let (kept, at) = (Cell::new((0, Vec::new(), Vec::new())), Cell::new(Lsn::ZERO));
+    let disk = keeping(
+        |opened| {
+            let number = number(opened, "tags");
+            let (key, value) = entries(opened, number).pop().unwrap();
+            write(opened, number, &key, None);
+            kept.set((number, key, value));
+        },
+        |opened| {
+            let (number, key, value) = kept.take();
+            write(opened, number, &key, Some(&value));
+            at.set(opened.db.position());
+        },
+    );
+    assert_eq!(anchors(&disk), 3);
+    let found = verify(&disk).findings;
+    assert!(found.len() == 1 && is_about(&found[0], "tags"), "{found:#?}");
+    let said = found[0].what.split("as of position ").nth(1).unwrap().split_whitespace().next().unwrap();
+    assert!(said.parse::<u64>().unwrap() <= at.get().get(), "{found:#?}");
+    // An opening reads that past, and finds the same.
+    let opened = open(&disk).unwrap();
+    assert!(opened.db.oldest_position() < at.get());
+    let online = opened.db.verify().unwrap().findings;
+    assert!(online.len() == 1 && is_about(&online[0], "tags"), "{online:#?}");
+    // Nobody can read it from the next checkpoint on that gives it up.
+    opened.db.set_retention(Retention::new()).unwrap();
+    documents(&opened).delete(3).unwrap();
+    opened.db.checkpoint().unwrap();
+    drop(opened);
+    assert!(verify(&disk).is_sound());
+}
+
+/// Of an index that was dropped since, too, while it was there.
+#[test]
+fn one_that_is_gone_was_right_while_it_was_there() {
+    for is_spoilt in [false, true] {
+        let disk = keeping(
+            |opened| {
+                documents(opened).create_index(Index::on("v").unwrap().named("for a while")).unwrap();
+                let number = number(opened, "for a while");
+                if is_spoilt {
+                    let (key, _) = entries(opened, number).pop().unwrap();
+                    write(opened, number, &[&key[..], &[1]].concat(), Some(&[]));
+                }
+                documents(opened).delete_matching(field("_id").ge(40)).unwrap();
+                let other = opened.db.collection("others").unwrap();
+                other.create_index(Index::on("v").unwrap()).unwrap();
+                other.insert(doc! { "v": 1 }).unwrap();
+            },
+            |opened| {
+                documents(opened).drop_index("for a while").unwrap();
+                documents(opened).create_index(Index::on("other").unwrap()).unwrap();
+                for name in NAMES {
+                    documents(opened).drop_index(name).unwrap();
+                }
+            },
+        );
+        let found = verify(&disk).findings;
+        assert_eq!(found.len(), usize::from(is_spoilt), "{found:#?}");
+        assert!(found.iter().all(|finding| is_about(finding, "for a while")), "{found:#?}");
+        let online = open(&disk).unwrap().db.verify().unwrap().findings;
+        assert_eq!(online.len(), found.len(), "{online:#?}");
+    }
+}
+
+/// What the past alone needs is no loss of what is there now.
+#[test]
+fn damage_to_the_log_of_the_past_is_a_finding_by_which_nothing_is_lost() {
+    let disk = keeping(|_| {}, |_| {});
+    assert!(verify(&disk).is_sound());
+    let logs: Vec<_> = disk.list().unwrap().into_iter().filter(|name| name.starts_with("log-")).collect();
+    let mut found = 0;
+    for name in &logs {
+        let damaged = copy(&disk);
+        damaged.corrupt(name, SEGMENT_BYTES / 2, 8);
+        let findings = verify(&damaged).findings;
+        let Ok(opened) = open(&damaged) else { continue };
+        let is_lost = opened.db.recovery().lost_history.is_some();
+        assert_eq!(is_lost, !findings.is_empty(), "{name}: {findings:#?}");
+        assert!(findings.iter().all(|finding| finding.lost == Lost::Nothing), "{name}: {findings:#?}");
+        found += usize::from(is_lost);
+    }
+    assert!(found > 3 && found < logs.len(), "{found} of {logs:?}");
 }
 
 /// What was not complete by then is not asked.
