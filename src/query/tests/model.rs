@@ -113,7 +113,24 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
     // Several ranges of an index that has the order, too.
     let of_ranges = (path(), 0..5, any::<bool>())
         .prop_map(|(path, n, descending)| (field(path).in_([n, n + 2]), vec![(path, descending)]));
-    let ordered = prop_oneof![4 => (filter(), sort), 1 => of_ranges];
+    paged(prop_oneof![4 => (filter(), sort), 1 => of_ranges])
+}
+
+/// One field alone, which has such a value, or one of two.
+pub(super) fn asked_for(
+    path: impl Strategy<Value = &'static str>,
+    value: impl Strategy<Value = Bson>,
+) -> impl Strategy<Value = Asked> {
+    let filter = (path, vec(value, 1..3)).prop_map(|(path, mut values)| match values.len() {
+        1 => field(path).eq(values.remove(0)),
+        _ => field(path).in_(values),
+    });
+    paged(filter.prop_map(|filter| (filter, Vec::new())))
+}
+
+fn paged(
+    ordered: impl Strategy<Value = (Filter, Vec<(&'static str, bool)>)>,
+) -> impl Strategy<Value = Asked> {
     (ordered, 0..3_u64, proptest::option::of(0..8_u64)).prop_map(|((filter, sort), skip, limit)| Asked {
         filter,
         sort,

@@ -26,8 +26,13 @@ fn scalar() -> impl Strategy<Value = Bson> {
 
 /// Values whose keys end in the greatest bytes that there are, or the least.
 fn at_an_edge() -> impl Strategy<Value = Bson> {
+    (0..4).prop_flat_map(at_an_edge_of)
+}
+
+/// The same of one kind.
+pub(super) fn at_an_edge_of(kind: i32) -> impl Strategy<Value = Bson> {
     let byte = proptest::sample::select(vec![0, 1, 0xfe, 0xff_u8]);
-    (byte, 0..4).prop_map(|(byte, kind)| match kind {
+    byte.prop_map(move |byte| match kind {
         0 => Bson::DateTime(DateTime::from_millis(i64::from(byte as i8))),
         1 => Bson::ObjectId(ObjectId::from_bytes([byte; 12])),
         2 => Bson::Timestamp(Timestamp { time: 1, increment: byte.into() }),
