@@ -9,6 +9,7 @@ use super::value::{DocRef, Document};
 use super::{Database, Result};
 use crate::document::{DocumentId, IntoDocument, Patch, take_or_generate_id};
 use crate::index::definition::Index;
+use crate::index::restore;
 use crate::index::set::{Dropping, Indexes, Kept};
 use crate::mvcc::store::Space;
 use crate::options::Isolation;
@@ -49,6 +50,9 @@ pub struct IndexInfo {
     /// How many entries it has, roughly: one for each document that is in it, or for each element of an array. Entries that are gone may count
     /// until they are swept up.
     pub entries: u64,
+    /// Whether its entries say what their fields are, so that queries for these alone need no document. One that an earlier version created does not: drop it
+    /// and create it again. Neither does one of more than 16 fields.
+    pub can_cover: bool,
     /// So many of its entries are gone, while it is being dropped; none if it is not. From then on nobody uses it, and when all are gone it is not listed any
     /// more.
     pub dropped: Option<u64>,
@@ -58,9 +62,9 @@ impl IndexInfo {
     fn of(kept: &Kept, collection: &Space) -> IndexInfo {
         // Relaxed: a count.
         let built = kept.built.load(Ordering::Relaxed);
-        let entries = kept.space(collection).records().len() as u64;
         let (index, is_ready) = (kept.definition.clone(), kept.ready.is_some());
-        IndexInfo { index, is_ready, built, entries, dropped: None }
+        let (entries, can_cover) = (kept.entry_count(collection), restore::can_cover(&index));
+        IndexInfo { index, is_ready, built, entries, can_cover, dropped: None }
     }
 
     fn of_dropping(dropping: &Dropping, collection: &Space) -> IndexInfo {

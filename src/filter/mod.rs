@@ -21,7 +21,7 @@ mod evaluate;
 mod field;
 mod operand;
 mod pattern;
-mod read;
+pub(crate) mod read;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 pub(crate) mod tree;

@@ -270,14 +270,19 @@ fn read_not(path: Option<&FieldPath>, operand: RawBsonRef<'_>) -> Result<Tree, F
 
 /// A path that a filter can say as a document.
 pub(super) fn usable_path(path: FieldPath) -> Result<FieldPath, FilterError> {
-    let refuse = |reason| Err(FilterError::Path { path: path.to_string(), reason });
+    match why_unusable(&path) {
+        Some(reason) => Err(FilterError::Path { path: path.to_string(), reason }),
+        None => Ok(path),
+    }
+}
+
+/// Why no filter can ask for a path, if none can.
+pub(crate) fn why_unusable(path: &FieldPath) -> Option<&'static str> {
     if path.segments()[0].starts_with('$') {
-        return refuse("a name that begins with $ is an operator in a filter");
+        return Some("a name that begins with $ is an operator in a filter");
     }
-    if path.segments().iter().any(|segment| segment.contains('.')) {
-        return refuse("a filter has no way to say a name with a dot in it");
-    }
-    Ok(path)
+    let has_dot = path.segments().iter().any(|segment| segment.contains('.'));
+    has_dot.then_some("a filter has no way to say a name with a dot in it")
 }
 
 impl FilterError {

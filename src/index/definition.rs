@@ -2,6 +2,7 @@
 
 use crate::document::order_key::Direction;
 use crate::document::{DocumentError, FieldPath};
+use crate::filter::read::why_unusable;
 use crate::filter::{Filter, FilterError};
 use bson::{Bson, RawDocument, doc};
 
@@ -53,7 +54,7 @@ impl Index {
     /// On a field, smallest first.
     ///
     /// # Errors
-    /// A path that names no field.
+    /// A path that names no field, or one that no filter can ask for: it begins with `$`.
     pub fn on(path: &str) -> Result<Index, DocumentError> {
         Index::EMPTY.with(path, Direction::Ascending)
     }
@@ -61,7 +62,7 @@ impl Index {
     /// On a field, largest first.
     ///
     /// # Errors
-    /// A path that names no field.
+    /// A path that names no field, or one that no filter can ask for: it begins with `$`.
     pub fn on_descending(path: &str) -> Result<Index, DocumentError> {
         Index::EMPTY.with(path, Direction::Descending)
     }
@@ -69,7 +70,7 @@ impl Index {
     /// Orders what is equal so far by another field, smallest first.
     ///
     /// # Errors
-    /// A path that names no field, or one that is there already; more than 32 fields.
+    /// A path that names no field, one that no filter can ask for, or one that is there already; more than 32 fields.
     pub fn and(self, path: &str) -> Result<Index, DocumentError> {
         self.with(path, Direction::Ascending)
     }
@@ -77,7 +78,7 @@ impl Index {
     /// Orders what is equal so far by another field, largest first.
     ///
     /// # Errors
-    /// A path that names no field, or one that is there already; more than 32 fields.
+    /// A path that names no field, one that no filter can ask for, or one that is there already; more than 32 fields.
     pub fn and_descending(self, path: &str) -> Result<Index, DocumentError> {
         self.with(path, Direction::Descending)
     }
@@ -85,6 +86,9 @@ impl Index {
     fn with(mut self, path: &str, direction: Direction) -> Result<Index, DocumentError> {
         let field = IndexField { path: path.parse()?, direction };
         let problem = |reason| Err(DocumentError::Path { path: path.to_owned(), reason });
+        if let Some(reason) = why_unusable(&field.path) {
+            return problem(reason);
+        }
         if self.fields.iter().any(|known| known.path == field.path) {
             return problem("it is in the index already");
         }
@@ -241,6 +245,16 @@ mod tests {
     #[test]
     fn paths_that_name_nothing_or_are_there_twice_are_refused() {
         assert!(Index::on("").is_err());
+        for path in ["$x", "$", "$x.a"] {
+            let refused = Index::on("a").unwrap().and(path).unwrap_err();
+            assert!(matches!(&refused, DocumentError::Path { path: of, .. } if of == path), "{refused}");
+            assert!(Index::on(path).is_err() && Index::on_descending(path).is_err());
+            assert!(crate::filter::field(path).eq(1).check().is_err());
+        }
+        // What a filter can ask for can be indexed.
+        for path in ["a.$x", "a.0", "x$", "a..b", "."] {
+            assert!(Index::on(path).is_ok() && crate::filter::field(path).eq(1).check().is_ok(), "{path}");
+        }
         assert!(Index::on("a").unwrap().and_descending("a").is_err());
         let many = (0..FIELDS_MAX - 1).try_fold(Index::on("f").unwrap(), |i, n| i.and(&format!("f{n}")));
         assert!(many.unwrap().and("one_more").is_err());

@@ -113,11 +113,16 @@ pub(super) fn codes_bytes(value: &[u8]) -> usize {
     }
 }
 
+/// Whether the entries of an index may say what fields of their documents are.
+pub(crate) fn can_cover(index: &Index) -> bool {
+    index.is_restorable() && index.fields().len() <= FIELDS_MAX
+}
+
 /// Whether the entries of an index have these fields of their documents, or the id. If there are none, any index has them.
 pub(crate) fn covers<'p>(index: &Index, mut paths: impl Iterator<Item = &'p FieldPath>) -> bool {
     let is_id = |path: &FieldPath| path.segments() == [ID_FIELD];
-    let have_codes = index.is_restorable() && index.fields().len() <= FIELDS_MAX;
-    paths.all(|path| have_codes && (is_id(path) || index.fields().iter().any(|field| field.path == *path)))
+    let can_cover = can_cover(index);
+    paths.all(|path| can_cover && (is_id(path) || index.fields().iter().any(|field| field.path == *path)))
 }
 
 /// Appends what an entry has of its document: the id, whose key is `id`, and the fields of the index, in the document's order. None if the entry does not say
@@ -243,6 +248,16 @@ mod tests {
         let index =
             paths[1..].iter().fold(Index::on(paths[0]).unwrap(), |index, path| descending(index, path));
         if is_unique { index.unique() } else { index }
+    }
+
+    #[test]
+    fn entries_of_earlier_versions_and_of_many_fields_cover_nothing() {
+        let of = |fields: usize| {
+            let fields: Vec<String> = (0..fields).map(|n| format!("f{n}")).collect();
+            index(&fields.iter().map(String::as_str).collect::<Vec<_>>(), false)
+        };
+        assert!(can_cover(&of(FIELDS_MAX)) && !can_cover(&of(FIELDS_MAX + 1)));
+        assert!(!can_cover(&of(1).of_an_earlier_version()));
     }
 
     fn raw(document: &Document) -> RawDocumentBuf {

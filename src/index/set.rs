@@ -11,12 +11,13 @@
 //! older snapshot does not see all of its entries.
 
 use super::definition::Index;
+use super::entry::SEVERAL_KEY;
 use super::statistics::Statistics;
 use crate::lsn::Lsn;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::store::Space;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use crate::sync::{Arc, Latest, Mutex, lock};
+use crate::sync::{Arc, Latest, Mutex, epoch, lock};
 use std::ptr::{self, NonNull};
 
 /// How far an index is.
@@ -54,6 +55,13 @@ impl Kept {
     pub(crate) fn new(definition: Index, space: &Space, ready: Option<Lsn>) -> Kept {
         let (name, space) = (definition.name(), NonNull::from(space));
         Kept { definition, name, space, ready, built: Arc::default(), statistics: Arc::default() }
+    }
+
+    /// How many entries it has, roughly, without the marker that there are several of a document.
+    pub(crate) fn entry_count(&self, collection: &Space) -> u64 {
+        let records = self.space(collection).records();
+        let marker = records.has_first(SEVERAL_KEY, &epoch::pin());
+        (records.len() as u64).saturating_sub(marker.into())
     }
 
     /// The same, from a position on ready.

@@ -34,7 +34,7 @@ fn information_says_what_was_asked_for_and_how_far_it_is() {
     create_all(&towns);
     assert_eq!(names(&towns), ["name", "tags_desc_name", "small"]);
     for info in towns.indexes() {
-        assert!(info.is_ready);
+        assert!(info.is_ready && info.can_cover);
         assert_eq!(info.built, 300, "every document is looked at: {}", info.index.name());
     }
     let info = &towns.indexes()[2].index;
@@ -48,6 +48,20 @@ fn information_says_what_was_asked_for_and_how_far_it_is() {
     other.insert(doc! { "name": "twice" }).unwrap();
     other.insert(doc! { "name": "twice" }).unwrap();
     check(&db, &other, 1);
+}
+
+#[test]
+fn entries_are_counted_one_for_each_value_and_nothing_besides() {
+    let db = Database::in_memory();
+    let towns = db.collection("towns").unwrap();
+    towns.create_index(Index::on("tags").unwrap()).unwrap();
+    towns.insert_many([doc! { "tags": 1 }, doc! {}]).unwrap();
+    assert_eq!(towns.indexes()[0].entries, 2);
+    // The index notes that there are several of one document; that is no entry.
+    towns.insert(doc! { "tags": [1, 2, 3] }).unwrap();
+    assert_eq!(towns.indexes()[0].entries, 5);
+    towns.create_index(Index::on("tags").unwrap().and("name").unwrap()).unwrap();
+    assert_eq!(towns.indexes()[1].entries, 5);
 }
 
 /// What is listed while an index goes: how much of it is gone, and in the end nothing.

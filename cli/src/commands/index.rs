@@ -155,6 +155,7 @@ fn for_programs(info: &IndexInfo) -> Value {
         "where": filter,
         "ready": info.is_ready,
         "entries": info.entries,
+        "can_cover": info.can_cover,
     })
 }
 
@@ -170,6 +171,9 @@ fn for_people(info: &IndexInfo) -> String {
     }
     if let Some(filter) = index.filter() {
         line.push_str(&format!("; where {filter}"));
+    }
+    if !info.can_cover {
+        line.push_str("; covers no fields");
     }
     match info.dropped {
         Some(dropped) => line.push_str(&format!("; being dropped, {} entries so far", HumanCount(dropped))),

@@ -42,7 +42,7 @@ this is not read any more {
             {"put": 3},
             {"put": "x"},
             {"collection": "c", "index": "people_desc", "documents": 3, "seconds": null},
-            {"index": "people_desc", "fields": ["people:desc"], "unique": false, "sparse": false, "where": null, "ready": true, "entries": 3},
+            {"index": "people_desc", "fields": ["people:desc"], "unique": false, "sparse": false, "where": null, "ready": true, "entries": 3, "can_cover": true},
             {"_id": 2, "people": 9, "name": "} \" {"},
             {"_id": 3, "people": 5},
             {"collection": "c", "count": 3},

@@ -20,7 +20,7 @@ use super::Engine;
 use super::catalog::{self, IndexRecord};
 use crate::document::DocumentId;
 use crate::index::definition::Index;
-use crate::index::entry::IndexEntryError;
+use crate::index::entry::{IndexEntryError, SEVERAL_KEY};
 use crate::index::set::{Indexes, Kept, Phase};
 use crate::io::IoError;
 use crate::lsn::Lsn;
@@ -183,8 +183,9 @@ impl Engine {
                 break;
             }
             self.delete_entries(space, &keys)?;
+            let entries = keys.iter().filter(|key| **key != SEVERAL_KEY).count() as u64;
             // Relaxed: a count.
-            dropped.fetch_add(keys.len() as u64, Ordering::Relaxed);
+            dropped.fetch_add(entries, Ordering::Relaxed);
             self.go_on()?;
         }
         loop {
