@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::mvcc::chain::Record;
-use crate::mvcc::garbage::OwnState;
+use crate::mvcc::own_state::OwnState;
 use crate::mvcc::state::{Interrupted, Phase};
 use crate::mvcc::version::Version;
 use loom::thread;

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::mvcc::chain::{ANY_BASE, Record};
-use crate::mvcc::garbage::{self, OwnState};
+use crate::mvcc::own_state::OwnState;
 use crate::mvcc::state::{Interrupted, Phase};
 use crate::mvcc::version::{Stamp, Version};
+use crate::sync::garbage;
 use loom::thread;
 use std::ptr::NonNull;
 
@@ -178,7 +179,7 @@ fn withdraw(record: &Record, version: NonNull<Version>) {
     let guard = epoch::pin();
     record.withdraw(version, &guard);
     // SAFETY: off the head, by us or by the other; once.
-    unsafe { garbage::retire_version(version, &guard) };
+    unsafe { garbage::retire(version, &guard) };
 }
 
 #[test]

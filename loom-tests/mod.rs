@@ -5,6 +5,7 @@
 //! blinded by something. `docs/loom-mutations.md` names, for each, a one-line mutation of the code under which it fails.
 
 mod active;
+mod blocks;
 mod changes;
 mod commit;
 mod common;

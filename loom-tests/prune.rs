@@ -5,7 +5,7 @@
 use super::*;
 use crate::mvcc::active::Active;
 use crate::mvcc::chain::Record;
-use crate::mvcc::garbage::OwnState;
+use crate::mvcc::own_state::OwnState;
 use crate::mvcc::prune::prune;
 use crate::mvcc::state::Phase;
 use crate::mvcc::version::Version;

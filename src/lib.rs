@@ -1,6 +1,6 @@
 //! Skipstone: an embedded, lock-free, multi-version document store for many-core machines.
 //!
-//! Documents live in version chains inside a concurrent skiplist; a write-ahead log with group commit makes them durable. One number orders
+//! Documents live in version chains inside a concurrent skiplist of blocks; a write-ahead log with group commit makes them durable. One number orders
 //! everything: where a transaction's frame begins in the log ([`Lsn`]) is its commit timestamp.
 //!
 //! ```

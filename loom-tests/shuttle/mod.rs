@@ -9,6 +9,7 @@
 //!
 //! What is not found here, because shuttle takes each ordering for SeqCst: an ordering that is too weak, a fence that is missing.
 
+mod blocks;
 mod churn;
 #[path = "../common.rs"]
 mod common;

@@ -1,7 +1,7 @@
 //! The ordered lock-free map from byte keys to nodes, with a hash directory in front for point reads.
 //!
-//! Two structures hold the same nodes: a borrowed skiplist for order (`ordered`, crossbeam-skiplist; under loom and shuttle a stand-in with the
-//! same contract, `model`), and a hash table for point reads (`directory`). A protocol keeps them one map:
+//! Two structures hold the same nodes: a list of blocks for order (`ordered`; where the map is modelled a stand-in with the
+//! same contract, `model`: the list has models of its own), and a hash table for point reads (`directory`). A protocol keeps them one map:
 //!
 //! - A node is *linked* in the ordered part first, which decides who creates it, then in the directory, before
 //!   [`Map::get_or_insert`] returns it to anybody. So what was ever written to is found by both.
@@ -24,7 +24,6 @@ pub(crate) mod key;
 mod loaded;
 #[cfg(any(loom, shuttle))]
 mod model;
-#[cfg(not(any(loom, shuttle)))]
 mod ordered;
 mod table;
 
@@ -37,9 +36,12 @@ pub(crate) use loaded::Loading;
 use model::Ordered;
 #[cfg(not(any(loom, shuttle)))]
 use ordered::Ordered;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) use ordered::alone::Alone;
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::epoch::Guard;
+use crate::sync::garbage::{self, Reclaim};
 use crate::sync::{Canary, INITIAL_SLOTS, Step, step};
 use smallvec::SmallVec;
 use std::ops::{Bound, Deref};
@@ -114,6 +116,16 @@ impl<T> Deref for Node<T> {
     fn deref(&self) -> &T {
         self.canary.check();
         &self.value
+    }
+}
+
+impl<T: 'static> Reclaim for Node<T> {
+    unsafe fn reclaim(node: NonNull<Node<T>>) {
+        // SAFETY: alive until this call, by the contract.
+        if unsafe { node.as_ref() }.canary.poison() {
+            // SAFETY: from a box, for loaded nodes are not retired.
+            drop(unsafe { Box::from_raw(node.as_ptr()) });
+        }
     }
 }
 
@@ -391,13 +403,7 @@ impl<T: Send + Sync + 'static> Map<T> {
         }
         let link = Link::of(node);
         // SAFETY: displaced from both parts by the caller, and nobody may link it any more; called once, see `links`.
-        unsafe {
-            guard.defer(move || {
-                if link.0.as_ref().canary.poison() {
-                    drop(Box::from_raw(link.0.as_ptr()));
-                }
-            });
-        }
+        unsafe { garbage::retire(link.0, guard) };
     }
 
     /// Calls `visit` with the entries of a range, in order, until it returns false or the range ends. Returns whether it ended.

@@ -1,4 +1,4 @@
-//! A stand-in under loom and shuttle for the borrowed structure, which uses plain atomics that neither can see.
+//! A stand-in under loom and shuttle for the ordered part, whose own steps, which it has models for, would multiply with those of everything above it.
 //!
 //! Each operation is atomic, and what an operation finds happened before it: weaker would not be a map, and stronger is not
 //! given to callers by the real one either, but for the ordering between operations on *different* keys, which the stand-in's one

@@ -4,11 +4,11 @@
 //! or a hot chain would be walked once for each commit. What is not stamped yet stays: its owner will still write to it.
 
 use super::chain::{Record, Visible, committed};
-use super::garbage;
 use super::horizon::Horizon;
 use super::version::{Stamp, Version};
 use crate::sync::atomic::Ordering;
 use crate::sync::epoch::Guard;
+use crate::sync::garbage::{self, Reclaim};
 use crate::sync::{Step, step};
 use std::ptr::NonNull;
 
@@ -60,7 +60,7 @@ fn unlink_garbage(newest: Visible<'_>, horizon: &Horizon, guard: &Guard) -> usiz
                 if horizon.is_garbage(lsn, superseded_at) {
                     kept.set_older(version.older());
                     // SAFETY: unlinked just now, by the holder of the prune flag, so once.
-                    unsafe { garbage::retire_version(NonNull::from(version), guard) };
+                    unsafe { garbage::retire(NonNull::from(version), guard) };
                     unlinked += 1;
                 } else {
                     kept = version;
@@ -86,7 +86,7 @@ fn retire_chain(head: *mut Version, guard: &Guard) -> usize {
         // SAFETY: the record is dead and we hold its prune flag: the chain is ours, and alive until we retire it.
         next = unsafe { version.as_ref() }.older();
         // SAFETY: unreachable since the record is dead, retired once.
-        unsafe { garbage::retire_version(version, guard) };
+        unsafe { garbage::retire(version, guard) };
         retired += 1;
     }
     retired
@@ -96,7 +96,7 @@ fn retire_chain(head: *mut Version, guard: &Guard) -> usize {
 pub(crate) fn free_all(record: &mut Record) {
     for version in record.take_versions() {
         // SAFETY: exclusive access to the record; the iterator has gone past the version.
-        unsafe { Version::free(version) }
+        unsafe { Version::reclaim(version) }
     }
 }
 

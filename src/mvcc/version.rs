@@ -9,13 +9,14 @@
 //! | payload, length, tombstone | the owning transaction | before publication only |
 //!
 //! A version is freed by its owner when it never became visible, by a pruner otherwise, through the epoch collector both
-//! (`garbage`).
+//! (`sync::garbage`).
 
-use super::pool;
 use super::state::TxnState;
 use crate::lsn::Lsn;
 use crate::sync::Canary;
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::garbage::Reclaim;
+use crate::sync::pool;
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
@@ -25,7 +26,6 @@ pub(crate) struct Version {
     stamp: AtomicU64,
     older: AtomicPtr<Version>,
     len: u32,
-    class: pool::Class,
     tombstone: bool,
     canary: Canary,
 }
@@ -43,6 +43,18 @@ pub(crate) enum Stamp {
     Pending(NonNull<TxnState>),
 }
 
+impl Reclaim for Version {
+    unsafe fn reclaim(version: NonNull<Version>) {
+        // SAFETY: alive until this call, by the contract.
+        let header = unsafe { version.as_ref() };
+        let layout = Self::layout(header.len as usize);
+        if header.canary.poison() {
+            // SAFETY: from `allocate` with this layout; nothing in it needs dropping.
+            unsafe { pool::release(version.cast(), layout) }
+        }
+    }
+}
+
 impl Version {
     /// A version that nobody else can see yet. Its stamp is set by [`Version::begin`].
     pub(crate) fn new(payload: Option<&[u8]>) -> NonNull<Version> {
@@ -54,15 +66,13 @@ impl Version {
         let [head, body] = payload.unwrap_or_default();
         let bytes = head.len() + body.len();
         let len = u32::try_from(bytes).expect("values are limited far below 4 GiB");
-        let (memory, class) = pool::allocate(Self::layout(bytes));
-        let version = memory.cast::<Version>();
+        let version = pool::allocate(Self::layout(bytes)).cast::<Version>();
         // SAFETY: fresh memory for the header and, behind it, as many bytes as both parts have.
         unsafe {
             version.write(Version {
                 stamp: AtomicU64::new(0),
                 older: AtomicPtr::new(ptr::null_mut()),
                 len,
-                class,
                 tombstone: payload.is_none(),
                 canary: Canary::new(),
             });
@@ -76,20 +86,6 @@ impl Version {
     fn layout(len: usize) -> Layout {
         Layout::from_size_align(size_of::<Version>() + len, align_of::<Version>())
             .expect("limited far below 4 GiB")
-    }
-
-    /// Gives the memory back.
-    ///
-    /// # Safety
-    /// Nobody can reach the version any more, and this is the only call for it.
-    pub(crate) unsafe fn free(version: NonNull<Version>) {
-        // SAFETY: alive until this call, by the caller's promise.
-        let header = unsafe { version.as_ref() };
-        let (class, layout) = (header.class, Self::layout(header.len as usize));
-        if header.canary.poison() {
-            // SAFETY: from `allocate` with this class and layout; nothing in it needs dropping.
-            unsafe { pool::release(version.cast(), class, layout) }
-        }
     }
 
     /// `None` for a tombstone.

@@ -13,10 +13,12 @@
 //!
 //! `step` marks the labelled steps of the protocols, where a test parks a thread for good.
 
+pub(crate) mod garbage;
 mod joined_pool;
 mod latest;
 #[cfg(any(loom, shuttle))]
 mod model;
+pub(crate) mod pool;
 #[cfg(not(any(loom, shuttle)))]
 mod real;
 mod step;

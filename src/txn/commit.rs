@@ -21,11 +21,12 @@ use crate::log::{Log, Prepared};
 use crate::lsn::{LogEnd, Lsn};
 use crate::mvcc::chain::{Record, Refused};
 use crate::mvcc::era::EraNumber;
-use crate::mvcc::garbage::{self, OwnState};
+use crate::mvcc::own_state::OwnState;
 use crate::mvcc::snapshot::Snapshot;
 use crate::mvcc::state::{Interrupted, Phase};
 use crate::mvcc::store::{Space, Store};
 use crate::sync::epoch::{self, Guard};
+use crate::sync::garbage;
 use crate::sync::{Step, step};
 
 /// What transactions stand on: records, and the log if there is one.
@@ -261,7 +262,7 @@ fn withdraw<'s>(state: OwnState, mut writes: SortedWrites<'s>) -> Option<SortedW
             *write = write.again();
         }
         // SAFETY: off the head, by us or by whoever met it; nobody but its owner retires it, and we do so once.
-        unsafe { garbage::retire_version(version, &guard) };
+        unsafe { garbage::retire(version, &guard) };
     }
     state.retire();
     is_to_mend.then_some(writes)

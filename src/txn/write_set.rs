@@ -10,6 +10,7 @@ use crate::map::{Key, Node, Towards};
 use crate::mvcc::chain::Record;
 use crate::mvcc::store::Space;
 use crate::mvcc::version::Version;
+use crate::sync::garbage::Reclaim;
 use std::ops::Bound;
 use std::ptr::NonNull;
 
@@ -88,7 +89,7 @@ impl Drop for PendingWrite<'_> {
     fn drop(&mut self) {
         if self.record.is_none() {
             // SAFETY: never installed, so nobody else knows it.
-            unsafe { Version::free(self.version) }
+            unsafe { Version::reclaim(self.version) }
         }
     }
 }

@@ -19,7 +19,6 @@ const DOORS: &[Door] = &[
     door(&["loom"], "src/sync/", "crate::sync, which chooses between std, loom and shuttle"),
     door(&["shuttle"], "src/sync/", "crate::sync, which chooses between std, loom and shuttle"),
     door(&["crossbeam_epoch"], "src/sync/", "the epochs of crate::sync"),
-    door(&["crossbeam_skiplist"], "src/map/", "crate::map, which has a stand-in for the models"),
 ];
 
 /// Uses outside the home that are right all the same: file, path, reason.
@@ -115,7 +114,6 @@ fn a_use_outside_the_home_is_found() {
         "use crossbeam_epoch as epoch;",
         "loom::model(f);",
         "use shuttle::sync::Mutex;",
-        "use crossbeam_skiplist::SkipMap;",
     ] {
         assert_eq!(findings("src/log/ring.rs", planted).len(), 1, "{planted}");
     }
@@ -130,7 +128,6 @@ fn a_use_at_home_and_harmless_ones_are_left_alone() {
         )
         .is_empty()
     );
-    assert!(findings("src/map/mod.rs", "use crossbeam_skiplist::base::SkipList;").is_empty());
     assert!(
         findings(
             "src/log/ring.rs",

@@ -71,11 +71,6 @@ pub(crate) fn futex_wake(word: &atomic::AtomicU32, count: u32) {
 /// A guard lives as long as one step (a chain walk, a batch of a scan): what a snapshot sees is protected by
 /// the snapshot's slot, not by a guard.
 pub(crate) mod epoch {
-    /// The collector behind the guards, for `map`, whose skiplist asks for it.
-    pub(crate) fn collector() -> crossbeam_epoch::Collector {
-        crossbeam_epoch::default_collector().clone()
-    }
-
     /// While it lives, nothing retired from now on is freed.
     pub(crate) struct Guard(crossbeam_epoch::Guard);
 
@@ -107,12 +102,6 @@ pub(crate) mod epoch {
         /// Lets the collector go on, at the price of everything reached through the guard so far.
         pub(crate) fn repin(&mut self) {
             self.0.repin();
-        }
-
-        /// For `map`, whose skiplist asks for the collector's own guard.
-        #[inline]
-        pub(crate) fn collector_guard(&self) -> &crossbeam_epoch::Guard {
-            &self.0
         }
     }
 }
