@@ -113,7 +113,7 @@ impl Side {
 struct Died<'g>(&'g Holder);
 
 /// The holder that an item of a level above the lowest is.
-fn holder_of<'g>(item: Item, _guard: &'g Guard) -> &'g Holder {
+fn holder_of(item: Item, _guard: &Guard) -> &Holder {
     // SAFETY: the items of these levels are holders; one that is found in a block is retired after it is out of all of them.
     unsafe { item.cast().as_ref() }
 }

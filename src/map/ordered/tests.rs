@@ -177,8 +177,9 @@ fn walk(list: &Ordered<u64>, numbers: RangeInclusive<u64>, towards: Towards) {
         met.reverse();
     }
     assert!(met.is_sorted_by(|one, other| one < other));
-    let stay: Vec<_> = met.iter().map(|key| number(key)).filter(|number| number % STAY == 0).collect();
-    assert_eq!(stay, numbers.filter(|number| number % STAY == 0).collect::<Vec<_>>());
+    let stay: Vec<_> =
+        met.iter().map(|key| number(key)).filter(|number| number.is_multiple_of(STAY)).collect();
+    assert_eq!(stay, numbers.filter(|number| number.is_multiple_of(STAY)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn threads_that_split_and_bury_blocks_lose_nothing() {
                     // Near each other, so that whole blocks die; each thread has numbers of its own.
                     let number = rng.u64(..KEYS / 64) + KEYS / 64 * rng.u64(..64) / 3 * 3;
                     let number = (number / 3 * 3 + owner - 1).min(KEYS - 1);
-                    if number % STAY == 0 || number % 3 != owner - 1 {
+                    if number.is_multiple_of(STAY) || number % 3 != owner - 1 {
                         continue;
                     }
                     let key = number.to_be_bytes();
