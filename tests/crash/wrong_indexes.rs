@@ -320,6 +320,32 @@ fn one_that_was_wrong_in_the_past_that_the_disk_keeps_is_found() {
     assert!(verify(&disk).is_sound());
 }
 
+/// What the log alone says, between two checkpoints or behind the last one, counts by the position.
+#[test]
+fn one_that_was_wrong_and_mended_behind_one_checkpoint_is_found() {
+    for with_checkpoint in [false, true] {
+        let disk = keeping(|_| {}, |_| {});
+        assert!(verify(&disk).is_sound());
+        let opened = open(&disk).unwrap();
+        let number = number(&opened, "tags");
+        let (key, value) = entries(&opened, number).pop().unwrap();
+        write(&opened, number, &key, None);
+        for n in 0..200 {
+            let other = Patch::new().set("other", format!("{n} {}", "x".repeat(200)));
+            documents(&opened).patch(n % 40, &other).unwrap();
+        }
+        write(&opened, number, &key, Some(&value));
+        if with_checkpoint {
+            opened.db.checkpoint().unwrap();
+        }
+        documents(&opened).patch(1, &Patch::new().set("other", 1)).unwrap();
+        drop(opened);
+        let found = verify(&disk).findings;
+        assert!(found.len() == 1 && is_about(&found[0], "tags"), "{found:#?}");
+        assert!(found[0].what.contains("as of position"), "{found:#?}");
+    }
+}
+
 /// Of an index that was dropped since, too, while it was there.
 #[test]
 fn one_that_is_gone_was_right_while_it_was_there() {
