@@ -33,6 +33,7 @@ fn explore_outcomes(
         };
         one(&list);
         thread.join().unwrap();
+        list.audit();
         let after = list.keys(Towards::Greater);
         assert!(outcomes.contains(&&*after), "{after:?}");
         let mut backwards = list.keys(Towards::Lesser);
@@ -135,4 +136,16 @@ fn a_key_is_found_while_a_holder_above_dies() {
     let one = |list: &Alone| assert!(list.remove(b"i") && list.insert(b"j", 1));
     let look = |list: &Alone| assert!(list.get(b"h").is_some());
     explore_list("death above against look-up", b"abcdefghijCDFGHhJ", one, look, b"abehj");
+}
+
+/// Who lists a dead holder late finds a living one there, of the same least key.
+#[test]
+fn a_holder_comes_where_a_dead_one_is_not_listed_yet() {
+    let one = |list: &Alone| assert!(list.insert(b"c", 1));
+    let other = |list: &Alone| {
+        if list.remove(b"c") {
+            assert!(list.insert(b"c", 1));
+        }
+    };
+    explore_list("a late lister", b"ab", one, other, b"abc");
 }

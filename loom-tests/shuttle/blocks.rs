@@ -66,6 +66,7 @@ fn blocks_split_and_die_beside_readers() {
         writers.into_iter().for_each(|writer| expected.extend(writer.join().unwrap()));
         reader.join().unwrap();
         expected.sort_unstable();
+        list.audit();
         assert_eq!(list.keys(Towards::Greater), expected);
         drop(list);
         drop(epoch::pin());

@@ -120,6 +120,8 @@ impl<T> Deref for Node<T> {
 }
 
 impl<T: 'static> Reclaim for Node<T> {
+    /// # Safety
+    /// As of the trait.
     unsafe fn reclaim(node: NonNull<Node<T>>) {
         // SAFETY: alive until this call, by the contract.
         if unsafe { node.as_ref() }.canary.poison() {

@@ -40,6 +40,8 @@ fn new_state() -> NonNull<TxnState> {
 }
 
 impl Reclaim for TxnState {
+    /// # Safety
+    /// As of the trait.
     unsafe fn reclaim(state: NonNull<TxnState>) {
         // SAFETY: alive until now, by the contract.
         if !unsafe { state.as_ref() }.retire() {

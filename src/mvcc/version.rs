@@ -44,6 +44,8 @@ pub(crate) enum Stamp {
 }
 
 impl Reclaim for Version {
+    /// # Safety
+    /// As of the trait.
     unsafe fn reclaim(version: NonNull<Version>) {
         // SAFETY: alive until this call, by the contract.
         let header = unsafe { version.as_ref() };

@@ -3,7 +3,7 @@
 //! They are born and die at the rate of commits, and often die on another thread than the one that made them, which
 //! general allocators are slow at. So each thread keeps lists of free memory by size class. What an epoch frees goes to the
 //! lists of the thread that runs the free, in batches. Lists are bounded; what is above goes back to the allocator.
-//! Under loom and shuttle nothing is recycled, so that a use after a free is seen.
+//! Under loom and shuttle nothing is recycled, nor where AddressSanitizer looks (`--cfg unpooled`), so that a use after a free is seen.
 
 use super::prefetch;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -40,7 +40,7 @@ thread_local! {
 
 /// Which list memory of a layout belongs to, if there is one.
 fn class(layout: Layout) -> Option<usize> {
-    let is_pooled = layout.size() <= POOLED_BYTES_MAX && !cfg!(any(loom, shuttle));
+    let is_pooled = layout.size() <= POOLED_BYTES_MAX && !cfg!(any(loom, shuttle, unpooled));
     is_pooled.then(|| (layout.size() - 1) / STEP_BYTES)
 }
 
@@ -97,7 +97,7 @@ pub(crate) unsafe fn release(block: NonNull<u8>, layout: Layout) {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(loom, shuttle, unpooled))))]
 mod tests {
     use super::*;
 

@@ -100,7 +100,8 @@ impl<'s> Commit<'_, 's> {
         let committed = match decided {
             Ok(committed) => committed,
             Err(failed) => {
-                let to_mend = withdraw(state, writes).map(|writes| (self.snapshot, writes));
+                let to_mend =
+                    guard.unpinned(|| withdraw(state, writes)).map(|writes| (self.snapshot, writes));
                 return Err(Box::new(Withdrawn { failed, to_mend }));
             }
         };
@@ -178,7 +179,7 @@ impl<'s> Commit<'_, 's> {
             step(Step::Positioning);
             let lsn = end.reserve(bytes);
             step(Step::Positioned);
-            let failed = match self.decide_at(state, before, lsn) {
+            let failed = match self.decide_at(state, before, lsn, guard) {
                 Ok(()) => return Ok(Committed { lsn, end: lsn.plus(bytes) }),
                 Err(Undecided::Interrupted(Interrupted::Pushed)) if pushes < PUSHES_MAX => None,
                 Err(Undecided::Interrupted(Interrupted::Pushed)) => {
@@ -204,7 +205,13 @@ impl<'s> Commit<'_, 's> {
         }
     }
 
-    fn decide_at(&self, state: &OwnState, before: Lsn, lsn: Lsn) -> Result<(), Undecided<'s>> {
+    fn decide_at(
+        &self,
+        state: &OwnState,
+        before: Lsn,
+        lsn: Lsn,
+        guard: &mut Guard,
+    ) -> Result<(), Undecided<'s>> {
         if let Some((space, _)) = self.eras.iter().find(|(space, era)| space.era().current() != *era) {
             return Err(Undecided::EraEnded(space));
         }
@@ -214,7 +221,8 @@ impl<'s> Commit<'_, 's> {
         state.validate(before, lsn)?;
         step(Step::Validating);
         let validator = Validator { snapshot: self.snapshot.position(), own: lsn, state: state.address() };
-        validator.validate(reads).map_err(Undecided::Stale)?;
+        // It may take long, and pins by itself.
+        guard.unpinned(|| validator.validate(reads)).map_err(Undecided::Stale)?;
         Ok(state.commit(Phase::Validating(lsn), lsn)?)
     }
 

@@ -42,6 +42,11 @@ impl Alone {
         is_out
     }
 
+    /// While nobody changes it.
+    pub(crate) fn audit(&self) {
+        self.0.audit();
+    }
+
     pub(crate) fn keys(&self, towards: Towards) -> Vec<u8> {
         let (guard, mut keys) = (epoch::pin(), Vec::new());
         self.0.scan((Bound::Unbounded, Bound::Unbounded), towards, &guard, |key, link| {

@@ -186,10 +186,10 @@ impl Block {
         Behind { next: self.next, prefix: self.next_prefix, common: self.next_common }
     }
 
-    /// The holder behind.
+    /// The holder behind. Of a dead holder only for who came to it along its level: when one is found from above, the one behind it may be gone already.
     pub(super) fn next<'g>(&self, _guard: &'g Guard) -> Option<&'g Holder> {
         self.canary.check();
-        // SAFETY: null, or in the list when the block was found; retired when it is out of that for good.
+        // SAFETY: null, or in the list when the block was found, see above; retired when it is out of that for good.
         unsafe { self.next.as_ref() }
     }
 
@@ -237,6 +237,8 @@ impl Block {
 }
 
 impl Reclaim for Block {
+    /// # Safety
+    /// As of the trait.
     unsafe fn reclaim(block: NonNull<Block>) {
         // SAFETY: alive until this call, by the contract.
         let header = unsafe { block.as_ref() };

@@ -94,6 +94,9 @@ impl Holder {
 
 impl Reclaim for Holder {
     /// Its block goes with it.
+    ///
+    /// # Safety
+    /// As of the trait.
     unsafe fn reclaim(holder: NonNull<Holder>) {
         // SAFETY: alive until this call, by the contract.
         let owned = unsafe { holder.as_ref() };

@@ -23,6 +23,8 @@
 
 #[cfg(all(test, any(loom, shuttle)))]
 pub(super) mod alone;
+#[cfg(test)]
+mod audit;
 mod block;
 mod holder;
 mod scan;
@@ -39,14 +41,8 @@ use holder::{Held, Holder};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-/// As many as make room for more nodes than there is memory for.
-const LEVELS: usize = if cfg!(loom) {
-    2
-} else if cfg!(shuttle) {
-    3
-} else {
-    7
-};
+/// Seven levels of blocks that are half full lead to 400 million keys; of more than that the highest list is long.
+const LEVELS: usize = if cfg!(any(loom, shuttle)) { 3 } else { 7 };
 /// Counts of entries, so that threads that add them do not share one.
 const COUNTS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
 
@@ -109,7 +105,7 @@ impl Side {
     }
 }
 
-/// A dead holder on the way of a walk, which began there.
+/// A dead holder at which a walk cannot go on.
 struct Died<'g>(&'g Holder);
 
 /// The holder that an item of a level above the lowest is.
@@ -261,8 +257,12 @@ impl<T> Ordered<T> {
     fn list(&self, above: usize, new: NonNull<Holder>, guard: &Guard) {
         if above < LEVELS {
             while let Err(other) = self.insert(above, new.cast(), guard) {
-                // Two of one least key: that one is dead.
-                self.unlist(above, holder_of(other, guard), guard);
+                // Of two of one least key one is dead.
+                let other = holder_of(other, guard);
+                if !other.held().is_dead() {
+                    break;
+                }
+                self.unlist(above, other, guard);
             }
         }
         self.disown(above, new, guard);
@@ -356,7 +356,7 @@ impl<T: Send + Sync + 'static> Ordered<T> {
         usize::try_from(counts.fold(0, usize::wrapping_add).cast_signed()).unwrap_or(0)
     }
 
-    /// Whether the first key is this one. No search.
+    /// Whether the first key is this one. No way down: the lowest level begins with it.
     pub(super) fn has_first(&self, wanted: &[u8], guard: &Guard) -> bool {
         let mut next = Some(self.head(0));
         while let Some(at) = next {

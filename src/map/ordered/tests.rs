@@ -51,6 +51,7 @@ impl Filled {
 
     /// All of it, and of some ranges between its keys.
     fn check_all(&self, rng: &mut fastrand::Rng, guard: &Guard) {
+        self.list.audit();
         self.check((Bound::Unbounded, Bound::Unbounded), guard);
         assert_eq!(self.list.len(), self.model.len());
         let all: Vec<_> = self.model.keys().collect();
@@ -237,6 +238,7 @@ fn threads_that_split_and_bury_blocks_lose_nothing() {
     let all = keys(&list, (Bound::Unbounded, Bound::Unbounded), Towards::Greater, &epoch::pin());
     assert_eq!(all.iter().map(|key| number(key)).collect::<Vec<_>>(), expected);
     assert_eq!(list.len(), expected.len());
+    list.audit();
     // SAFETY: we have the list to ourselves; what is in it was not retired.
     list.drain(|link| unsafe { Node::reclaim(link.0) });
 }
