@@ -16,7 +16,7 @@ const LOOKS: usize = 128;
 
 /// The documents that a query gives, as of the moment when it was asked, as a [`Stream`] of copies.
 ///
-/// Nothing is found before it is polled for, and a poll looks at 128 documents at most before it lets others go on: it holds no more than some dozens of references, however
+/// Nothing is found before it is polled for, and a poll looks at 128 documents at most before it lets others go on (more where many of them come by several entries of an index, or in several branches of a union): it holds no more than some dozens of references, however
 /// long the result is and however slow its reader. Dropping it ends the query. While it lives it keeps its snapshot.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct DocumentStream {

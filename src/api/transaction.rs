@@ -15,9 +15,9 @@ use crate::map::Towards;
 use crate::mvcc::store::Space;
 use crate::options::{Durability, Isolation};
 use crate::query::view::View;
-use crate::query::{Projection, Query};
+use crate::query::{Grouping, Projection, Query};
 use crate::txn::{Mark, Txn};
-use bson::RawDocumentBuf;
+use bson::{Bson, RawDocumentBuf};
 use std::borrow::Cow;
 use std::ops::{Bound, RangeBounds};
 
@@ -308,6 +308,30 @@ impl<'db> TransactionCollection<'_, 'db> {
     /// As [`TransactionCollection::find`].
     pub fn count_matching(&self, query: impl Into<Query>) -> Result<u64> {
         self.asked().count(query.into())
+    }
+
+    /// Whether there is any.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`].
+    pub fn any(&self, query: impl Into<Query>) -> Result<bool> {
+        self.asked().any(query.into())
+    }
+
+    /// The values of a field in the documents that a query gives, each once, in order; of arrays their elements.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`]; a path that is none; more than a million values.
+    pub fn distinct(&self, path: &str, query: impl Into<Query>) -> Result<Vec<Bson>> {
+        self.asked().distinct(path, query.into())
+    }
+
+    /// The documents that a query gives, summed up in groups, in the order of the groups' values.
+    ///
+    /// # Errors
+    /// As [`TransactionCollection::find`]; a mistake in the grouping; more than a million groups.
+    pub fn group(&self, grouping: &Grouping, query: impl Into<Query>) -> Result<Vec<bson::Document>> {
+        self.asked().group(grouping, query.into())
     }
 
     /// Patches all documents that a query gives; returns how many. All of them are found before the first is changed.

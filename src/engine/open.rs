@@ -177,8 +177,7 @@ fn find_anchors(
     kept_from: Lsn,
 ) -> Result<Vec<Origin>, OpenError> {
     let older = manifest::before(device, last, binding)?.into_iter().flatten().map(Some);
-    let is_there =
-        |anchor: &Origin| segments.get(segments.geometry().index_of(start_of(anchor).lsn)).is_some();
+    let is_there = |anchor: &Origin| !segments.is_blank_at(start_of(anchor).lsn);
     let mut anchors: Vec<Origin> = std::iter::once(None).chain(older).filter(is_there).collect();
     anchors::give_up(&mut anchors, position_of, last.position, kept_from);
     Ok(anchors)

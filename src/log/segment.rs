@@ -8,6 +8,7 @@
 //! Before anything of a write reaches the disk, the segment of the first byte *behind* the write is there durably (`write_durable`). So a
 //! log that reaches the end of a segment, or holds a frame that goes on behind it, proves that there was a next one.
 
+use super::frame;
 use super::group_commit::LogSink;
 use crate::crypt::Keyring;
 use crate::format::{Cursor, numbered, parse_numbered};
@@ -187,6 +188,16 @@ impl Segments {
     pub(crate) fn existing(&self, index: u64) -> Result<Arc<dyn BlockFile>, IoError> {
         // Opening what is not there says so, with its path.
         self.get(index).map_or_else(|| Ok(Arc::from(self.device.open(&file_name(index))?)), Ok)
+    }
+
+    /// Whether nothing was ever written at a position, where a frame would begin: the copies of a log that begin later have zeros there.
+    pub(crate) fn is_blank_at(&self, lsn: Lsn) -> bool {
+        let Some(file) = self.get(self.geometry.index_of(lsn)) else { return true };
+        let (mut block, offset) = (AlignedBuf::zeroed(BLOCK), self.geometry.offset_of(lsn));
+        let within = offset as usize % BLOCK;
+        let read = file.read_at(offset - within as u64, &mut block);
+        // What cannot be read is not blank; whoever reads on from there will say so.
+        read.is_ok() && block[within..].iter().take(frame::HEADER_BYTES).all(|byte| *byte == 0)
     }
 
     /// The last one that is there, if there is any.

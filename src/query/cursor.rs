@@ -1,7 +1,7 @@
 //! A place in the results of a query, to go on from later.
 //!
 //! ```text
-//!   version (1) | fingerprint of the query (8) | order: count (4), (direction (1), path)… | direction of ids (1) | key
+//!   version (1) | fingerprint of the query (8) | order: count (4), (direction (1), path)… | direction of ids (1) | key | CRC-32C of all before (4)
 //! ```
 
 use super::order::Order;
@@ -16,6 +16,7 @@ use std::str::FromStr;
 
 const VERSION: u8 = 1;
 const FINGERPRINT_BYTES: usize = 8;
+const CRC_BYTES: usize = 4;
 
 /// A place in the results of a query: behind the last document that was taken.
 ///
@@ -45,11 +46,16 @@ impl Cursor {
         }
         bytes.push(byte_of(self.order.ids));
         bytes.extend_from_slice(&self.key);
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Cursor> {
-        let (version, rest) = bytes.split_first()?;
+        let (body, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let (version, rest) = body.split_first()?;
         let (fingerprint, rest) = rest.split_first_chunk::<FINGERPRINT_BYTES>()?;
         let (count, mut rest) = rest.split_first_chunk()?;
         let mut fields = Vec::new();
@@ -111,9 +117,11 @@ mod tests {
         let cursor = Cursor { fingerprint: 7, order, key: vec![1, 2, 0, 255] };
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         let bytes = cursor.to_bytes();
-        let without_key = bytes.len() - cursor.key.len();
-        for len in 0..without_key {
+        for len in 0..bytes.len() {
             assert_eq!(Cursor::from_bytes(&bytes[..len]), None, "{len}");
+            let mut changed = bytes.clone();
+            changed[len] ^= 1;
+            assert_eq!(Cursor::from_bytes(&changed), None, "{len}");
         }
         for text in ["", "x", "äöü", "AAAA"] {
             assert!(text.parse::<Cursor>().is_err(), "{text}");

@@ -2,7 +2,7 @@
 
 use crate::{DEVICES, Place, contents, fill, things};
 use skipstone::bson::doc;
-use skipstone::{BackupError, Database, Durability, Error, OpenError};
+use skipstone::{BackupError, Database, Durability, Error, OpenError, Until};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
@@ -23,6 +23,41 @@ fn a_backup_is_a_sound_store_with_everything_in_it() {
         let copy = Database::open(&copies.store).unwrap();
         things(&copy).insert(doc! { "_id": "own" }).unwrap();
         assert!(!things(&db).exists("own").unwrap() && !things(&copy).exists("later").unwrap());
+    }
+}
+
+/// The past stays behind: a copy begins with what there was at its checkpoint.
+#[test]
+fn a_backup_of_a_store_that_keeps_its_past_is_sound() {
+    for checkpoints in 0..3 {
+        let (place, copies, restored) = (Place::new(), Place::new(), Place::new());
+        let db = place.builder().retain_history_bytes(1 << 20).open().unwrap();
+        fill(&db, 50);
+        let past = db.position();
+        things(&db).insert(doc! {}).unwrap();
+        for _ in 0..checkpoints {
+            db.checkpoint().unwrap();
+            things(&db).insert(doc! {}).unwrap();
+        }
+        db.back_up(&copies.store).unwrap();
+        skipstone::restore(&[&copies.store], &restored.store, Until::End).unwrap();
+        let expected = contents(&db);
+        for store in [&copies.store, &restored.store] {
+            crate::sound(store);
+            let copy = Database::open(store).unwrap();
+            assert_eq!(copy.recovery().lost_history, None);
+            assert_eq!(contents(&copy), expected);
+            assert!(matches!(copy.at(past), Err(Error::HistoryGone { .. })));
+            // What it keeps from then on is its own.
+            let own = copy.position();
+            things(&copy).insert(doc! {}).unwrap();
+            copy.checkpoint().unwrap();
+            copy.close().unwrap();
+            crate::sound(store);
+            let copy = Database::open(store).unwrap();
+            assert_eq!(copy.recovery().lost_history, None);
+            assert!(copy.at(own).is_ok());
+        }
     }
 }
 

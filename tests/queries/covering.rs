@@ -3,7 +3,7 @@
 use skipstone::bson::{Bson, Document, RawDocumentBuf, bson, doc, rawdoc};
 use skipstone::{
     Builder, Collection, Database, Error, Explanation, Grouping, Index, Isolation, Projection, Query,
-    TransactionOptions, field,
+    TransactionCollection, TransactionOptions, field,
 };
 
 /// Towns with an index on their country and their name, and one that is unique on their code.
@@ -252,4 +252,34 @@ fn serializable_transactions_conflict_over_the_fields_that_they_read() {
     within.insert(doc! { "_id": 9999, "country": "PE" }).unwrap();
     towns.upsert(doc! { "_id": 7000, "country": "SM", "name": 1.0 }).unwrap();
     assert!(matches!(tx.commit(), Err(Error::Conflict { .. })));
+}
+
+/// So it does with groups and distinct values, which see the transaction's own writes.
+#[test]
+fn serializable_transactions_sum_up_and_conflict_over_it() {
+    type Read = fn(&TransactionCollection<'_, '_>) -> usize;
+    let reads: [(Read, usize); 3] = [
+        (|towns| towns.distinct("name", field("country").eq("KE")).unwrap().len(), 101),
+        (
+            |towns| towns.group(&Grouping::by(["name"]).count("n"), field("country").eq("KE")).unwrap().len(),
+            101,
+        ),
+        (|towns| towns.any(field("country").eq("KE").and(field("name").eq("none"))).unwrap().into(), 0),
+    ];
+    for (read, expected) in reads {
+        for (country, conflicts) in [("KE", true), ("DE", false)] {
+            let (db, towns) = towns();
+            let mut tx = db.begin_with(TransactionOptions::new().isolation(Isolation::Serializable)).unwrap();
+            let mut within = tx.collection(&towns).unwrap();
+            within.insert(doc! { "_id": 9999, "country": "KE", "name": "own" }).unwrap();
+            assert_eq!(read(&within), expected);
+            towns.insert(doc! { "_id": 7000, "country": country, "name": "none" }).unwrap();
+            let committed = tx.commit();
+            assert_eq!(
+                matches!(committed, Err(Error::Conflict { .. })),
+                conflicts,
+                "{country}: {committed:?}"
+            );
+        }
+    }
 }
