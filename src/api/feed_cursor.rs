@@ -10,7 +10,7 @@
 
 use super::{Error, Result};
 use crate::engine::feed::{Place, Reading};
-use crate::format::Cursor;
+use crate::format::{Cursor, append_crc, without_crc};
 use crate::log::frame::SessionNumber;
 use crate::log::reader::Start;
 use crate::log::seal::{Salt, Session};
@@ -49,16 +49,12 @@ impl FeedCursor {
             bytes.extend_from_slice(&session.map_or(Salt::NONE, |session| session.salt).0);
             bytes.extend_from_slice(&first_chunk.map_or(0, Lsn::get).to_le_bytes());
         }
-        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        append_crc(&mut bytes);
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<FeedCursor> {
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
-            return None;
-        }
-        let (version, rest) = body.split_first()?;
+        let (version, rest) = without_crc(bytes)?.split_first()?;
         let mut fields = Cursor::new(rest);
         let (store, at, taken) = (fields.u64()?, Lsn::read(fields.u64()?)?, fields.u32()?);
         let reading = if fields.is_empty() { None } else { Some(read_reading(&mut fields)?) };

@@ -1,6 +1,17 @@
-//! Bytes on disk: a bounds-checked reader and the variable-length integers of frames.
+//! Bytes on disk: a bounds-checked reader, the variable-length integers of frames, and a checksum at the end.
 //!
 //! Nothing read from a file is trusted: every read here may fail, and none allocates by a length that was read.
+
+/// Puts the CRC-32C of all there is behind it.
+pub(crate) fn append_crc(bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+}
+
+/// What is before the CRC-32C at the end, if that is right.
+pub(crate) fn without_crc(bytes: &[u8]) -> Option<&[u8]> {
+    let (body, crc) = bytes.split_last_chunk()?;
+    (crc32c::crc32c(body) == u32::from_le_bytes(*crc)).then_some(body)
+}
 
 /// Reads a byte slice from front to back; `None` as soon as something does not fit.
 pub(crate) struct Cursor<'a>(&'a [u8]);

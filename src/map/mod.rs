@@ -333,14 +333,12 @@ impl<T: Send + Sync + 'static> Map<T> {
 
     /// One attempt to have a node under `key` in both parts; none if it died meanwhile.
     fn link<'g>(&self, key: &[u8], new: &impl Fn() -> T, guard: &'g Guard) -> Option<&'g Node<T>> {
-        let fresh = Box::into_raw(Box::new(Node::new(key, new())));
-        let ours = Link(NonNull::new(fresh).expect("a box is not null"));
+        let ours = Link(NonNull::from(Box::leak(Box::new(Node::new(key, new())))));
         let link = self.ordered.get_or_insert(key, ours, guard);
         let node = link.get(guard);
         if link != ours {
-            // SAFETY: from `Box::into_raw` above, and never published.
-            let unused = unsafe { Box::from_raw(fresh) };
-            unused.canary.poison();
+            // SAFETY: never published.
+            unsafe { Node::reclaim(ours.0) };
             if !node.begin_linking() {
                 self.displace(node, guard);
                 return None;

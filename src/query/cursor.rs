@@ -8,6 +8,7 @@ use super::order::Order;
 use super::request::QueryError;
 use crate::document::FieldPath;
 use crate::document::order_key::Direction;
+use crate::format::{append_crc, without_crc};
 use crate::index::definition::IndexField;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -16,7 +17,6 @@ use std::str::FromStr;
 
 const VERSION: u8 = 1;
 const FINGERPRINT_BYTES: usize = 8;
-const CRC_BYTES: usize = 4;
 
 /// A place in the results of a query: behind the last document that was taken.
 ///
@@ -46,16 +46,12 @@ impl Cursor {
         }
         bytes.push(byte_of(self.order.ids));
         bytes.extend_from_slice(&self.key);
-        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        append_crc(&mut bytes);
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Cursor> {
-        let (body, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
-            return None;
-        }
-        let (version, rest) = body.split_first()?;
+        let (version, rest) = without_crc(bytes)?.split_first()?;
         let (fingerprint, rest) = rest.split_first_chunk::<FINGERPRINT_BYTES>()?;
         let (count, mut rest) = rest.split_first_chunk()?;
         let mut fields = Vec::new();

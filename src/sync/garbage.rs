@@ -21,6 +21,7 @@ pub(crate) trait Reclaim: 'static {
 }
 
 /// An object that waits.
+#[derive(Clone, Copy)]
 struct Waiting {
     object: NonNull<u8>,
     reclaim: unsafe fn(NonNull<u8>),
@@ -88,7 +89,7 @@ pub(crate) unsafe fn retire<T: Reclaim>(object: NonNull<T>, guard: &Guard) {
             guard.flush();
         }
         // The thread is ending, its batch is gone.
-        Err(_) => Batch(vec![Waiting::new(object)]).defer(guard),
+        Err(_) => Batch(vec![waiting]).defer(guard),
     }
 }
 

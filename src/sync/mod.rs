@@ -68,3 +68,11 @@ pub(crate) fn prefetch<T>(address: *const T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
 }
+
+/// The same for so many bytes from an address on, all at once: who reads them would come to one line after the other.
+#[inline]
+pub(crate) fn prefetch_bytes<T>(address: *const T, bytes: usize) {
+    const LINE_BYTES: usize = 64;
+    let lines = (0..bytes).step_by(LINE_BYTES);
+    lines.for_each(|offset| prefetch(address.cast::<u8>().wrapping_add(offset)));
+}

@@ -5,7 +5,7 @@
 //! lists of the thread that runs the free, in batches. Lists are bounded; what is above goes back to the allocator.
 //! Under loom and shuttle nothing is recycled, nor where AddressSanitizer looks (`--cfg unpooled`), so that a use after a free is seen.
 
-use super::prefetch;
+use super::prefetch_bytes;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ptr::NonNull;
@@ -17,7 +17,6 @@ const CLASSES: usize = POOLED_BYTES_MAX / STEP_BYTES;
 /// What a thread keeps of one class at most.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 const ALIGN: usize = 8;
-const LINE_BYTES: usize = 64;
 /// Beyond, the processor sees by itself what comes next.
 const PREFETCHED_BYTES_MAX: usize = 256;
 
@@ -58,9 +57,7 @@ pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
         let block = list.pop();
         // It is mostly cold behind its first line, for nobody looks at the payload of what is freed; by the next call it is near.
         if let Some(next) = list.last() {
-            (0..class_layout(class).size().min(PREFETCHED_BYTES_MAX))
-                .step_by(LINE_BYTES)
-                .for_each(|offset| prefetch(next.as_ptr().wrapping_add(offset)));
+            prefetch_bytes(next.as_ptr(), class_layout(class).size().min(PREFETCHED_BYTES_MAX));
         }
         block
     });

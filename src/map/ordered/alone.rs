@@ -2,8 +2,8 @@
 
 use super::super::{Link, Node, Towards};
 use super::Ordered;
-use crate::sync::epoch::{self, Guard};
-use crate::sync::garbage;
+use crate::sync::epoch;
+use crate::sync::garbage::{self, Reclaim};
 use std::ops::Bound;
 use std::ptr::NonNull;
 
@@ -21,7 +21,7 @@ impl Alone {
         let is_new = self.0.get_or_insert(key, Link(node), &guard) == Link(node);
         if !is_new {
             // SAFETY: never published.
-            unsafe { node.as_ref() }.canary.poison();
+            unsafe { Node::reclaim(node) };
         }
         is_new
     }
@@ -37,7 +37,8 @@ impl Alone {
         let Some(link) = self.0.get(key, &guard) else { return false };
         let is_out = self.0.remove(key, link, &guard);
         if is_out {
-            retire(link, &guard);
+            // SAFETY: out of the only part, by us.
+            unsafe { garbage::retire(link.0, &guard) };
         }
         is_out
     }
@@ -58,14 +59,9 @@ impl Alone {
     }
 }
 
-fn retire(link: Link<u8>, guard: &Guard) {
-    // SAFETY: out of the only part, by the one who took it out.
-    unsafe { garbage::retire(link.0, guard) };
-}
-
 impl Drop for Alone {
     fn drop(&mut self) {
         // SAFETY: we have it to ourselves; what is in it was not retired.
-        self.0.drain(|link| _ = unsafe { link.0.as_ref() }.canary.poison());
+        self.0.drain(|link| unsafe { Node::reclaim(link.0) });
     }
 }

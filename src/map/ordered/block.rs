@@ -9,15 +9,13 @@ use super::holder::Holder;
 use crate::sync::Canary;
 use crate::sync::epoch::Guard;
 use crate::sync::garbage::Reclaim;
-use crate::sync::{pool, prefetch};
+use crate::sync::{pool, prefetch_bytes};
 use std::alloc::Layout;
 use std::cmp::Ordering;
 use std::ptr::NonNull;
 
 /// The most items of a block.
 pub(super) const ITEMS_MAX: usize = if cfg!(any(loom, shuttle)) { 2 } else { 32 };
-
-const LINE_BYTES: usize = 64;
 
 /// What is in a block, by the key that it begins with: a node of the map, or a holder of the level below.
 pub(super) type Item = NonNull<Key>;
@@ -56,6 +54,30 @@ impl Behind {
     }
 }
 
+/// What counts as before a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// What is not above it.
+    UpTo,
+    Below,
+}
+
+impl Side {
+    pub(super) fn other(self) -> Side {
+        match self {
+            Side::UpTo => Side::Below,
+            Side::Below => Side::UpTo,
+        }
+    }
+
+    fn is_before(self, one: &[u8], key: &[u8]) -> bool {
+        match self {
+            Side::UpTo => one <= key,
+            Side::Below => one < key,
+        }
+    }
+}
+
 fn length(bytes: usize) -> u16 {
     u16::try_from(bytes).expect("keys are short")
 }
@@ -91,10 +113,9 @@ struct Entry {
 }
 
 impl Block {
-    /// Has the prefixes brought near, all at once: a search would come to them one after the other.
+    /// Has the prefixes brought near.
     pub(super) fn prefetch(block: NonNull<Block>) {
-        let lines = (size_of::<Block>() + ITEMS_MAX * size_of::<u64>()).div_ceil(LINE_BYTES);
-        (0..lines).for_each(|line| prefetch(block.as_ptr().cast::<u8>().wrapping_add(line * LINE_BYTES)));
+        prefetch_bytes(block.as_ptr(), size_of::<Block>() + ITEMS_MAX * size_of::<u64>());
     }
 
     fn layout(len: usize) -> Layout {
@@ -193,12 +214,12 @@ impl Block {
         unsafe { self.next.as_ref() }
     }
 
-    /// The holder behind if its least key is not above the wanted one, or below it if so it has to be. `low` is the least key here, which the wanted one is not below.
+    /// The holder behind if its least key is before the wanted one. `low` is the least key here, which the wanted one is not below.
     pub(super) fn next_before<'g>(
         &self,
         low: &[u8],
         wanted: &[u8],
-        is_before: impl Fn(&[u8], &[u8]) -> bool,
+        side: Side,
         guard: &'g Guard,
     ) -> Option<&'g Holder> {
         let next = self.next(guard)?;
@@ -211,7 +232,7 @@ impl Block {
         let is_behind_it = match order {
             Ordering::Less => true,
             Ordering::Greater => false,
-            Ordering::Equal => is_before(next.low(), wanted),
+            Ordering::Equal => side.is_before(next.low(), wanted),
         };
         is_behind_it.then_some(next)
     }

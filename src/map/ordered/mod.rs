@@ -36,7 +36,7 @@ use crate::sync::CachePadded;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::garbage::{self, Reclaim};
-use block::{Behind, Block, Item, key};
+use block::{Behind, Block, Item, Side, key};
 use holder::{Held, Holder};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -79,28 +79,16 @@ impl<'g> Found<'g> {
         self.block.search(self.holder.low(), key, guard)
     }
 
+    /// The holder behind if it is before a key, which is not below this one.
+    fn next_before(&self, key: &[u8], side: Side, guard: &'g Guard) -> Option<&'g Holder> {
+        self.block.next_before(self.holder.low(), key, side, guard)
+    }
+
     /// How many items are before a key.
     fn before(&self, key: &[u8], side: Side, guard: &Guard) -> usize {
         match self.search(key, guard) {
             Ok(at) => at + usize::from(side == Side::UpTo),
             Err(at) => at,
-        }
-    }
-}
-
-/// What is before a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    /// What is not above it.
-    UpTo,
-    Below,
-}
-
-impl Side {
-    fn has(self, one: &[u8], key: &[u8]) -> bool {
-        match self {
-            Side::UpTo => one <= key,
-            Side::Below => one < key,
         }
     }
 }
@@ -171,29 +159,24 @@ impl<T> Ordered<T> {
     }
 
     /// From a holder that is before a key to the last one of its level that is.
-    fn walk<'g>(mut at: &'g Holder, key: &[u8], side: Side, guard: &'g Guard) -> Result<Found<'g>, Died<'g>> {
-        loop {
-            let found = Found::at(at, guard);
-            if found.held.is_dead() {
-                return Err(Died(at));
-            }
-            let is_before = |low: &[u8], key: &[u8]| side.has(low, key);
-            let Some(next) = found.block.next_before(at.low(), key, is_before, guard) else {
-                return Ok(found);
-            };
-            at = Self::step(&found, next, guard);
+    fn walk<'g>(from: &'g Holder, key: &[u8], side: Side, guard: &'g Guard) -> Result<Found<'g>, Died<'g>> {
+        let mut found = Found::at(from, guard);
+        while !found.held.is_dead() {
+            let Some(next) = found.next_before(key, side, guard) else { return Ok(found) };
+            found = Self::step(&found, next, guard);
         }
+        Err(Died(found.holder))
     }
 
-    /// The next holder; the same one if that is dead: then it is taken out of the list.
-    fn step<'g>(found: &Found<'g>, next: &'g Holder, guard: &'g Guard) -> &'g Holder {
+    /// The next holder. If that is dead it is taken out of the list, and the one before it is looked at again.
+    fn step<'g>(found: &Found<'g>, next: &'g Holder, guard: &'g Guard) -> Found<'g> {
         let behind = Found::at(next, guard);
         if !behind.held.is_dead() {
-            return next;
+            return behind;
         }
         let beyond = Behind::new(found.holder.low(), behind.block.next(guard));
         Self::put(found, found.block.with_behind(beyond), guard);
-        found.holder
+        Found::at(found.holder, guard)
     }
 
     /// Replaces what was found, unless something else was put there meanwhile.
